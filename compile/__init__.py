@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a network becomes a tuned, verified library: one module a stage."""

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Make the project's Python environment in folder $1: a venv with the pinned packages and the project itself.
+# Debian's python3.11 comes without ensurepip; pip is then taken from Debian's python3-pip-whl, unpacked
+# without being installed, so that no root is needed.
+set -euo pipefail
+venv=$1
+root=$(cd "$(dirname "$0")/.." && pwd)
+
+python=""
+for candidate in python3.11 python3; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+        python=$candidate
+        break
+    fi
+done
+if [ -z "$python" ]; then
+    echo "setup: Python 3.11 was not found (TVM 0.19's wheel is for 3.11): apt-get install python3.11" >&2
+    exit 1
+fi
+
+pip_wheel_from_debian() { # prints the path of a pip wheel, fetched into folder $1
+    local lists=()
+    # Without root the system's package lists cannot be renewed: keep a private copy of them.
+    if ! apt-get update -qq >/dev/null 2>&1; then
+        mkdir -p "$1/lists/partial" "$1/archives/partial"
+        lists=(-o "Dir::State::lists=$1/lists" -o "Dir::Cache::archives=$1/archives" -o APT::Sandbox::User=root)
+        apt-get "${lists[@]}" update -qq >/dev/null
+    fi
+    (cd "$1" && apt-get "${lists[@]}" download -qq python3-pip-whl >/dev/null && dpkg -x python3-pip-whl_*.deb .)
+    ls "$1"/usr/share/python-wheels/pip-*.whl
+}
+
+rm -rf "$venv"
+if "$python" -c 'import ensurepip' 2>/dev/null; then
+    "$python" -m venv "$venv"
+else
+    "$python" -m venv --without-pip "$venv"
+    scratch=$(mktemp -d)
+    trap 'rm -rf "$scratch"' EXIT
+    wheel=$(pip_wheel_from_debian "$scratch") || {
+        echo "setup: no pip: apt-get install python3.11-venv, then run this again" >&2
+        exit 1
+    }
+    "$venv/bin/python" "$wheel/pip" install --quiet --no-index "$wheel"
+fi
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    --constraint "$root/constraints.txt" --editable "$root[dev]" 2> >(grep -v '^WARNING' >&2)
