@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TVM set up the way this project needs it. Import this before any other use of tvm.
+
+Takes nothing; gives `pass_context()`, the one PassContext that every build of ours runs under.
+"""
+
+import os
+from typing import Any
+
+# TopHub would be downloaded at the first build; offline that is two time-outs, and on ARM an uncaught error.
+os.environ["TOPHUB_LOCATION"] = "NONE"
+
+import tvm
+
+
+def pass_context() -> Any:
+    """The PassContext of every build: for a kernel, for a network, on the host and across.
+
+    TIR's common-subexpression pass is off: it binds vectors to variables, for which TVM 0.19 writes debug
+    records that LLVM 22's verifier refuses ("location of #dbg_declare must be a pointer or int"), so that
+    good candidates would fail to compile. LLVM finds the common subexpressions itself.
+    """
+    return tvm.transform.PassContext(opt_level=3, config={"tir.disable_cse_tir": True})
