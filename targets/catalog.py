@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Targets by name: the TOML files beside this module, or a file of the user's.
+
+`load` gives a checked `Target` or a UserError that names the file and the field; `rows` is the
+table behind `mnc targets`.
+"""
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from support.errors import UserError
+from targets import host
+from targets.target import Cache, CoreClass, Memory, Target
+
+FOLDER = Path(__file__).parent
+MAX_BYTES = 1 << 20
+HOW_TO_ADD = "to add a device, copy the nearest one to a new file and pass its path"
+FIELDS = sorted(
+    {name for kind in (Cache, CoreClass, Memory, Target) for name in kind.__struct_fields__}
+)
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One line of `mnc targets`; `peak_gflops` is of all fast cores, None without a clock."""
+
+    name: str
+    cores: str
+    mcpu: str
+    vector_bits: int
+    peak_gflops: float | None
+    description: str
+
+
+def names() -> tuple[str, ...]:
+    """Every target that has a file here, sorted."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+
+
+def load(name_or_path: str | Path) -> Target:
+    """The target called `name_or_path`, or read from that path (has a / or ends in .toml).
+
+    `x86` and `host` describe the machine this runs on. Raises UserError.
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or "/" in text or text.endswith(".toml"):
+        return _load_user_file(Path(name_or_path))
+    if text == "host":
+        return host.host_target()
+    if text not in names():
+        close = difflib.get_close_matches(text, names(), n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise UserError(
+            f"unknown target {text!r}{hint} Known: host, {', '.join(names())}; {HOW_TO_ADD}"
+        )
+    return read(FOLDER / f"{text}.toml")
+
+
+def read(path: Path) -> Target:
+    """The target a TOML file describes. Raises UserError naming the file and the field."""
+    data = _parse(path)
+    try:
+        if data.get("mcpu") == host.MARKER:
+            return host.host_target(msgspec.convert(data, host.HostFile))
+        return msgspec.convert(data, Target)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{path}: {_explain(str(error))}") from error
+
+
+def rows() -> list[Row]:
+    """One row a target that can be described on this machine (x86 only on an x86 host)."""
+    table = []
+    for name in names():
+        try:
+            table.append(_row(load(name)))
+        except host.OtherArchitectureError:
+            continue
+    return table
+
+
+def _row(target: Target) -> Row:
+    fast = target.fast
+    return Row(
+        name=target.name,
+        cores=" + ".join(_cores_text(core) for core in target.cores),
+        mcpu=target.mcpu,
+        vector_bits=fast.vector_bits,
+        peak_gflops=fast.peak_gflops(fast.count),
+        description=target.description,
+    )
+
+
+def _cores_text(core: CoreClass) -> str:
+    clock = "" if core.clock_ghz is None else f" {core.clock_ghz:g} GHz"
+    return f"{core.count}x {core.cpu}{clock}"
+
+
+def _load_user_file(path: Path) -> Target:
+    """A user's file may not pass for a known device: their tuning records would be mixed up."""
+    target = read(path)
+    for other in names():
+        own = FOLDER / f"{other}.toml"
+        if own.samefile(path) or _parse(own) == _parse(path):
+            continue
+        for field in ("name", "model"):
+            if _parse(own).get(field) == getattr(target, field):
+                raise UserError(
+                    f"{path}: {field} {getattr(target, field)!r} is taken by target {other}; "
+                    "give your device its own, so that their tuning logs stay apart"
+                )
+    return target
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path}: over {MAX_BYTES} bytes; a target file is a page of TOML")
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    except RecursionError as error:
+        raise UserError(f"{path}: invalid TOML: nested too deeply") from error
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> UserError:
+    if isinstance(error, FileNotFoundError):
+        return UserError(f"no target file {path}; known targets: {', '.join(names())}")
+    if isinstance(error, OSError):
+        return UserError(f"cannot read {path}: {error.strerror}; give a TOML file")
+    if isinstance(error, UnicodeDecodeError):
+        return UserError(f"{path}: not UTF-8 text (byte {error.start}); give a TOML file")
+    return UserError(f"{path}: invalid TOML: {error}")
+
+
+def _explain(message: str) -> str:
+    """msgspec's message with plain field paths, and a suggestion for a misspelt field."""
+    text = message.replace("`$.", "`")
+    unknown = re.search(r"unknown field `([^`]*)`", text)
+    if unknown is None:
+        return text
+    close = difflib.get_close_matches(unknown[1], FIELDS, n=1)
+    return f"{text}; did you mean {close[0]}?" if close else f"{text}; known: {', '.join(FIELDS)}"

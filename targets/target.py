@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What hardware-aware code may ask about a device: cores, caches, memory and TVM target string.
+
+Plain frozen values: `targets.catalog` reads them from TOML, `targets.host` from this machine.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+Slug = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9_.-]*\Z", max_length=100)]
+Triple = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9_]+(-[a-z0-9_.]+)+\Z", max_length=60)]
+Attribute = Annotated[str, msgspec.Meta(pattern=r"\A[+-][a-z0-9_.-]+\Z", max_length=40)]
+Version = Annotated[str, msgspec.Meta(pattern=r"\A\d{1,3}\.\d{1,3}\Z")]
+Count = Annotated[int, msgspec.Meta(ge=1, le=1024)]
+Size = Annotated[int, msgspec.Meta(ge=1, le=2**30)]
+# The upper limit also refuses the infinity that TOML can spell; NaN fails both.
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+
+ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
+
+
+class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One cache of the data path.
+
+    `latency_cycles` is load-to-use in cycles of the core that asks. `bandwidth_bytes_per_cycle` is
+    what one core can read from it each cycle. `shared_by` is how many cores use one instance.
+    """
+
+    size_kib: Size
+    line_bytes: Count = 64
+    associativity: Count
+    latency_cycles: Positive
+    bandwidth_bytes_per_cycle: Positive
+    shared_by: Count = 1
+
+    def __post_init__(self) -> None:
+        if not _power_of_two(self.line_bytes):
+            raise ValueError(f"line_bytes must be a power of two, not {self.line_bytes}")
+        if self.size_bytes < self.line_bytes * self.associativity:
+            raise ValueError(
+                f"size_kib {self.size_kib} is too small for {self.associativity} ways "
+                f"of {self.line_bytes}-byte lines"
+            )
+
+    @property
+    def size_bytes(self) -> int:
+        """Capacity in bytes."""
+        return self.size_kib * 1024
+
+
+class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """DRAM as a program sees it: sustained read bandwidth of all cores and of one, idle latency."""
+
+    bandwidth_gb_s: Positive
+    core_bandwidth_gb_s: Positive
+    latency_ns: Positive
+
+    def __post_init__(self) -> None:
+        if self.core_bandwidth_gb_s > self.bandwidth_gb_s:
+            raise ValueError("core_bandwidth_gb_s cannot exceed bandwidth_gb_s")
+
+
+class CoreClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Cores of one kind.
+
+    `fma_units` is how many float32 multiply-adds, each a whole vector of `vector_bits`, the core
+    can start every cycle: 2 for two 128-bit pipes, 1 for two 64-bit pipes behind 128-bit registers.
+    `clock_ghz` is absent where it cannot be known (virtual machines). `misses_in_flight` bounds the
+    L1 data misses outstanding at once and `prefetch_streams` the sequences the hardware follows.
+    `l2` is the core's or its cluster's (`shared_by`); what all classes share is `Target.caches`.
+    """
+
+    name: Slug
+    cpu: Slug
+    count: Count
+    clock_ghz: Annotated[float, msgspec.Meta(gt=0, le=20)] | None = None
+    vector_bits: Count
+    vector_registers: Count
+    fma_units: Annotated[float, msgspec.Meta(gt=0, le=64)]
+    in_order: bool
+    misses_in_flight: Count
+    prefetch_streams: Count
+    l1d: Cache
+    l2: Cache | None = None
+
+    def __post_init__(self) -> None:
+        if not _power_of_two(self.vector_bits) or self.vector_bits < 64:
+            raise ValueError(
+                f"vector_bits must be a power of two from 64 to 1024, not {self.vector_bits}"
+            )
+
+    @property
+    def lanes(self) -> int:
+        """float32 values in one vector."""
+        return self.vector_bits // 32
+
+    @property
+    def flops_per_cycle(self) -> float:
+        """float32 operations one core can do in a cycle; a multiply-add counts two."""
+        return 2 * self.lanes * self.fma_units
+
+    def peak_gflops(self, cores: int = 1) -> float | None:
+        """float32 GFLOP/s of `cores` cores at their clock; None where no clock is known."""
+        return None if self.clock_ghz is None else self.flops_per_cycle * self.clock_ghz * cores
+
+
+class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A device. `cores` lists the fastest class first; code is generated for that one (`mcpu`).
+
+    `model` names the exact device in tuning logs and must be unique to it: TVM gives records of one
+    model to no other. `glibc` is the oldest C library the built library must still load with.
+    """
+
+    name: Slug
+    description: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    triple: Triple
+    mcpu: Slug
+    mattr: tuple[Attribute, ...] = ()
+    model: Slug
+    glibc: Version | None = None
+    cores: Annotated[tuple[CoreClass, ...], msgspec.Meta(min_length=1)]
+    caches: tuple[Cache, ...] = ()
+    memory: Memory
+
+    def __post_init__(self) -> None:
+        self.arch  # noqa: B018 - raises ValueError on an unknown architecture
+        names = [core.name for core in self.cores]
+        if len(set(names)) != len(names):
+            raise ValueError(f"cores must have different names, not {', '.join(names)}")
+        peaks = [core.peak_gflops() or 0.0 for core in self.cores]
+        if peaks != sorted(peaks, reverse=True):
+            raise ValueError("cores must list the fastest class first")
+        if self.glibc is not None and "-gnu" not in self.triple:
+            raise ValueError(f"glibc makes no sense for triple {self.triple}")
+
+    @property
+    def arch(self) -> str:
+        """ "x86_64", "aarch64" or "arm" (32 bits)."""
+        first = self.triple.split("-", maxsplit=1)[0]
+        if first.startswith(("armv7", "armv8")) or first == "arm":
+            return "arm"
+        if first not in ARCHITECTURES:
+            raise ValueError(f"triple must begin with x86_64, aarch64 or armv7, not {first!r}")
+        return ARCHITECTURES[first]
+
+    @property
+    def fast(self) -> CoreClass:
+        """The fastest class of cores, the one code is tuned for."""
+        return self.cores[0]
+
+    @property
+    def lanes(self) -> int:
+        """float32 values in one vector of the fast cores."""
+        return self.fast.lanes
+
+    @property
+    def vector_registers(self) -> int:
+        """Architectural vector registers of `vector_bits` each."""
+        return self.fast.vector_registers
+
+    def core_class(self, name: str) -> CoreClass:
+        """The class called `name`; KeyError when the device has none."""
+        return {core.name: core for core in self.cores}[name]
+
+    def tvm_target(self) -> str:
+        """The TVM target string, -mcpu and -model always in it. -num-cores counts fast cores."""
+        words = ["llvm"]
+        if self.arch == "x86_64":
+            words += ["-keys=cpu"]
+        else:
+            words += ["-keys=arm_cpu,cpu", "-device=arm_cpu"]
+        words += [f"-mtriple={self.triple}", f"-mcpu={self.mcpu}"]
+        if self.mattr:
+            words += [f"-mattr={','.join(self.mattr)}"]
+        if self.triple.endswith("eabihf"):
+            words += ["-mfloat-abi=hard"]
+        return " ".join([*words, f"-model={self.model}", f"-num-cores={self.fast.count}"])
+
+
+def _power_of_two(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0
