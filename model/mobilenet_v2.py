@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MobileNet v2 (Sandler et al. 2018, arXiv:1801.04381): inverted residuals, linear bottlenecks.
+
+Takes the width multiplier and class count; gives an `nn.Module` from images (N, 3, H, W) to logits
+(N, classes). Parameter names are torchvision's, so that its published weights load as they are.
+"""
+
+from torch import Tensor, nn
+
+STEM, LAST = 32, 1280
+# (expansion, output channels, repeats, stride of the first repeat): the paper's Table 2.
+STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+
+
+def scaled(channels: float, *, divisor: int = 8) -> int:
+    """The nearest multiple of `divisor`, not more than 10% below `channels` (TF-slim's rule)."""
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels else rounded
+
+
+def conv_bn(
+    inputs: int, outputs: int, *, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    """Convolution, BN, ReLU6; numbered 0, 1, 2 as in torchvision's state dict."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU6(inplace=True),
+    )
+
+
+class InvertedResidual(nn.Module):
+    """Expand by a pointwise, filter by a depthwise, project by a linear pointwise; add the input."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        layers: list[nn.Module] = []
+        if expansion != 1:
+            layers.append(conv_bn(inputs, hidden, kernel=1))
+        layers += [
+            conv_bn(hidden, hidden, kernel=3, stride=stride, groups=hidden),
+            nn.Conv2d(hidden, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        ]
+        self.conv = nn.Sequential(*layers)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, ceil(H / stride), ceil(W / stride))."""
+        out: Tensor = self.conv(x)
+        return x + out if self.residual else out
+
+
+class MobileNetV2(nn.Module):
+    """The paper's network with PyTorch padding and BN epsilon, as torchvision trained it."""
+
+    def __init__(self, *, width: float = 1.0, classes: int = 1000, in_channels: int = 3) -> None:
+        super().__init__()
+        if not (width > 0 and classes > 0 and in_channels > 0):
+            raise ValueError("width, classes and in_channels must be positive")
+        self.width, self.classes, self.in_channels = width, classes, in_channels
+        channels, last = scaled(STEM * width), scaled(LAST * max(1.0, width))
+        features: list[nn.Module] = [conv_bn(in_channels, channels, kernel=3, stride=2)]
+        for expansion, full, repeats, first_stride in STAGES:
+            outputs = scaled(full * width)
+            for repeat in range(repeats):
+                stride = first_stride if repeat == 0 else 1
+                features.append(
+                    InvertedResidual(channels, outputs, stride=stride, expansion=expansion)
+                )
+                channels = outputs
+        features.append(conv_bn(channels, last, kernel=1))
+        self.features = nn.Sequential(*features)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        # The name classifier.1 is torchvision's; its dropout does nothing at inference.
+        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(last, classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) float32 to logits (N, classes)."""
+        logits: Tensor = self.classifier(self.pool(self.features(x)).flatten(1))
+        return logits
