@@ -80,7 +80,7 @@ def _current_directory_importable() -> Iterator[None]:
 def _torchscript(path: Path) -> nn.Module:
     _must_exist(path)
     try:
-        module: nn.Module = torch.jit.load(path, map_location="cpu")
+        module: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     except Exception as error:
         reason = _first_line(error)
         raise UserError(
@@ -128,7 +128,8 @@ def _check_runs(spec: str, module: nn.Module, shape: tuple[int, ...]) -> None:
     except Exception as error:
         shown = "x".join(str(part) for part in shape)
         raise UserError(
-            f"{spec} does not run on an input of {shown} ({_first_line(error)}); check --input-shape"
+            f"{spec} does not run on an input of {shown} ({_first_line(error)});"
+            " check --input-shape"
         ) from error
     if not isinstance(output, Tensor):
         raise UserError(f"{spec} gives {type(output).__name__}; it must give one tensor")

@@ -2,8 +2,8 @@
 """MobileNet v1 (Howard et al. 2017, arXiv:1704.04861), with its width and resolution multipliers.
 
 Takes the multipliers, the class count and the padding style; gives an `nn.Module` from images
-(N, C, resolution, resolution) to logits (N, classes). 28 layers: the first convolution, 13 depthwise
-and 13 pointwise convolutions, the classifier.
+(N, C, resolution, resolution) to logits (N, classes). 28 layers: the first convolution, 13
+depthwise and 13 pointwise convolutions, the classifier.
 """
 
 from typing import Literal
@@ -14,8 +14,8 @@ Activation = Literal["relu", "relu6"]
 Padding = Literal["torch", "same"]
 
 STEM = 32
-# (output channels, stride) of the 13 depthwise-separable blocks. The paper's Table 1 prints stride 2
-# for the last one; its own map sizes (7x7 in and out) show that 1 is meant.
+# (output channels, stride) of the 13 depthwise-separable blocks. The paper's Table 1 prints stride
+# 2 for the last one; its own map sizes (7x7 in and out) show that 1 is meant.
 BLOCKS = (
     (64, 1),
     (128, 2),
@@ -35,7 +35,7 @@ def scaled(channels: int, width: float) -> int:
 
 
 class ConvBN(nn.Module):
-    """Convolution without bias, batch normalisation, activation; the map keeps ceil(size / stride)."""
+    """Convolution without bias, BN, activation; a map of `size` becomes ceil(size / stride)."""
 
     def __init__(
         self,
@@ -119,9 +119,9 @@ class SeparableBlock(nn.Module):
 class MobileNetV1(nn.Module):
     """The paper's network; the defaults are those of its published weights.
 
-    `padding="same"` is TensorFlow's: for a stride-2 3x3 convolution over an even map, 0 before and 1
-    after; `"torch"` is 1 and 1. The padding is fixed by `resolution`, so a forward pass takes that
-    size only. ValueError for a width, resolution or class count that is not positive.
+    `padding="same"` is TensorFlow's: for a stride-2 3x3 convolution over an even map, 0 before and
+    1 after; `"torch"` is 1 and 1. The padding is fixed by `resolution`, so a forward pass takes
+    that size only. ValueError for a width, resolution or class count that is not positive.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ def conv_bn(
 
 
 class InvertedResidual(nn.Module):
-    """Expand by a pointwise, filter by a depthwise, project by a linear pointwise; add the input."""
+    """Expand by a pointwise, filter by a depthwise, project by a linear pointwise, add input."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int, expansion: int) -> None:
         super().__init__()

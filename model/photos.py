@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real photographs with a known subject, for comparing networks on what they are for.
 
-Takes nothing; gives paths with the ImageNet class that the subject has. The files come from two PyPI
-wheels (scikit-image: BSD-3 with CC0 images; gradio: Apache-2.0), fetched once and cached.
+Takes nothing; gives paths with the ImageNet class that the subject has. The files come from two
+PyPI wheels (scikit-image: BSD-3 with CC0 images; gradio: Apache-2.0), fetched once and cached.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ FROM_GRADIO = (("lion.jpg", "lion"), ("cheetah.jpg", "cheetah"))
 
 
 def photographs() -> tuple[tuple[Path, str], ...]:
-    """(path, expected label substring) of each photograph. UserError when they cannot be fetched."""
+    """(path, expected label substring) of each; UserError when they cannot be fetched."""
     skimage = pip_files(SKIMAGE, only=tuple(f"skimage/data/{name}" for name, _ in FROM_SKIMAGE))
     folder = "gradio/media_assets/images"
     gradio = pip_files(GRADIO, only=tuple(f"{folder}/{name}" for name, _ in FROM_GRADIO))

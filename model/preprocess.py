@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From an image file to the array a network takes; numpy and Pillow only, so it ships with artifacts.
+"""From an image file to the array a network takes; numpy and Pillow only, as artifacts use it.
 
 Takes a path (or uint8 pixels) and a `Preprocess`, which a manifest can carry; gives float32
 (N, C, size, size).
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from support.errors import UserError
 
@@ -30,7 +30,7 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     channels: Literal["rgb", "gray"] = "rgb"
 
     def __post_init__(self) -> None:
-        """ValueError for sizes or counts that cannot be; a manifest with them is refused on reading."""
+        """ValueError for sizes or counts that cannot be; reading a manifest with them fails."""
         wanted = 3 if self.channels == "rgb" else 1
         if not 0 < self.size <= self.resize <= 1 << 14:
             raise ValueError("preprocess: 0 < size <= resize <= 16384 must hold")
@@ -72,7 +72,7 @@ def _pixels(path: Path, preprocess: Preprocess) -> np.ndarray[Any, np.dtype[np.u
         raise UserError(
             f"{path} has too many pixels to decode safely; scale it down first"
         ) from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise UserError(f"{path} is not an image; give a JPEG, PNG or other photograph") from error
     except PermissionError as error:
         raise UserError(f"cannot read {path}: permission denied") from error

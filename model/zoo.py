@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a model's name, factory or file to a `Model`: the module and all that belongs to it.
 
-Takes a spec such as ``mobilenet_v1_1.0_224``, ``package.module:function``, ``net.pt`` or ``net.pt2``;
+Takes a spec such as ``mobilenet_v1_1.0_224``, ``package.module:function``, ``net.pt``, ``net.pt2``;
 gives the module in eval mode with float32 weights, its input shape, preprocessing and labels.
 """
 

@@ -63,7 +63,7 @@ def pip_files(
 
 
 def debian_package(name: str, *, arch: str | None = None) -> Path:
-    """Folder with the unpacked Debian package `name` of this system's release; nothing is installed.
+    """Folder with the Debian package `name` of this system's release, unpacked, not installed.
 
     Needs no root. `arch` may be foreign (``arm64``, ``armhf``): APT then works on private lists.
     """
@@ -86,7 +86,7 @@ def debian_package(name: str, *, arch: str | None = None) -> Path:
 
 
 def npm_package(name: str, version: str) -> Path:
-    """Folder with the unpacked npm package (its files are under ``package/``); no scripts are run."""
+    """Folder with the unpacked npm package, its files under ``package/``; no scripts are run."""
     folder = cache_dir("packages") / _key("npm", name, version)
     if folder.is_dir():
         return folder
@@ -168,7 +168,7 @@ def _key(client: str, name: str, *parts: object) -> str:
 
 
 def _apt_download(name: str, folder: Path, *, arch: str | None, manual: str) -> None:
-    """`apt-get download` into `folder`: by the system's lists when they serve, else by private ones."""
+    """`apt-get download` into `folder`, by the system's lists when they serve, else by our own."""
     native = subprocess.run(
         ["dpkg", "--print-architecture"], capture_output=True, text=True, check=True
     ).stdout.strip()
