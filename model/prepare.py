@@ -10,7 +10,7 @@ import warnings
 import torch
 from torch import Tensor, fx, nn
 
-from model import folding
+from model import folding, script
 from model.zoo import Model
 
 
@@ -38,11 +38,13 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
 def trace(model: Model) -> torch.jit.ScriptModule:
     """The model with BN folded, traced for its input shape; takes one float32 tensor (N, C, H, W).
 
-    RuntimeError from torch when the network cannot be traced.
+    TorchScript networks are replayed first, so that they too come out as plain traces.
+    RuntimeError or NotImplementedError when the network cannot be traced.
     """
-    ready = fold_batch_norm(model.module)
-    if isinstance(ready, torch.jit.ScriptModule):
-        return ready
+    if isinstance(model.module, torch.jit.ScriptModule):
+        ready: nn.Module = script.Replay(model.module)
+    else:
+        ready = fold_batch_norm(model.module)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Python values baked in; parity is checked later
         traced: torch.jit.ScriptModule = torch.jit.trace(  # type: ignore[no-untyped-call]

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A TorchScript network as an ordinary module, so that tracing sees plain calls without branches.
+
+Takes a ScriptModule (scripted or traced); gives an `nn.Module` that runs its frozen graph node by
+node. Scripted graphs hold type checks and branches that no importer of ours reads; replayed under
+`torch.jit.trace` only the operators that ran are left.
+"""
+
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+PRIM: dict[str, Callable[..., Any]] = {
+    "prim::ListConstruct": lambda *items: list(items),
+    "prim::TupleConstruct": lambda *items: items,
+    "prim::ListUnpack": tuple,
+    "prim::TupleUnpack": tuple,
+    "prim::dtype": operator.attrgetter("dtype"),
+    "prim::device": operator.attrgetter("device"),
+    "prim::layout": operator.attrgetter("layout"),
+    "prim::NumToTensor": torch.tensor,
+    "prim::unchecked_cast": lambda value: value,
+    "prim::min": min,
+    "prim::max": max,
+    "aten::__is__": operator.is_,
+    "aten::__isnot__": operator.is_not,
+    "aten::__not__": operator.not_,
+    "aten::__getitem__": operator.getitem,
+    "aten::len": len,
+    "aten::size": lambda x, *dim: x.size(*dim),
+    "aten::dim": lambda x: x.dim(),
+}
+
+
+class Replay(nn.Module):
+    """Runs the graph of a ScriptModule in eval mode, BN folded, on one tensor.
+
+    NotImplementedError, when it runs, for loops and other constructs that it does not know.
+    """
+
+    def __init__(self, module: torch.jit.ScriptModule) -> None:
+        super().__init__()
+        # Freezing inlines every call, settles branches on attributes and folds BN.
+        frozen = torch.jit.freeze(module.eval())
+        # Tracing copies submodules and must not see this one, so that it sits in a tuple.
+        self._program = (frozen,)
+        self._constants: dict[str, Any] = {}
+        self._adopt(self._program[0].graph.nodes())
+        self.eval()
+
+    def forward(self, x: Tensor) -> Any:
+        """What the ScriptModule gives for `x`."""
+        graph = self._program[0].graph
+        inputs = list(graph.inputs())
+        if len(inputs) != 2:
+            raise NotImplementedError(f"a network of {len(inputs) - 1} inputs")
+        values: dict[str, Any] = {inputs[1].debugName(): x}
+        self._run(graph.nodes(), values)
+        outputs = [self._read(value, values) for value in graph.outputs()]
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _adopt(self, nodes: Iterable[Any]) -> None:
+        """Keep constants; tensors as buffers, so that a trace names them instead of copying."""
+        for node in nodes:
+            if node.kind() == "prim::Constant":
+                value = node.output().toIValue()
+                name = node.output().debugName()
+                if isinstance(value, Tensor):
+                    safe = f"constant_{len(self._constants)}"
+                    self.register_buffer(safe, value.detach().clone())
+                    self._constants[name] = safe
+                else:
+                    self._constants[name] = (value,)
+            for block in node.blocks():
+                self._adopt(block.nodes())
+
+    def _read(self, value: Any, values: dict[str, Any]) -> Any:
+        name = value.debugName()
+        if name in values:
+            return values[name]
+        constant = self._constants[name]
+        return getattr(self, constant) if isinstance(constant, str) else constant[0]
+
+    def _run(self, nodes: Iterable[Any], values: dict[str, Any]) -> None:
+        for node in nodes:
+            if node.kind() == "prim::Constant":
+                continue
+            inputs = [self._read(value, values) for value in node.inputs()]
+            if node.kind() == "prim::If":
+                results = self._branch(node, inputs[0], values)
+            elif node.kind() == "prim::RaiseException":
+                raise RuntimeError(str(inputs[0]))
+            else:
+                result = _call(node, inputs)
+                results = [result] if node.outputsSize() == 1 else list(result or ())
+            for output, value in zip(node.outputs(), results, strict=True):
+                values[output.debugName()] = value
+
+    def _branch(self, node: Any, condition: Any, values: dict[str, Any]) -> list[Any]:
+        block = list(node.blocks())[0 if condition else 1]
+        self._run(block.nodes(), values)
+        return [self._read(value, values) for value in block.outputs()]
+
+
+def _call(node: Any, inputs: list[Any]) -> Any:
+    """Run one operator: by its schema, as TorchScript chose the overload and knows keyword-only."""
+    kind = node.kind()
+    if kind in PRIM:
+        return PRIM[kind](*inputs)
+    space, _, name = kind.partition("::")
+    if space == "prim" or node.schema() == "(no schema)":
+        raise NotImplementedError(f"the TorchScript construct {kind}")
+    schema = torch._C.parse_schema(node.schema())
+    function = getattr(getattr(torch.ops, space), name)
+    overload = getattr(function, schema.overload_name or "default")
+    arguments = list(zip(schema.arguments, inputs, strict=True))
+    positional = [value for argument, value in arguments if not argument.kwarg_only]
+    keywords = {argument.name: value for argument, value in arguments if argument.kwarg_only}
+    return overload(*positional, **keywords)
