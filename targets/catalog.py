@@ -6,6 +6,7 @@ table behind `mnc targets`.
 """
 
 import difflib
+import platform
 import re
 import tomllib
 from pathlib import Path
@@ -50,10 +51,10 @@ def load(name_or_path: str | Path) -> Target:
     if isinstance(name_or_path, Path) or "/" in text or text.endswith(".toml"):
         return _load_user_file(Path(name_or_path))
     if text == "host":
-        return host.host_target()
+        return read(FOLDER / "x86.toml") if _on_x86() else host.host_target(host.ARM_HOST)
     if text not in names():
         close = difflib.get_close_matches(text, names(), n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = f", did you mean {close[0]}?" if close else "."
         raise UserError(
             f"unknown target {text!r}{hint} Known: host, {', '.join(names())}; {HOW_TO_ADD}"
         )
@@ -82,6 +83,10 @@ def rows() -> list[Row]:
     return table
 
 
+def _on_x86() -> bool:
+    return platform.machine() == "x86_64"
+
+
 def _row(target: Target) -> Row:
     fast = target.fast
     return Row(
@@ -101,13 +106,13 @@ def _cores_text(core: CoreClass) -> str:
 
 def _load_user_file(path: Path) -> Target:
     """A user's file may not pass for a known device: their tuning records would be mixed up."""
-    target = read(path)
+    target, data = read(path), _parse(path)
     for other in names():
-        own = FOLDER / f"{other}.toml"
-        if own.samefile(path) or _parse(own) == _parse(path):
+        known = _parse(FOLDER / f"{other}.toml")
+        if known == data:
             continue
         for field in ("name", "model"):
-            if _parse(own).get(field) == getattr(target, field):
+            if known.get(field) == getattr(target, field):
                 raise UserError(
                     f"{path}: {field} {getattr(target, field)!r} is taken by target {other}; "
                     "give your device its own, so that their tuning logs stay apart"
@@ -137,8 +142,8 @@ def _unreadable(path: Path, error: OSError | ValueError) -> UserError:
 
 
 def _explain(message: str) -> str:
-    """msgspec's message with plain field paths, and a suggestion for a misspelt field."""
-    text = message.replace("`$.", "`")
+    """msgspec's message on one line with plain field paths, a suggestion for a misspelt field."""
+    text = "".join(c if c.isprintable() else "?" for c in message.replace("`$.", "`"))
     unknown = re.search(r"unknown field `([^`]*)`", text)
     if unknown is None:
         return text

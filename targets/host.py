@@ -2,25 +2,25 @@
 """What this Linux machine is, as a `Target`: x86-64 or 64-bit ARM, physical or virtual.
 
 Reads /proc/cpuinfo, the cache folders of /sys and the process's CPU limits. Clocks are left out:
-virtual machines report any number. Memory figures come from targets/x86.toml.
+virtual machines report any number. What the machine cannot tell comes from a `HostFile`.
 """
 
-import functools
 import platform
 import re
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from support.errors import UserError
-from targets import topology
+from targets import llvm, topology
 from targets.arm_cpus import ARM_CPUS
-from targets.target import Cache, CoreClass, Memory, Slug, Target, Triple, Version
+from targets.target import Cache, CoreClass, Description, Memory, Slug, Target, Triple, Version
 from targets.x86_cpus import BY_NAME, cpu_name
 
 MARKER = "host"
-MEMORY = Memory(bandwidth_gb_s=20.0, core_bandwidth_gb_s=12.0, latency_ns=100.0)  # estimates
-GLIBC = "2.28"  # the oldest of the runtime's wheels
+# What x86 parts have at least; used where /sys does not tell (some containers).
+SMALLEST_L1 = topology.SysCache(size_kib=32, line_bytes=64, associativity=8, shared_by=1)
 
 
 class OtherArchitectureError(UserError):
@@ -28,81 +28,86 @@ class OtherArchitectureError(UserError):
 
 
 class HostFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A TOML with `mcpu = "host"`: what the machine cannot tell of itself."""
+    """A TOML with `mcpu = "host"`: the name of the target and what the machine cannot tell."""
 
     name: Slug
-    description: str
+    description: Description
     triple: Triple
     mcpu: Literal["host"]
     glibc: Version | None = None
     memory: Memory
 
 
-def host_target(file: HostFile | None = None) -> Target:
-    """This machine. `file` gives the name, description and memory; its architecture must match.
+# An aarch64 machine that has no file of its own; memory figures are estimates.
+ARM_HOST = HostFile(
+    name="host",
+    description="the 64-bit ARM CPU of this machine",
+    triple="aarch64-linux-gnu",
+    mcpu="host",
+    glibc="2.28",
+    memory=Memory(bandwidth_gb_s=8.0, core_bandwidth_gb_s=5.0, latency_ns=140.0),
+)
 
-    Raises OtherArchitectureError (a UserError) otherwise, and UserError on an unsupported machine.
+
+def host_target(
+    file: HostFile, *, machine: str | None = None, root: Path = topology.ROOT
+) -> Target:
+    """This machine, named and completed by `file`, whose architecture must match `machine`'s.
+
+    `machine` and `root` describe another one (its `uname -m`, and copies of its /proc and /sys).
+    Raises OtherArchitectureError (a UserError) on a mismatch.
     """
-    machine = platform.machine()
-    if file is None:
-        name = "x86" if machine == "x86_64" else "host"
-        file = HostFile(
-            name=name,
-            description=f"the {machine} CPU of this machine",
-            triple=f"{machine}-linux-gnu",
-            mcpu="host",
-            glibc=GLIBC,
-            memory=MEMORY,
-        )
-    if file.triple.split("-")[0] != machine:
+    machine = machine or platform.machine()
+    wanted = file.triple.split("-")[0]
+    if wanted != machine:
         raise OtherArchitectureError(
-            f"target {file.name} is the CPU of the machine it is built on, an "
-            f"{file.triple.split('-')[0]}, and this one is {machine}; use target host here"
+            f"target {file.name} is the {wanted} CPU of the machine it is built on, and this one "
+            f"is {machine}; use target host here"
         )
     if machine == "x86_64":
-        return _x86_target(file, topology.cpuinfo()[0])
+        return _x86_target(file, root)
     if machine == "aarch64":
-        return _arm_target(file)
+        return _arm_target(file, root)
     raise UserError(f"cannot describe a {machine} machine; write a target file for it")
 
 
-def _x86_target(file: HostFile, info: dict[str, str]) -> Target:
+def _x86_target(file: HostFile, root: Path) -> Target:
+    info = topology.cpuinfo(root)[0]
     flags = frozenset(info.get("flags", "").split())
     vendor = info.get("vendor_id", "")
-    cpu = BY_NAME[cpu_name(flags, vendor, llvm_cpu_name())]
-    caches = topology.caches(topology.usable_cpus()[0], virtual="hypervisor" in flags)
-    l1, l2, l3 = (caches.get(level) for level in (1, 2, 3))
+    cpu = BY_NAME[cpu_name(flags, vendor, llvm.host_cpu_name())]
+    cpus = topology.usable_cpus()
+    caches = topology.caches(cpus[0], root, virtual="hypervisor" in flags)
     core = CoreClass(
         name="all",
         cpu=cpu.name,
-        count=topology.usable_cores(),
+        count=topology.usable_cores(root, cpus),
         vector_bits=cpu.vector_bits,
         vector_registers=cpu.vector_registers,
         fma_units=cpu.fma_units,
         in_order=False,
         misses_in_flight=cpu.misses_in_flight,
         prefetch_streams=16,  # estimate; Intel's L2 streamer alone follows 32
-        l1d=_cache(l1 or topology.SysCache(32, 64, 8, 1), *cpu.l1),
-        l2=_cache(l2, *cpu.l2) if l2 else None,
+        l1d=_cache(caches.get(1, SMALLEST_L1), *cpu.l1),
+        l2=_cache(caches[2], *cpu.l2) if 2 in caches else None,
     )
     return Target(
         name=file.name,
-        description=f"{file.description}: {info.get('model name', 'x86-64').strip()}"[:200],
+        description=f"{file.description}: {info.get('model name', 'unnamed').strip()}"[:200],
         triple=file.triple,
         mcpu=cpu.name,
-        model=model_slug(info.get("model name", "") or vendor, cpu.name),
+        model=model_slug(info.get("model name", "") or vendor, cpu.name, prefix="x86"),
         glibc=file.glibc,
         cores=(core,),
         # Latency and width of a last-level cache: estimates between mesh and ring parts.
-        caches=(_cache(l3, 60, 12),) if l3 else (),
+        caches=(_cache(caches[3], 60, 12),) if 3 in caches else (),
         memory=file.memory,
     )
 
 
-def _arm_target(file: HostFile) -> Target:
-    classes = [
-        _arm_class(part, cpus) for part, cpus in topology.cpus_by_part(topology.cpuinfo()).items()
-    ]
+def _arm_target(file: HostFile, root: Path) -> Target:
+    parts = topology.cpus_by_part(topology.cpuinfo(root))
+    classes = [_arm_class(part, cpus, root) for part, cpus in parts.items()]
     classes.sort(key=lambda core: (core.fma_units, not core.in_order), reverse=True)
     fast = classes[0]
     return Target(
@@ -111,16 +116,16 @@ def _arm_target(file: HostFile) -> Target:
         triple=file.triple,
         mcpu=fast.cpu,
         mattr=("+neon",),
-        model=model_slug(topology.board_name(), fast.cpu, prefix="arm"),
+        model=model_slug(topology.board_name(root), fast.cpu, prefix="arm"),
         glibc=file.glibc,
         cores=tuple(classes),
         memory=file.memory,
     )
 
 
-def _arm_class(part: tuple[int, int], cpus: list[int]) -> CoreClass:
+def _arm_class(part: tuple[int, int], cpus: list[int], root: Path) -> CoreClass:
     cpu = ARM_CPUS.get(part, ARM_CPUS[None])
-    caches = topology.caches(cpus[0], virtual=False)
+    caches = topology.caches(cpus[0], root, virtual=False)
     return CoreClass(
         name=f"{cpu.name}-{cpus[0]}",
         cpu=cpu.name,
@@ -130,9 +135,9 @@ def _arm_class(part: tuple[int, int], cpus: list[int]) -> CoreClass:
         fma_units=cpu.fma_units,
         in_order=cpu.in_order,
         misses_in_flight=cpu.misses_in_flight,
-        prefetch_streams=8,  # estimate
-        l1d=_cache(caches.get(1, topology.SysCache(32, 64, 4, 1)), 4, 16),
-        l2=_cache(caches[2], 15, 16) if 2 in caches else None,
+        prefetch_streams=4 if cpu.in_order else 8,  # estimates
+        l1d=_cache(caches.get(1, SMALLEST_L1), 4, 8 if cpu.in_order else 16),
+        l2=_cache(caches[2], 20, 8) if 2 in caches else None,  # estimates
     )
 
 
@@ -147,24 +152,12 @@ def _cache(found: topology.SysCache, latency: float, bandwidth: float) -> Cache:
     )
 
 
-def model_slug(marketing_name: str, mcpu: str, *, prefix: str = "x86") -> str:
-    """The `-model` of this kind of CPU, the same after every boot.
+def model_slug(marketing_name: str, mcpu: str, *, prefix: str) -> str:
+    """The `-model` of this kind of CPU, the same after every boot, at most 100 characters.
 
-    "Intel(R) Xeon(R) Processor @ 2.60GHz", "sapphirerapids" -> "x86-intel-xeon-sapphirerapids".
+    ("Intel(R) Xeon(R) Processor @ 2.60GHz", "sapphirerapids", prefix="x86") gives
+    "x86-intel-xeon-sapphirerapids".
     """
-    words = re.sub(
-        r"\((r|tm|c)\)|@.*|\b\d+-core\b|\b(cpu|processor)\b", " ", marketing_name.lower()
-    )
-    slug = "-".join([prefix, *re.findall(r"[a-z0-9.]+", words), mcpu])
-    return slug[:100]
-
-
-@functools.cache
-def llvm_cpu_name() -> str | None:
-    """LLVM's reading of this CPU, None where TVM or its compiler is missing. Imports tvm."""
-    try:
-        import tvm
-    except (ImportError, OSError):
-        return None
-    ask = tvm.get_global_func("target.llvm_get_system_cpu", allow_missing=True)
-    return None if ask is None else str(ask())
+    noise = r"\((r|tm|c)\)|@.*|\b\d+-core\b|\b(cpu|processor)\b"
+    words = re.findall(r"[a-z0-9]+", re.sub(noise, " ", marketing_name.lower()))
+    return "-".join([prefix, *"-".join(words)[:60].split("-"), mcpu]).replace("--", "-")

@@ -12,6 +12,7 @@ Slug = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9_.-]*\Z", max_leng
 Triple = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9_]+(-[a-z0-9_.]+)+\Z", max_length=60)]
 Attribute = Annotated[str, msgspec.Meta(pattern=r"\A[+-][a-z0-9_.-]+\Z", max_length=40)]
 Version = Annotated[str, msgspec.Meta(pattern=r"\A\d{1,3}\.\d{1,3}\Z")]
+Description = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1024)]
 Size = Annotated[int, msgspec.Meta(ge=1, le=2**30)]
 # The upper limit also refuses the infinity that TOML can spell; NaN fails both.
@@ -113,7 +114,7 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """
 
     name: Slug
-    description: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    description: Description
     triple: Triple
     mcpu: Slug
     mattr: tuple[Attribute, ...] = ()

@@ -2,7 +2,8 @@
 """x86 cores by LLVM name: the features code for each may use, and what each does in a cycle.
 
 `cpu_name` chooses from it. Flags are spelt as in /proc/cpuinfo. A CPU's flags hold every feature
-LLVM uses unasked for that name; features only ever used by an explicit intrinsic are left out.
+LLVM uses unasked for that name; of those that only an explicit intrinsic uses, it has the few
+that tell one core from another.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ _V2 = _V1 | frozenset(["cx16", "lahf_lm", "pni", "popcnt", "sse4_1", "sse4_2", "
 _V3 = _V2 | frozenset(["abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"])
 _V4 = _V3 | frozenset(["avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"])
 _BROADWELL = _V3 | frozenset(["3dnowprefetch", "adx", "pclmulqdq"])
-_SKYLAKE = _BROADWELL | {"aes"}
+_SKYLAKE = _BROADWELL | {"aes", "xsavec"}
 _SKX = _SKYLAKE | _V4
 _CLX = _SKX | {"avx512_vnni"}
 _VAES = frozenset(["vaes", "vpclmulqdq"])
