@@ -2,6 +2,8 @@
 """Every target file loads and is sound; files with mistakes give one line naming file and field."""
 
 import platform
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -28,6 +30,12 @@ def test_each_file_is_a_target_of_its_name(name: str) -> None:
     assert target.name == name
     assert target.arch in ("aarch64", "arm")
     assert all(core.clock_ghz is not None for core in target.cores)
+
+
+def test_importing_and_loading_a_board_is_light() -> None:
+    code = "import sys, targets; targets.load('rpi4'); print({'tvm', 'torch'} & {*sys.modules})"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "set()"
 
 
 def test_models_are_unique() -> None:
