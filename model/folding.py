@@ -107,6 +107,14 @@ def fold_script(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
     return script
 
 
+def evaluation(module: nn.Module) -> nn.Module:
+    """The module in eval mode; exported programs have no modes and are returned as they are."""
+    try:
+        return module.eval()
+    except NotImplementedError:
+        return module
+
+
 def _statistics(norm: nn.Module) -> Statistics | None:
     assert isinstance(norm, BatchNorm)
     if norm.running_mean is None or norm.running_var is None:

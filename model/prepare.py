@@ -20,7 +20,7 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
     The network is read with torch.fx. One that fx cannot follow (control flow on values) comes back
     as a plain copy, which `trace` folds after tracing.
     """
-    plain = evaluation(copy.deepcopy(module))
+    plain = folding.evaluation(copy.deepcopy(module))
     if isinstance(plain, torch.jit.ScriptModule):
         return folding.fold_script(plain)
     if isinstance(plain, fx.GraphModule):
@@ -58,11 +58,3 @@ def example_input(model: Model) -> Tensor:
     """A float32 tensor of the model's input shape with values in -1..1, the same on every call."""
     generator = torch.Generator().manual_seed(0)
     return torch.rand(model.input_shape, generator=generator) * 2 - 1
-
-
-def evaluation(module: nn.Module) -> nn.Module:
-    """The module in eval mode; exported programs have no modes and are returned as they are."""
-    try:
-        return module.eval()
-    except NotImplementedError:
-        return module

@@ -26,6 +26,9 @@ SMALL = {  # name: (dataset, checkpoint's width)
     "mobilenet_v1_28_mnist": ("mnist", 0.25),
 }
 UNIT = 1 / 127.5  # pixels 0..255 to -1..1
+SMALL_PREPROCESS = Preprocess(
+    size=28, resize=28, mean=(127.5,), scale=(UNIT,), crop="squash", channels="gray"
+)
 # torchvision's: the mean and standard deviation of ImageNet's pixels in 0..1.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -197,9 +200,7 @@ def _small(name: str, path: Path | None) -> _Built:
         name=name,
         module=module,
         image=(1, 28, 28),
-        preprocess=Preprocess(
-            size=28, resize=28, mean=(127.5,), scale=(UNIT,), crop="squash", channels="gray"
-        ),
+        preprocess=SMALL_PREPROCESS,
         labels=labels(dataset),
         weights=str(path) if path else f"trained on {dataset} (model/data{result})",
     )
