@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log of trials: append-only, one line a trial, whole lines whatever kills the process.
+
+Takes the path of a log and, to add to it, Trials; gives the Trials it holds and each task's best.
+Lines that cannot be used are skipped and counted, never fatal and never rewritten.
+"""
+
+import contextlib
+import fcntl
+import os
+import weakref
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from compile.trial import (
+    FAILURES,
+    Config,
+    Failure,
+    LineDecoder,
+    LineError,
+    Trial,
+    encode_line,
+    target_model,
+    task_key,
+    trial_of,
+)
+from support.errors import UserError
+
+__all__ = [
+    "FAILURES",
+    "Config",
+    "Failure",
+    "Journal",
+    "TaskSummary",
+    "Trial",
+    "best",
+    "best_of_each",
+    "current",
+    "dispatch_context",
+    "measured",
+    "summary",
+    "task_key",
+    "trial_of",
+]
+
+
+class Journal:
+    """A log, read whole when opened. `trials` are its usable ones in order, `skipped` counts the
+    lines that are not, by reason, and `other_models` those that are for other devices.
+
+    Use it as a context manager. After a fork the child's copy is closed, so that the lock ends with
+    the process that took it.
+    """
+
+    def __init__(self, path: Path, *, handle: int | None, target: str | None) -> None:
+        self.path = path
+        self.trials: list[Trial] = []
+        self.skipped: Counter[str] = Counter()
+        self.other_models: Counter[str] = Counter()
+        self._handle = handle
+        self._model = None if target is None else target_model(target)
+        self._filtered = target is not None
+        _open_journals.add(self)
+
+    @classmethod
+    def open(cls, path: Path, *, exclusive: bool, target: str | None = None) -> "Journal":
+        """Open the log at `path`; with `exclusive`, lock it for adding (made if absent) and repair
+        its end. Otherwise the file is only read, and an absent one is empty.
+
+        `target`, a TVM target string, keeps only trials of its `-model`. UserError when the file
+        cannot be read or written, or another process is adding to it.
+        """
+        handle = _lock(path) if exclusive else None
+        journal = cls(path, handle=handle, target=target)
+        try:
+            data = _read(path)
+            if handle is not None:
+                data = _repair(path, handle, data)
+            journal._load(data)
+        except BaseException:
+            journal.close()
+            raise
+        return journal
+
+    def append(self, trial: Trial) -> None:
+        """Add a trial: one write of a whole line, on disk when this returns. UserError when it
+        cannot be (full disk); the log is then as it was.
+        """
+        if self._handle is None:
+            raise ValueError(f"{self.path} was not opened for adding")
+        line = encode_line(trial)
+        try:
+            self._still_ours()
+            size = os.fstat(self._handle).st_size
+            try:
+                if os.write(self._handle, line) != len(line):
+                    raise OSError(28, "No space left on device")
+                os.fsync(self._handle)
+            except OSError:
+                os.ftruncate(self._handle, size)
+                raise
+        except OSError as error:
+            raise _cannot("write", self.path, error) from error
+        self.trials.append(trial)
+
+    def close(self) -> None:
+        """Give up the lock. Harmless when repeated."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            os.close(handle)
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _load(self, data: bytes) -> None:
+        decoder = LineDecoder()
+        for line in data.split(b"\n"):
+            if not line or line.isspace() or line.startswith(b"#"):
+                continue
+            try:
+                trial = decoder.decode(line)
+            except LineError as reason:
+                self.skipped[str(reason)] += 1
+                continue
+            if self._is_ours(trial):
+                self.trials.append(trial)
+
+    def _is_ours(self, trial: Trial) -> bool:
+        if not self._filtered:
+            return True
+        model = trial.model
+        if model is not None and model == self._model:
+            return True
+        self.skipped["for another device"] += 1
+        self.other_models[model or "unnamed"] += 1
+        return False
+
+    def _still_ours(self) -> None:
+        """What is appended to a log that was moved or replaced would be lost."""
+        assert self._handle is not None
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self._handle), self.path.stat()):
+                return
+        raise UserError(f"{self.path} was moved or replaced while in use; start again to continue")
+
+
+# flock belongs to the open file, which a forked child shares: a worker that outlives a killed tune
+# would keep the log locked.
+_open_journals: "weakref.WeakSet[Journal]" = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    for journal in list(_open_journals):
+        journal.close()
+
+
+os.register_at_fork(after_in_child=_close_all)
+
+
+class TaskSummary(msgspec.Struct, frozen=True):
+    """What the log holds of one task: configs tried, those that failed by kind, the best one."""
+
+    key: str
+    trials: int
+    failures: dict[str, int]
+    best: Trial | None
+
+
+def measured(trials: Iterable[Trial], key: str) -> set[int]:
+    """Indices of the configs of task `key` that were tried, failures included."""
+    return set(_latest(trials, key))
+
+
+def best(trials: Iterable[Trial], key: str) -> Trial | None:
+    """The verified trial of task `key` with the lowest median cost; a config's last trial counts.
+
+    Costs are only comparable when measured alike: filter by `measurer` or `threads` first.
+    """
+    return _cheapest(_latest(trials, key).values())
+
+
+def best_of_each(trials: Iterable[Trial]) -> dict[str, Trial]:
+    """`best` for every task that has one, in one pass."""
+    found = {key: _cheapest(group.values()) for key, group in _latest_by_task(trials).items()}
+    return {key: trial for key, trial in found.items() if trial is not None}
+
+
+def current(trials: Iterable[Trial], task: Any) -> list[Trial]:
+    """Trials of the autotvm Task `task` whose config is what its space now has at that index.
+
+    A template that has changed since makes old indices mean something else.
+    """
+    key = task_key(task.name, task.args)
+    space = task.config_space
+    known: dict[int, tuple[Any, ...]] = {}
+    kept = []
+    for trial in trials:
+        if trial.key != key or not 0 <= trial.config.index < len(space):
+            continue
+        index = trial.config.index
+        if index not in known:
+            known[index] = Config.of(space.get(index)).knobs()
+        with contextlib.suppress(ValueError):
+            if trial.config.knobs() == known[index]:
+                kept.append(trial)
+    return kept
+
+
+def summary(trials: Iterable[Trial]) -> tuple[TaskSummary, ...]:
+    """One TaskSummary a task, in the order in which the log first names them."""
+    return tuple(
+        TaskSummary(
+            key=key,
+            trials=len(latest),
+            failures=dict(Counter(t.error for t in latest.values() if t.error is not None)),
+            best=_cheapest(latest.values()),
+        )
+        for key, latest in _latest_by_task(trials).items()
+    )
+
+
+def dispatch_context(trials: Iterable[Trial], target: str, *, tasks: Sequence[Any] = ()) -> Any:
+    """The DispatchContext under which a build for `target` uses the best verified trials: a
+    `compile.dispatch.BestRecords`. With `tasks` (autotvm Tasks), their stale configs are left out.
+    """
+    from compile.dispatch import BestRecords
+
+    return BestRecords(trials, target, tasks=tasks)
+
+
+def _latest(trials: Iterable[Trial], key: str) -> dict[int, Trial]:
+    """The last trial of each config; one that failed with its device measured nothing."""
+    return {t.config.index: t for t in trials if t.key == key and t.error != "device"}
+
+
+def _latest_by_task(trials: Iterable[Trial]) -> dict[str, dict[int, Trial]]:
+    groups: dict[str, dict[int, Trial]] = {}
+    for trial in trials:
+        if trial.error != "device":
+            groups.setdefault(trial.key, {})[trial.config.index] = trial
+    return groups
+
+
+def _cheapest(trials: Iterable[Trial]) -> Trial | None:
+    usable = [trial for trial in trials if trial.verified and trial.error is None]
+    return min(usable, key=lambda trial: trial.cost, default=None)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise _cannot("read", path, error) from error
+
+
+def _lock(path: Path) -> int:
+    """The file open for adding and locked to us; retried when it is replaced in between."""
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise _cannot("write", path, error) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+            os.close(handle)
+        except FileNotFoundError:
+            os.close(handle)
+        except BlockingIOError:
+            holder = _holder(handle)
+            os.close(handle)
+            raise UserError(
+                f"{path} is being added to by {holder}; wait until it ends, or stop it first"
+            ) from None
+        except OSError as error:
+            os.close(handle)
+            raise _cannot("lock", path, error) from error
+
+
+def _holder(handle: int) -> str:
+    """Who has the lock: Linux lists "1: FLOCK ADVISORY WRITE pid major:minor:inode 0 EOF"."""
+    inode = str(os.fstat(handle).st_ino)
+    with contextlib.suppress(OSError, IndexError):
+        for line in Path("/proc/locks").read_text().splitlines():
+            words = line.split()
+            if words[1] == "FLOCK" and words[5].rsplit(":", 1)[-1] == inode and int(words[4]) > 0:
+                return f"process {words[4]}"
+    return "another process"
+
+
+def _repair(path: Path, handle: int, data: bytes) -> bytes:
+    """Give a last line without newline one, or cut it off where a write was torn."""
+    end = data.rfind(b"\n") + 1
+    tail = data[end:]
+    if not tail:
+        return data
+    try:
+        if _is_torn(tail):
+            os.ftruncate(handle, end)
+            data = data[:end]
+        else:
+            os.write(handle, b"\n")
+        os.fsync(handle)
+    except OSError as error:
+        raise _cannot("repair the last line of", path, error) from error
+    return data
+
+
+def _is_torn(tail: bytes) -> bool:
+    """Whether `tail` can be the beginning of a record; what a person wrote there is left alone."""
+    try:
+        msgspec.json.decode(tail, type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return tail.startswith(b"{") or not tail.strip(b"\0")
+    return False
+
+
+def _cannot(do: str, path: Path, error: OSError) -> UserError:
+    reason = error.strerror or str(error)
+    return UserError(f"cannot {do} {path}: {reason}; check its permissions and the free space")
