@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TVM set up the way this project needs it. Import this before any other use of tvm.
+"""TVM set up the way this project needs it.
 
 Takes nothing; gives `pass_context()`, the one PassContext that every build of ours runs under.
 """
 
-import os
 from typing import Any
-
-# TopHub would be downloaded at the first build; offline that is two time-outs, and on ARM an uncaught error.
-os.environ["TOPHUB_LOCATION"] = "NONE"
 
 import tvm
 

@@ -1,2 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our AutoTVM templates, registered beside the ones of TOPI."""
+"""Our AutoTVM templates, registered beside the ones of TOPI. Importing this package registers them.
+
+All work on the one blocked layout, NCHW{b}c with b the float32 lanes of the target: `pointwise` for 1x1
+convolutions and the classifier, `depthwise`, and `direct` for the other convolutions (the first one).
+"""
+
+from compile.templates import depthwise, direct, pointwise, strategy
+
+TASK_NAMES = (pointwise.NAME, depthwise.NAME, direct.NAME)
+
+strategy.register()
+
+__all__ = ["TASK_NAMES"]

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights and vectors from the plain layout to the blocked one, by numpy.
+
+Takes float32 arrays in OIHW and (C,); gives them in OIHW{i}i{o}o and (1, C/b, 1, 1, b), zeros in the padding.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tvm import relay
+
+Floats = NDArray[np.float32]
+
+
+def convolution_kind(call: Any) -> Literal["depthwise", "full"] | None:
+    """Which blocked form a Relay nn.conv2d has; None for grouped, dilated, non-float32 or odd layouts."""
+    attrs, (data, weight) = call.attrs, call.args
+    if not isinstance(weight, relay.Constant) or data.checked_type.dtype != "float32":
+        return None
+    if (attrs.data_layout, attrs.kernel_layout) != ("NCHW", "OIHW") or attrs.out_layout not in (
+        "",
+        "NCHW",
+    ):
+        return None
+    if any(int(d) != 1 for d in attrs.dilation):
+        return None
+    if attrs.groups == 1:
+        return "full"
+    out_channels, in_channels = weight.data.shape[:2]
+    is_depthwise = in_channels == 1 and attrs.groups == out_channels
+    return "depthwise" if is_depthwise else None
+
+
+def pack_convolution(weight: Floats, in_block: int, out_block: int) -> Floats:
+    """(O, I, KH, KW) -> (O/o, I/i, KH, KW, i, o)."""
+    weight = _pad_axis(_pad_axis(weight, 0, out_block), 1, in_block)
+    out, into, height, width = weight.shape
+    split = weight.reshape(out // out_block, out_block, into // in_block, in_block, height, width)
+    return np.ascontiguousarray(split.transpose(0, 2, 4, 5, 3, 1))
+
+
+def pack_depthwise(weight: Floats, block: int) -> Floats:
+    """(C, 1, KH, KW) -> (C/b, 1, KH, KW, 1, b)."""
+    weight = _pad_axis(weight, 0, block)
+    channels, _, height, width = weight.shape
+    split = weight.reshape(channels // block, block, 1, height, width, 1)
+    return np.ascontiguousarray(split.transpose(0, 2, 3, 4, 5, 1))
+
+
+def pack_vector(vector: Floats, block: int) -> Floats:
+    """(C,) -> (1, C/b, 1, 1, b): one number a channel."""
+    vector = _pad_axis(vector, 0, block)
+    return np.ascontiguousarray(vector.reshape(1, -1, 1, 1, block))
+
+
+def pack_operand(value: Floats, shape: tuple[int, ...], block: int) -> Floats | None:
+    """A constant that broadcasts against a plain (N, C, H, W) or (N, C), ready for the blocked one.
+
+    None when it varies over anything but channels.
+    """
+    if value.size == 1:
+        return np.asarray(value).reshape(())
+    full = value.reshape((1,) * (len(shape) - value.ndim) + value.shape)
+    if full.ndim != len(shape) or full.shape[1] != shape[1] or full.size != shape[1]:
+        return None
+    return pack_vector(full.reshape(-1), block)
+
+
+def _pad_axis(array: Floats, axis: int, multiple: int) -> Floats:
+    missing = -array.shape[axis] % multiple
+    widths = [(0, missing if i == axis else 0) for i in range(array.ndim)]
+    return np.pad(array, widths) if missing else array

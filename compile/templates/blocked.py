@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the templates share: shapes of the blocked layout, padding, register budget, epilogue.
+
+Takes TE tensors in NCHW{b}c (weights OIHW{i}i{o}o) and gives stages scheduled so that one vector holds the
+b channels of a pixel.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tvm
+from tvm import te, tir, topi
+
+TAG = "mnc_blocked"
+
+
+def padded(data: Any, pads: Sequence[int], channels_padded: int = 0) -> Any:
+    """`data` (N, C, H, W, b) read through a border of zeros: `pads` is (top, left, bottom, right).
+
+    The stage is inlined by the schedules, so no padded copy of the input is ever made: with the pixel loop
+    unrolled only the loads that may touch the border keep a test.
+    """
+    top, left, bottom, right = pads
+    if not any(pads):
+        return data
+    batch, chunks, height, width, block = topi.utils.get_const_tuple(data.shape)
+
+    def read(n: Any, c: Any, y: Any, x: Any, v: Any) -> Any:
+        inside = tir.all(y >= top, y < top + height, x >= left, x < left + width)
+        zero = tir.const(0.0, data.dtype)
+        return tir.if_then_else(inside, data[n, c, y - top, x - left, v], zero)
+
+    shape = (batch, chunks, height + top + bottom, width + left + right, block)
+    return te.compute(shape, read, name="padded", tag="injective,pad")
+
+
+def output_size(size: int, kernel: int, stride: int, before: int, after: int) -> int:
+    """Pixels along one axis of a convolution's output."""
+    return (size + before + after - kernel) // stride + 1
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """(vertical, horizontal) from one number or two."""
+    first, second = (value, value) if isinstance(value, int | tir.IntImm) else value
+    return int(first), int(second)
+
+
+def divisors(number: int, most: int) -> list[int]:
+    """Divisors of `number` up to `most`, ascending."""
+    return [d for d in range(1, min(number, most) + 1) if number % d == 0]
+
+
+def vector_registers() -> int:
+    """Architectural vector registers of the current target."""
+    target = tvm.target.Target.current()
+    triple = str(target.attrs.get("mtriple", ""))
+    if triple.startswith(("aarch64", "arm64")):
+        return 32
+    if triple.startswith(("arm", "thumb")):
+        return 16
+    has_feature = tvm.get_global_func("target.llvm_cpu_has_feature")
+    return 32 if has_feature("avx512f", target) else 16
+
+
+def schedule_convolution(
+    outs: Any, schedule_one: Callable[[Any, Any, Any, Any], None], *, tag: str
+) -> Any:
+    """Create a schedule for `outs`, find the convolution with `tag` in it and schedule that.
+
+    Calls `schedule_one(schedule, convolution, accumulator, output)`. The accumulator is the stage that holds
+    partial sums: the convolution itself when an epilogue (bias, activation, residual) follows it in the same
+    kernel, otherwise a cache of its output. Element-wise stages in between are inlined into `output`.
+    """
+    outs = [outs] if isinstance(outs, te.tensor.Tensor) else outs
+    schedule = te.create_schedule([out.op for out in outs])
+
+    def found(op: Any) -> None:
+        if tag not in op.tag:
+            return
+        convolution, output = op.output(0), outs[0]
+        source = op.input_tensors[0]
+        if "pad" in source.op.tag:
+            schedule[source].compute_inline()
+        if convolution == output:
+            accumulator = schedule.cache_write(convolution, "local")
+        else:
+            accumulator = convolution
+            schedule[convolution].set_scope("local")
+        schedule_one(schedule, convolution, accumulator, output)
+
+    topi.utils.traverse_inline(schedule, outs[0].op, found)
+    return schedule
+
+
+def knob(cfg: Any, name: str, candidates: Sequence[int], default: int) -> None:
+    """Define an integer knob; an untuned build uses `default`."""
+    cfg.define_knob(name, list(candidates))
+    if cfg.is_fallback:
+        cfg[name] = tvm.autotvm.task.space.OtherOptionEntity(default)

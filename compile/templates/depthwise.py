@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Template of the depthwise convolution: a tile of pixels in registers, padding without a copy.
+
+One vector holds b channels of a pixel, so every multiply-add is vertical. The accumulators of a
+`tile_oh` x `tile_ow` tile stay in registers while the taps pass over them; the border is a test around
+single loads, and only around those that the unrolled tile cannot prove to be inside.
+"""
+
+from typing import Any
+
+from tvm import autotvm, te, topi
+from tvm.topi.nn.utils import get_pad_tuple
+
+from compile.templates import blocked
+
+NAME = "depthwise_NCHWc.mnc"
+TAG = "mnc_depthwise"
+
+
+@autotvm.register_topi_compute(NAME)  # type: ignore[untyped-decorator]
+def compute(
+    cfg: Any,
+    data: Any,
+    kernel: Any,
+    strides: Any,
+    padding: Any,
+    dilation: Any,
+    layout: str,
+    out_layout: str,
+    out_dtype: str,
+) -> Any:
+    """data (N, C, H, W, b), kernel (C, 1, KH, KW, 1, b) -> (N, C, OH, OW, b); no dilation."""
+    batch, chunks, height, width, block = topi.utils.get_const_tuple(data.shape)
+    _, _, kernel_h, kernel_w, _, _ = topi.utils.get_const_tuple(kernel.shape)
+    stride_h, stride_w = blocked.pair(strides)
+    top, left, bottom, right = get_pad_tuple(padding, (kernel_h, kernel_w))
+    out_h = blocked.output_size(height, kernel_h, stride_h, top, bottom)
+    out_w = blocked.output_size(width, kernel_w, stride_w, left, right)
+    _define_space(cfg, out_h, out_w)
+    source = blocked.padded(data, (top, left, bottom, right))
+    tap_h = te.reduce_axis((0, kernel_h), name="tap_h")
+    tap_w = te.reduce_axis((0, kernel_w), name="tap_w")
+    return te.compute(
+        (batch, chunks, out_h, out_w, block),
+        lambda n, c, y, x, v: te.sum(
+            source[n, c, y * stride_h + tap_h, x * stride_w + tap_w, v]
+            * kernel[c, 0, tap_h, tap_w, 0, v],
+            axis=[tap_h, tap_w],
+        ),
+        name="depthwise",
+        tag=TAG,
+    )
+
+
+def _define_space(cfg: Any, out_h: int, out_w: int) -> None:
+    """Tiles that divide the output and fit the registers beside a weight and a load."""
+    most = blocked.vector_registers() - 2
+    tile_ow = blocked.divisors(out_w, most)
+    tile_oh = blocked.divisors(out_h, 4)
+    default = max((w for w in tile_ow if w <= 14), default=1)
+    blocked.knob(cfg, "tile_ow", tile_ow, default)
+    blocked.knob(cfg, "tile_oh", tile_oh, 1)
+    blocked.knob(cfg, "unroll_rows", [0, 1], 0)
+    blocked.knob(cfg, "parallel_rows", [0, 1], 1)
+    least = min(4, max(tile_ow))
+    cfg.multi_filter(filter=lambda e: least <= e["tile_ow"].val * e["tile_oh"].val <= most)
+
+
+@autotvm.register_topi_schedule(NAME)  # type: ignore[untyped-decorator]
+def schedule(cfg: Any, outs: Any) -> Any:
+    """A tile of pixels outside, the taps inside; bias and activation in the store of the tile."""
+
+    def one(s: Any, convolution: Any, accumulator: Any, output: Any) -> None:
+        n, c, y, x, v = s[output].op.axis
+        y_outer, y_inner = s[output].split(y, factor=cfg["tile_oh"].val)
+        x_outer, x_inner = s[output].split(x, factor=cfg["tile_ow"].val)
+        s[output].reorder(n, c, y_outer, x_outer, y_inner, x_inner, v)
+        s[output].vectorize(v)
+        s[output].unroll(x_inner)
+        s[output].unroll(y_inner)
+        parallel = s[output].fuse(n, c)
+        if cfg["parallel_rows"].val:
+            parallel = s[output].fuse(parallel, y_outer)
+        s[output].parallel(parallel)
+        s[accumulator].compute_at(s[output], x_outer)
+        _schedule_taps(s[accumulator], cfg)
+
+    return blocked.schedule_convolution(outs, one, tag=TAG)
+
+
+def _schedule_taps(stage: Any, cfg: Any) -> None:
+    n, c, y, x, v = stage.op.axis
+    tap_h, tap_w = stage.op.reduce_axis
+    stage.reorder(n, c, tap_h, tap_w, y, x, v)
+    stage.vectorize(v)
+    stage.unroll(x)
+    stage.unroll(y)
+    stage.unroll(tap_w)
+    if cfg["unroll_rows"].val:
+        stage.unroll(tap_h)

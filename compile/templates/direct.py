@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Template of every other convolution, above all the first: direct, register-tiled, padding without a copy.
+
+The first convolution reads the image as it is: NCHW is NCHW1c, so no layout transform stands before it.
+"""
+
+from typing import Any
+
+from tvm import autotvm, te, topi
+from tvm.topi.nn.utils import get_pad_tuple
+
+from compile.templates import blocked
+from compile.templates.pointwise import registers_used
+
+NAME = "direct_NCHWc.mnc"
+TAG = "mnc_direct"
+UNROLL_COLUMNS, UNROLL_ALL_TAPS = 1, 2  # values of knob `unroll`
+
+
+@autotvm.register_topi_compute(NAME)  # type: ignore[untyped-decorator]
+def compute(
+    cfg: Any,
+    data: Any,
+    kernel: Any,
+    strides: Any,
+    padding: Any,
+    dilation: Any,
+    layout: str,
+    out_layout: str,
+    out_dtype: str,
+) -> Any:
+    """data (N, I, H, W, i), kernel (O, I, KH, KW, i, o) -> (N, O, OH, OW, o); no dilation, no groups."""
+    batch, in_chunks, height, width, in_block = topi.utils.get_const_tuple(data.shape)
+    out_chunks, _, kernel_h, kernel_w, _, out_block = topi.utils.get_const_tuple(kernel.shape)
+    stride_h, stride_w = blocked.pair(strides)
+    top, left, bottom, right = get_pad_tuple(padding, (kernel_h, kernel_w))
+    out_h = blocked.output_size(height, kernel_h, stride_h, top, bottom)
+    out_w = blocked.output_size(width, kernel_w, stride_w, left, right)
+    _define_space(cfg, out_chunks, out_w)
+    source = blocked.padded(data, (top, left, bottom, right))
+    chunk = te.reduce_axis((0, in_chunks), name="chunk")
+    tap_h = te.reduce_axis((0, kernel_h), name="tap_h")
+    tap_w = te.reduce_axis((0, kernel_w), name="tap_w")
+    channel = te.reduce_axis((0, in_block), name="channel")
+    return te.compute(
+        (batch, out_chunks, out_h, out_w, out_block),
+        lambda n, o, y, x, v: te.sum(
+            source[n, chunk, y * stride_h + tap_h, x * stride_w + tap_w, channel]
+            * kernel[o, chunk, tap_h, tap_w, channel, v],
+            axis=[chunk, tap_h, tap_w, channel],
+        ),
+        name="direct",
+        tag=TAG,
+    )
+
+
+def _define_space(cfg: Any, out_chunks: int, out_w: int) -> None:
+    registers = blocked.vector_registers()
+    tile_oc = blocked.divisors(out_chunks, 8)
+    tile_ow = blocked.divisors(out_w, registers - 3)
+    fits = [(o, w) for o in tile_oc for w in tile_ow if registers_used(o, w) <= registers]
+    fullest = max(o * w for o, w in fits)
+    good = [(o, w) for o, w in fits if o * w >= min(fullest, 6)]
+    best = max(good, key=lambda tile: (tile[0] * tile[1], -abs(tile[0] - 2)))
+    blocked.knob(cfg, "tile_oc", tile_oc, best[0])
+    blocked.knob(cfg, "tile_ow", tile_ow, best[1])
+    blocked.knob(cfg, "unroll", [0, UNROLL_COLUMNS, UNROLL_ALL_TAPS], UNROLL_COLUMNS)
+    cfg.multi_filter(filter=lambda e: (e["tile_oc"].val, e["tile_ow"].val) in good)
+
+
+@autotvm.register_topi_schedule(NAME)  # type: ignore[untyped-decorator]
+def schedule(cfg: Any, outs: Any) -> Any:
+    """A tile of output channels and pixels of one row in registers, over the whole reduction."""
+
+    def one(s: Any, convolution: Any, accumulator: Any, output: Any) -> None:
+        n, o, y, x, v = s[output].op.axis
+        o_outer, o_inner = s[output].split(o, factor=cfg["tile_oc"].val)
+        x_outer, x_inner = s[output].split(x, factor=cfg["tile_ow"].val)
+        s[output].reorder(n, o_outer, y, x_outer, x_inner, o_inner, v)
+        s[output].vectorize(v)
+        s[output].unroll(x_inner)
+        s[output].unroll(o_inner)
+        s[output].parallel(s[output].fuse(s[output].fuse(n, o_outer), y))
+        s[accumulator].compute_at(s[output], x_outer)
+        _schedule_reduction(s[accumulator], cfg["unroll"].val)
+
+    return blocked.schedule_convolution(outs, one, tag=TAG)
+
+
+def _schedule_reduction(stage: Any, unroll: int) -> None:
+    n, o, y, x, v = stage.op.axis
+    chunk, tap_h, tap_w, channel = stage.op.reduce_axis
+    stage.reorder(n, y, chunk, tap_h, tap_w, channel, x, o, v)
+    stage.vectorize(v)
+    stage.unroll(x)
+    stage.unroll(o)
+    if unroll >= UNROLL_COLUMNS:
+        stage.unroll(tap_w)
+    if unroll >= UNROLL_ALL_TAPS:
+        stage.unroll(tap_h)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Template of the 1x1 convolution: a register-tiled GEMM over packed weights.
+
+A tile of `tile_oc` vectors of output channels times `tile_p` pixels stays in registers over the whole
+reduction. Each step loads `tile_oc` weight vectors, then for every pixel broadcasts one input value and uses
+it `tile_oc` times at once: accumulators + tile_oc + 1 registers, so the tile can fill the register file
+without a spill. (With the two loops the other way round LLVM keeps all broadcasts alive and spills.)
+The classifier is the same kernel with a single pixel. After Goto and van de Geijn, "Anatomy of
+High-Performance Matrix Multiplication" (ACM TOMS 2008), with the packing done once at compile time.
+"""
+
+from typing import Any
+
+from tvm import autotvm, te, topi
+
+from compile.templates import blocked
+
+NAME = "pointwise_NCHWc.mnc"
+TAG = "mnc_pointwise"
+PIXEL_OUTER = 1  # value of knob `order`: pixels outside, output channels inside
+
+
+@autotvm.register_topi_compute(NAME)  # type: ignore[untyped-decorator]
+def compute(
+    cfg: Any,
+    data: Any,
+    kernel: Any,
+    strides: Any,
+    padding: Any,
+    dilation: Any,
+    layout: str,
+    out_layout: str,
+    out_dtype: str,
+) -> Any:
+    """1x1, stride 1, no padding: data (N, I, H, W, i), kernel (O, I, 1, 1, i, o) -> (N, O, H, W, o)."""
+    batch, in_chunks, height, width, in_block = topi.utils.get_const_tuple(data.shape)
+    out_chunks, _, _, _, _, out_block = topi.utils.get_const_tuple(kernel.shape)
+    _define_space(cfg, out_chunks, height, width, in_chunks, in_block)
+    channel = te.reduce_axis((0, in_chunks * in_block), name="channel")
+    return te.compute(
+        (batch, out_chunks, height, width, out_block),
+        lambda n, o, y, x, v: te.sum(
+            data[n, channel // in_block, y, x, channel % in_block]
+            * kernel[o, channel // in_block, 0, 0, channel % in_block, v],
+            axis=channel,
+        ),
+        name="pointwise",
+        tag=TAG,
+    )
+
+
+def _define_space(
+    cfg: Any, out_chunks: int, height: int, width: int, in_chunks: int, in_block: int
+) -> None:
+    """Knobs, pruned to what the registers hold and to tiles of whole rows or divisors of a row."""
+    registers = blocked.vector_registers()
+    tile_p = _pixel_tiles(height, width, registers)
+    tile_oc = blocked.divisors(out_chunks, 8 if height * width > 1 else registers - 2)
+    fits = [(oc, p) for oc in tile_oc for p in tile_p if registers_used(oc, p) <= registers]
+    # A tile with few accumulators cannot hide the latency of the multiply-add (about 4 cycles x 2 pipes).
+    fullest = max(oc * p for oc, p in fits)
+    good = [(oc, p) for oc, p in fits if oc * p >= min(fullest, 6)]
+    best = max(good, key=lambda tile: (tile[0] * tile[1], -abs(tile[0] - 2)))
+    blocked.knob(cfg, "tile_oc", tile_oc, best[0])
+    blocked.knob(cfg, "tile_p", tile_p, best[1])
+    blocked.knob(cfg, "unroll", [u for u in (1, 2, 4, 8) if in_block % u == 0], min(4, in_block))
+    blocked.knob(cfg, "order", [0, PIXEL_OUTER] if height * width > 1 else [0], 0)
+    # Channels of a reduction block: 0 is all at once; smaller blocks keep the weights' slab in L1.
+    chunks = [c for c in (64, 128, 256) if c % in_block == 0 and in_chunks * in_block > c]
+    divide = [c for c in chunks if (in_chunks * in_block) % c == 0]
+    blocked.knob(cfg, "block_k", [0, *divide], 0)
+    cfg.multi_filter(
+        filter=lambda e: (
+            (e["tile_oc"].val, e["tile_p"].val) in good
+            and not (e["block_k"].val and e["order"].val == PIXEL_OUTER)
+        )
+    )
+
+
+def registers_used(tile_oc: int, tile_p: int) -> int:
+    """Accumulators, weight vectors and one broadcast (which x86 folds into the multiply-add)."""
+    return tile_oc * tile_p + tile_oc + 1
+
+
+def _pixel_tiles(height: int, width: int, registers: int) -> list[int]:
+    """Tiles that TE can place on the fused pixel axis: divisors of a row, or several whole rows."""
+    rows = [width * r for r in blocked.divisors(height, height)]
+    return sorted({t for t in [*blocked.divisors(width, width), *rows] if t < registers - 1})
+
+
+@autotvm.register_topi_schedule(NAME)  # type: ignore[untyped-decorator]
+def schedule(cfg: Any, outs: Any) -> Any:
+    """Register tile outside, reduction inside; bias, activation and residual in the store of the tile."""
+
+    def one(s: Any, convolution: Any, accumulator: Any, output: Any) -> None:
+        tiles = _tile_output(s, output, cfg)
+        if cfg["block_k"].val:
+            _accumulate_in_slab(s, accumulator, convolution, tiles, cfg, output)
+        else:
+            _accumulate_in_registers(s, accumulator, convolution, tiles, cfg, output)
+
+    return blocked.schedule_convolution(outs, one, tag=TAG)
+
+
+def _tile_output(s: Any, output: Any, cfg: Any) -> tuple[Any, Any]:
+    """Tile and vectorize the output; returns the parallel axis and the axis of one register tile."""
+    n, o, y, x, v = s[output].op.axis
+    o_outer, o_inner = s[output].split(o, factor=cfg["tile_oc"].val)
+    p_outer, p_inner = s[output].split(s[output].fuse(y, x), factor=cfg["tile_p"].val)
+    outer, inner = (o_outer, p_outer)
+    if cfg["order"].val == PIXEL_OUTER:
+        outer, inner = p_outer, o_outer
+    s[output].reorder(n, outer, inner, p_inner, o_inner, v)
+    s[output].vectorize(v)
+    s[output].unroll(p_inner)
+    s[output].unroll(o_inner)
+    parallel = s[output].fuse(n, outer)
+    if not cfg["block_k"].val:
+        parallel = inner = s[output].fuse(parallel, inner)
+    s[output].parallel(parallel)
+    return parallel, inner
+
+
+def _accumulate_in_registers(
+    s: Any, accumulator: Any, convolution: Any, tiles: tuple[Any, Any], cfg: Any, output: Any
+) -> None:
+    s[accumulator].compute_at(s[output], tiles[1])
+    _, o, y, x, v = s[accumulator].op.axis
+    pixel = s[accumulator].fuse(y, x)
+    (channel,) = s[accumulator].op.reduce_axis
+    block = int(convolution.op.input_tensors[0].shape[4])
+    chunk, rest = s[accumulator].split(channel, factor=block)
+    rest, unrolled = s[accumulator].split(rest, factor=cfg["unroll"].val)
+    s[accumulator].reorder(chunk, rest, unrolled, pixel, o, v)
+    _unroll_and_vectorize(s[accumulator], (unrolled, pixel, o), v)
+
+
+def _accumulate_in_slab(
+    s: Any, accumulator: Any, convolution: Any, tiles: tuple[Any, Any], cfg: Any, output: Any
+) -> None:
+    """All pixels of a slab of output channels at once; a block of weights meets every pixel while in L1."""
+    s[accumulator].set_scope("global")
+    s[accumulator].compute_at(s[output], tiles[0])
+    n, o, y, x, v = s[accumulator].op.axis
+    outer, pixel = s[accumulator].split(s[accumulator].fuse(y, x), factor=cfg["tile_p"].val)
+    (channel,) = s[accumulator].op.reduce_axis
+    block, rest = s[accumulator].split(channel, factor=cfg["block_k"].val)
+    rest, unrolled = s[accumulator].split(rest, factor=cfg["unroll"].val)
+    s[accumulator].reorder(n, block, outer, rest, unrolled, pixel, o, v)
+    _unroll_and_vectorize(s[accumulator], (unrolled, pixel, o), v)
+
+
+def _unroll_and_vectorize(stage: Any, unrolled: tuple[Any, ...], vector: Any) -> None:
+    stage.vectorize(vector)
+    for axis in unrolled:
+        stage.unroll(axis)
