@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures on this machine: compiles a batch on every core, then times it on a quiet one.
+
+Takes configurations of a task; gives Trials with times as the network would see them (caches as
+another layer left them) after a check of every kernel's output. Kernels run in a process of their
+own, which may crash or hang without harm.
+"""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from compile.measure.messages import (
+    Compiled,
+    CompileJob,
+    Died,
+    Failed,
+    Outcome,
+    ReferenceJob,
+    RunJob,
+    Stored,
+    TaskSpec,
+    Timed,
+    TimedOut,
+)
+from compile.measure.pool import Pool
+from compile.trial import Failure, Trial, task_key, trial_of
+from targets import Target
+
+if TYPE_CHECKING:
+    from compile.tasks import TunableTask
+
+VERSION = "local-v1"
+PREFIX = "mnc-measure-"
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How to measure. Times are seconds.
+
+    `threads` run each kernel. `verify` False skips the check of outputs, and trials are then not
+    `verified`. `budget` bounds the timing of one kernel. `evict_bytes` are streamed through the
+    caches before each repeat (None: worked out from the target's caches).
+    """
+
+    threads: int = 1
+    compile_timeout: float = 10.0
+    run_timeout: float = 10.0
+    budget: float = 0.06
+    evict_bytes: int | None = None
+    verify: bool = True
+
+
+class LocalMeasurer:
+    """`compile.measure.base.Measurer` on the machine's own cores. Use as a context manager."""
+
+    def __init__(self, target: Target, *, options: Options | None = None) -> None:
+        self.options = options or Options()
+        self._target = target
+        self._scratch = _scratch_folder()
+        self._references: dict[str, str | None] = {}
+        self._best: dict[str, float] = {}
+        self._count = 0
+        cpus = sorted(os.sched_getaffinity(0))
+        threads = self.options.threads
+        try:
+            self._compilers = self._pool("compile", len(cpus), threads=1)
+            # One thread keeps to one core; more spread as they will in the network.
+            pinned = frozenset(cpus[-1:]) if threads == 1 else None
+            self._runner = self._pool("run", 1, threads=threads, cpus=pinned)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def batch(self) -> int:
+        """Configurations at once: enough to keep every compiling process busy."""
+        return 16
+
+    def describe(self) -> str:
+        """Logged with each trial."""
+        return f"{VERSION} cpu={self._target.model} threads={self.options.threads}"
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Processes now alive."""
+        return self._compilers.pids + self._runner.pids
+
+    def close(self) -> None:
+        """End the processes and remove their files."""
+        for pool in (getattr(self, "_compilers", None), getattr(self, "_runner", None)):
+            if pool is not None:
+                pool.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def measure(self, task: "TunableTask", configs: Sequence[Any]) -> Iterator[Trial]:
+        """Yield a Trial a configuration: failures to compile first, then the timings one by one."""
+        spec = spec_of(task)
+        reference = self._reference(spec)
+        started = time.monotonic()
+        libraries = [str(self._scratch / f"{self._count + i}.so") for i in range(len(configs))]
+        self._count += len(configs)
+        jobs = [
+            CompileJob(task=spec, config=config.to_json_dict(), library=library)
+            for config, library in zip(configs, libraries, strict=True)
+        ]
+        compiled: dict[int, Compiled] = {}
+        for i, outcome in self._compilers.run(jobs, timeout=self.options.compile_timeout):
+            if isinstance(outcome, Compiled):
+                compiled[i] = outcome
+            else:
+                yield self._trial(task, configs[i], outcome, stage="compiler")
+        share = (time.monotonic() - started) / max(1, len(configs))
+        for i, kernel in sorted(compiled.items()):
+            started = time.monotonic()
+            outcome = self._run(spec, libraries[i], kernel, reference)
+            seconds = share + time.monotonic() - started
+            Path(libraries[i]).unlink(missing_ok=True)
+            yield self._trial(task, configs[i], outcome, stage="kernel", seconds=seconds)
+
+    def _run(
+        self, spec: TaskSpec, library: str, kernel: Compiled, reference: str | None
+    ) -> Outcome:
+        job = RunJob(
+            library=library,
+            arguments=kernel.arguments,
+            reference=reference,
+            best=self._best.get(spec.key),
+            evict_bytes=self.options.evict_bytes or evict_bytes(self._target),
+            budget=self.options.budget,
+        )
+        ((_, outcome),) = self._runner.run([job], timeout=self.options.run_timeout)
+        if isinstance(outcome, Timed):
+            cost = sorted(outcome.costs)[len(outcome.costs) // 2]
+            self._best[spec.key] = min(cost, self._best.get(spec.key, cost))
+        if isinstance(outcome, Failed):
+            # It may have written where it should not: the next kernel gets a clean process.
+            self._runner.restart()
+        return outcome
+
+    def _reference(self, spec: TaskSpec) -> str | None:
+        """The file with the task's inputs and right output, worked out once."""
+        if not self.options.verify:
+            return None
+        if spec.key not in self._references:
+            path = str(self._scratch / f"reference-{len(self._references)}.npz")
+            job = ReferenceJob(task=spec, path=path)
+            ((_, outcome),) = self._compilers.run([job], timeout=120.0)
+            if not isinstance(outcome, Stored):
+                raise RuntimeError(
+                    f"no reference for {spec.key}: {explain(outcome, 'reference')[1]}"
+                )
+            self._references[spec.key] = path
+        return self._references[spec.key]
+
+    def _trial(
+        self,
+        task: "TunableTask",
+        config: Any,
+        outcome: Outcome,
+        *,
+        stage: str,
+        seconds: float = 0.0,
+    ) -> Trial:
+        timed = isinstance(outcome, Timed)
+        error, message = (None, "") if timed else explain(outcome, stage)
+        return trial_of(
+            task.task,
+            config,
+            costs=outcome.costs if isinstance(outcome, Timed) else (),
+            error=error,
+            message=message,
+            measurer=self.describe(),
+            threads=self.options.threads,
+            verified=timed and self.options.verify,
+            seconds=seconds,
+        )
+
+    def _pool(
+        self, role: str, count: int, *, threads: int, cpus: frozenset[int] | None = None
+    ) -> Pool:
+        env = {"TVM_NUM_THREADS": str(threads), "OMP_NUM_THREADS": "1"}
+        if role == "run":
+            env["TVM_USE_RUNTIME_LIB"] = "1"
+        return Pool(role, count, scratch=self._scratch, env=env, cpus=cpus)
+
+
+def spec_of(task: "TunableTask") -> TaskSpec:
+    """The task as data for another process."""
+    return TaskSpec(
+        key=task_key(task.task.name, task.task.args),
+        name=task.task.name,
+        args=task.task.args,
+        target=str(task.task.target),
+        kind=task.kind,
+        shape=task.shape,
+        macs=task.macs,
+        calls=task.calls,
+    )
+
+
+def explain(outcome: Outcome, stage: str) -> tuple[Failure, str]:
+    """Kind and one line for an outcome without a cost. `stage` is what was at work."""
+    if isinstance(outcome, TimedOut):
+        return "timeout", f"the {stage} took over {outcome.seconds:g} s"
+    if isinstance(outcome, Died):
+        kind: Failure = "crash" if stage == "kernel" else "compile"
+        return kind, f"the {stage} died: {outcome.cause}"
+    if isinstance(outcome, Failed):
+        if outcome.error == "setup":
+            raise RuntimeError(f"the task cannot be made in a compiling process: {outcome.message}")
+        kinds: dict[str, Failure] = {"compile": "compile", "wrong": "wrong"}
+        return kinds.get(outcome.error, "run"), outcome.message
+    return "run", f"unexpected answer {type(outcome).__name__}"
+
+
+def evict_bytes(target: Target) -> int:
+    """Bytes to stream between repeats, so that weights lie where the network would find them.
+
+    An inference touches some 20 MB between two uses of a weight: that pushes it out of L1 and L2,
+    and to memory only where the last cache is smaller.
+    """
+    inference = 20 << 20
+    core = target.fast
+    near = (core.l2 or core.l1d).size_bytes
+    last = max((cache.size_bytes for cache in target.caches), default=near)
+    return inference if last < inference else 3 * near
+
+
+def _scratch_folder() -> Path:
+    """A folder in memory where there is one. Folders that killed runs left behind go first."""
+    shared = Path("/dev/shm")
+    parent = shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
+    for old in parent.glob(f"{PREFIX}*"):
+        owner = old.name.removeprefix(PREFIX).split("-", 1)[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the measuring processes are told and what they answer: one JSON line each way.
+
+Plain frozen structs, so that nothing is ever unpickled and a worker can be driven by hand.
+"""
+
+from typing import Any
+
+import msgspec
+
+
+class TaskSpec(msgspec.Struct, frozen=True):
+    """A `compile.tasks.TunableTask` as data: enough to make the AutoTVM task again elsewhere."""
+
+    key: str
+    name: str
+    args: Any
+    target: str
+    kind: str
+    shape: str
+    macs: int
+    calls: int
+
+
+class Argument(msgspec.Struct, frozen=True):
+    """One buffer of a compiled kernel, in calling order."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    is_output: bool
+
+
+class CompileJob(msgspec.Struct, frozen=True, tag=True):
+    """Compile one configuration (AutoTVM's JSON form of it) into the shared library `library`."""
+
+    task: TaskSpec
+    config: dict[str, Any]
+    library: str
+
+
+class ReferenceJob(msgspec.Struct, frozen=True, tag=True):
+    """Work out seeded inputs and the right output of a task, stored at `path` (.npz)."""
+
+    task: TaskSpec
+    path: str
+
+
+class RunJob(msgspec.Struct, frozen=True, tag=True):
+    """Check and time one compiled kernel.
+
+    `reference` is a ReferenceJob's file; None fills the inputs with noise and checks nothing.
+    `best` is the least cost known of the task in seconds: a candidate far from it is dropped early.
+    `evict_bytes` are streamed through the caches before each repeat; `budget` is seconds of timing.
+    """
+
+    library: str
+    arguments: tuple[Argument, ...]
+    reference: str | None
+    best: float | None
+    evict_bytes: int
+    budget: float
+
+
+Job = CompileJob | ReferenceJob | RunJob
+
+
+class Compiled(msgspec.Struct, frozen=True, tag=True):
+    """A library is ready. `arguments` are its kernel's buffers."""
+
+    arguments: tuple[Argument, ...]
+
+
+class Stored(msgspec.Struct, frozen=True, tag=True):
+    """A reference is stored."""
+
+
+class Timed(msgspec.Struct, frozen=True, tag=True):
+    """Seconds of each kept repeat; the kernel's output was right (or nothing was asked of it)."""
+
+    costs: tuple[float, ...]
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """Why there is no cost: "compile", "wrong", "run", and one line that says more.
+
+    "setup" is no fault of the configuration: the task itself could not be made.
+    """
+
+    error: str
+    message: str
+
+
+class Died(msgspec.Struct, frozen=True, tag=True):
+    """The process ended by itself; `cause` names the signal or exit status. Made by the pool."""
+
+    cause: str
+
+
+class TimedOut(msgspec.Struct, frozen=True, tag=True):
+    """No answer within `seconds`; the process was killed. Made by the pool."""
+
+    seconds: float
+
+
+Reply = Compiled | Stored | Timed | Failed
+Outcome = Compiled | Stored | Timed | Failed | Died | TimedOut

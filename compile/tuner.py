@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tunes a network's tasks: spreads the budget, searches, measures, and logs every trial at once.
+
+Takes tasks, an open log and a Measurer; gives a Summary. Stopped at any instant and called again
+with the same log, it goes on where it was: the log is all its memory.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from compile.budget import Standing, choose, guess_seconds
+from compile.journal import Journal, Trial, current
+from compile.measure.base import Measurer
+from compile.search import TUNERS, Search, as_pair
+from compile.trial import task_key
+from support.errors import UserError
+from targets import Target
+
+if TYPE_CHECKING:
+    from compile.tasks import TunableTask
+
+TRIALS_PER_TASK = 64
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How to tune. `trials` is the budget of all tasks together, those in the log included (None:
+    TRIALS_PER_TASK for each). Every task gets `floor` at least. `force` measures anew what the log
+    already has.
+    """
+
+    trials: int | None = None
+    tuner: str = "xgb"
+    floor: int = 16
+    force: bool = False
+
+
+class State(msgspec.Struct, kw_only=True):
+    """Where the tuning is. Rates are GFLOP/s, `seconds_left` an estimate (None: not known yet)."""
+
+    tasks: int
+    trials: int
+    total: int
+    task: str = ""
+    number: int = 0
+    task_trials: int = 0
+    gflops: float | None = None
+    best_gflops: float | None = None
+    failures: Counter[str] = msgspec.field(default_factory=Counter)
+    seconds_left: float | None = None
+
+
+class Observer(Protocol):
+    """Is told how it goes."""
+
+    def on_batch(self, state: State) -> None:
+        """A task's next batch begins."""
+        ...
+
+    def on_trial(self, state: State, trial: Trial) -> None:
+        """A trial is known and in the log."""
+        ...
+
+
+class TaskOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """A task's standing at the end: `cost` is the best verified one in seconds a call."""
+
+    key: str
+    kind: str
+    shape: str
+    trials: int
+    new: int
+    cost: float | None
+    gflops: float | None
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call of `tune` did: trials made now, seconds taken, failures by kind, every task."""
+
+    trials: int
+    seconds: float
+    failures: dict[str, int]
+    tasks: tuple[TaskOutcome, ...]
+
+
+def tune(
+    tasks: Sequence["TunableTask"],
+    target: Target,
+    journal: Journal,
+    measurer: Measurer,
+    *,
+    options: Options | None = None,
+    observer: Observer | None = None,
+) -> Summary:
+    """Spend the budget on `tasks`. `journal` must be open for adding.
+
+    Ctrl-C passes through: what is known is in the log by then. Raises UserError for an unknown
+    tuner or when a task is not for `target`.
+    """
+    chosen = options or Options()
+    _check(tasks, target, chosen)
+    return _Tuning(tasks, journal, measurer, chosen, observer).run()
+
+
+def _check(tasks: Sequence["TunableTask"], target: Target, options: Options) -> None:
+    if options.tuner not in TUNERS:
+        raise UserError(f"unknown tuner {options.tuner!r}; choose one of {', '.join(TUNERS)}")
+    if options.trials is not None and options.trials < 0:
+        raise UserError(f"{options.trials} trials cannot be made; give 0 or more")
+    for task in tasks:
+        if str(task.task.target.attrs.get("model", "")) != target.model:
+            raise UserError(
+                f"task {task.shape} was extracted for {task.task.target}, not for {target.name}; "
+                "extract the tasks with the target they are tuned for"
+            )
+
+
+class _Progress:
+    """One task while it is tuned: its search, made when first needed, and its best cost."""
+
+    def __init__(self, task: "TunableTask", known: list[Trial]) -> None:
+        self.task = task
+        self.key = task_key(task.task.name, task.task.args)
+        self.space = len(task.task.config_space)
+        self.known = known
+        self.done = len({trial.config.index for trial in known if trial.error != "device"})
+        self.new = 0
+        self.search: Search | None = None
+        self.cost = min((cost_of(trial) for trial in known), default=math.inf)
+
+    @property
+    def standing(self) -> Standing:
+        guess = guess_seconds(self.task.macs, self.task.task.args)
+        seconds = self.cost if math.isfinite(self.cost) else guess
+        return Standing(
+            key=self.key, seconds=seconds * self.task.calls, done=self.done, space=self.space
+        )
+
+    def add(self, trial: Trial) -> None:
+        self.known.append(trial)
+        self.new += 1
+        self.done += trial.error != "device"  # which says nothing of the configuration
+        self.cost = min(self.cost, cost_of(trial))
+
+    def gflops(self, cost: float) -> float | None:
+        return 2 * self.task.macs / cost / 1e9 if math.isfinite(cost) and cost > 0 else None
+
+    def outcome(self) -> TaskOutcome:
+        return TaskOutcome(
+            key=self.key,
+            kind=self.task.kind,
+            shape=self.task.shape,
+            trials=self.done,
+            new=self.new,
+            cost=self.cost if math.isfinite(self.cost) else None,
+            gflops=self.gflops(self.cost),
+        )
+
+
+def cost_of(trial: Trial) -> float:
+    """Seconds a call of a trial that a build may use; infinite for any other."""
+    return trial.cost if trial.verified and trial.error is None else math.inf
+
+
+class _Tuning:
+    def __init__(
+        self,
+        tasks: Sequence["TunableTask"],
+        journal: Journal,
+        measurer: Measurer,
+        options: Options,
+        observer: Observer | None,
+    ) -> None:
+        self.journal, self.measurer = journal, measurer
+        self.options, self.observer = options, observer
+        # Costs made in another way (threads, device, version) are no measure of these.
+        comparable = [t for t in journal.trials if t.measurer == measurer.describe()]
+        usable = [] if options.force else comparable
+        self.progress = {
+            one.key: one for one in (_Progress(t, current(usable, t.task)) for t in tasks)
+        }
+        self.total = TRIALS_PER_TASK * len(tasks) if options.trials is None else options.trials
+        self.total = min(self.total, sum(one.space for one in self.progress.values()))
+        self.started = time.monotonic()
+        spent = sum(one.done for one in self.progress.values())
+        self.state = State(tasks=len(tasks), trials=spent, total=max(self.total, spent))
+
+    def run(self) -> Summary:
+        while (key := self._next()) is not None:
+            self._batch(self.progress[key])
+        return Summary(
+            trials=self._made(),
+            seconds=time.monotonic() - self.started,
+            failures=dict(self.state.failures),
+            tasks=tuple(one.outcome() for one in self.progress.values()),
+        )
+
+    def _next(self) -> str | None:
+        standings = [one.standing for one in self.progress.values()]
+        return choose(standings, total=self.total, floor=self.options.floor)
+
+    def _batch(self, one: _Progress) -> None:
+        if one.search is None:
+            one.search = Search(one.task.task, tuner=self.options.tuner, known=one.known)
+        one.search.learn_from(self._similar(one))
+        count = min(self.measurer.batch, one.space - one.done, self.total - self.state.trials)
+        self._show_batch(one)
+        made: list[Trial] = []
+        configs = one.search.ask(count)
+        if not configs:
+            one.space = one.done  # the tuner has nothing more to offer
+        for trial in self.measurer.measure(one.task, configs):
+            self.journal.append(trial)
+            made.append(trial)
+            self._count(one, trial)
+        one.search.tell(made)
+
+    def _similar(self, one: _Progress) -> list[tuple[Any, Any]]:
+        """What tasks of the same template have taught, as AutoTVM's pairs."""
+        return [
+            as_pair(other.task.task, trial)
+            for other in self.progress.values()
+            if other is not one and other.task.task.name == one.task.task.name
+            for trial in other.known
+            if trial.error != "device"
+        ]
+
+    def _made(self) -> int:
+        return sum(one.new for one in self.progress.values())
+
+    def _show_batch(self, one: _Progress) -> None:
+        self.state.task = f"{one.task.kind} {one.task.shape}"
+        self.state.number = 1 + list(self.progress).index(one.key)
+        self.state.task_trials = one.done
+        self.state.gflops, self.state.best_gflops = None, one.gflops(one.cost)
+        if self.observer is not None:
+            self.observer.on_batch(self.state)
+
+    def _count(self, one: _Progress, trial: Trial) -> None:
+        one.add(trial)
+        state = self.state
+        state.trials = sum(other.done for other in self.progress.values())
+        state.task_trials = one.done
+        state.gflops, state.best_gflops = one.gflops(trial.cost), one.gflops(one.cost)
+        if trial.error is not None:
+            state.failures[trial.error] += 1
+        rate = self._made() / (time.monotonic() - self.started)
+        state.seconds_left = max(0, self.total - state.trials) / rate
+        if self.observer is not None:
+            self.observer.on_trial(state, trial)
