@@ -10,6 +10,7 @@ import importlib
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,7 +81,10 @@ def _current_directory_importable() -> Iterator[None]:
 def _torchscript(path: Path) -> nn.Module:
     _must_exist(path)
     try:
-        module: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+        with _quiet():
+            module: nn.Module = torch.jit.load(  # type: ignore[no-untyped-call]
+                path, map_location="cpu"
+            )
     except Exception as error:
         reason = _first_line(error)
         raise UserError(
@@ -93,7 +97,7 @@ def _torchscript(path: Path) -> nn.Module:
 def _exported(path: Path) -> tuple[nn.Module, tuple[int, ...] | None]:
     _must_exist(path)
     try:
-        with _plain_data_only():
+        with _quiet(), _plain_data_only():
             program = torch.export.load(path)
     except Exception as error:
         reason = _first_line(error)
@@ -103,6 +107,14 @@ def _exported(path: Path) -> tuple[nn.Module, tuple[int, ...] | None]:
     example = program.example_inputs
     shapes = [tuple(value.shape) for value in example[0]] if example else []
     return program.module(), shapes[0] if len(shapes) == 1 else None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's notes to its developers, such as that TorchScript is deprecated."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextlib.contextmanager

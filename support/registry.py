@@ -187,8 +187,11 @@ def _apt_download(name: str, folder: Path, *, arch: str | None, manual: str) -> 
         )
         if known.returncode == 0:
             return
-    _run([*private, "update"], what=name, manual=manual)
-    _run([*private, "download", name], what=name, manual=manual, cwd=folder)
+    # One list that a mirror has not synced yet makes the update fail, and the package may be in
+    # another: only the download decides, with what the update said as the cause.
+    update = subprocess.run([*private, "update"], capture_output=True, text=True, check=False)
+    said = "" if update.returncode == 0 else update.stderr
+    _run([*private, "download", name], what=name, manual=manual, cwd=folder, before=said)
 
 
 def _private_apt(arch: str) -> list[str]:
@@ -210,18 +213,25 @@ def _private_apt(arch: str) -> list[str]:
     return [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
 
 
-def _run(command: list[str], *, what: str, manual: str, cwd: Path | None = None) -> None:
+def _run(
+    command: list[str], *, what: str, manual: str, cwd: Path | None = None, before: str = ""
+) -> None:
+    """Run a client. When it fails, UserError with its reason, looked for in `before` as well."""
     environment = os.environ | {"LC_ALL": "C.UTF-8"}
     done = subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        raise UserError(f"cannot fetch {what}: {_cause(done.stdout + done.stderr)}; {manual}")
+        raise UserError(
+            f"cannot fetch {what}: {_cause(before + done.stdout + done.stderr)}; {manual}"
+        )
 
 
 def _cause(output: str) -> str:
     """The client's own line about the error, without what surrounds it."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if CAUSE.search(line) and not NOISE.search(line)]
-    found = (errors or lines or ["the client gave no reason"])[-1]
+    # APT tells the cause first and what follows from it after; pip and npm conclude.
+    apt = [line for line in errors if line.startswith("E:")]
+    found = apt[0] if apt else (errors or lines or ["the client gave no reason"])[-1]
     return re.sub(r"https?://\S+", "the registry", found)

@@ -4,6 +4,7 @@
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -107,6 +108,10 @@ def test_only_what_can_be_folded_is() -> None:
         assert relative(folded(x), module(x)) < 1e-5
 
 
+def jit_trace(module: nn.Module, x: Tensor) -> Any:
+    return torch.jit.trace(module, x)  # type: ignore[no-untyped-call]
+
+
 def model_of(module: nn.Module, shape: tuple[int, ...]) -> zoo.Model:
     return zoo.Model("test", module.eval(), shape, None, (), "random", "")
 
@@ -156,9 +161,8 @@ def test_network_files_trace_without_norm(name: str, form: str, tmp_path: Path) 
     if form == "export":
         torch.export.save(torch.export.export(module, (x,)), path)
     else:
-        make: Callable[..., torch.jit.ScriptModule]
-        make = torch.jit.script if form == "script" else torch.jit.trace  # type: ignore[assignment]
-        torch.jit.save(make(module) if form == "script" else make(module, x), path)  # type: ignore[no-untyped-call]
+        whole = torch.jit.script(module) if form == "script" else jit_trace(module, x)
+        torch.jit.save(whole, path)
     model = zoo.load(str(path), input_shape=None if form == "export" else shape)
     assert model.input_shape == shape
     traced = trace(model)

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints load, or say in one line why not; the published weights are the right ones."""
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from model import frozen_graph, weights
+from model.mobilenet_v1 import small_28x28
+from support.errors import UserError
+
+
+def perturbed() -> nn.Module:
+    torch.manual_seed(1)
+    return small_28x28()
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("wrapping", ["plain", "state_dict", "module."])
+def test_a_checkpoint_comes_back(suffix: str, wrapping: str, tmp_path: Path) -> None:
+    source, path = perturbed(), tmp_path / f"a{suffix}"
+    state = dict(source.state_dict())
+    if wrapping == "module.":
+        state = {f"module.{name}": value for name, value in state.items()}
+    if suffix == ".safetensors":
+        safetensors.torch.save_file(state, path)
+    else:
+        torch.save({"state_dict": state, "epoch": 3} if wrapping == "state_dict" else state, path)
+    torch.manual_seed(2)
+    target = small_28x28()
+    assert weights.weights_hash(target) != weights.weights_hash(source)
+    weights.load_weights(target, path)
+    assert weights.weights_hash(target) == weights.weights_hash(source)
+
+
+def test_half_precision_becomes_single(tmp_path: Path) -> None:
+    torch.save(perturbed().half().state_dict(), tmp_path / "a.pth")
+    target = small_28x28()
+    weights.load_weights(target, tmp_path / "a.pth")
+    assert all(p.dtype == torch.float32 for p in target.parameters())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: s.pop("classifier.bias"), "classifier.bias is missing"),
+        (lambda s: s.update(extra=torch.zeros(1)), "extra is not in this network"),
+        (
+            lambda s: s.update({"classifier.bias": torch.zeros(11)}),
+            r"classifier.bias is \(11,\), not \(10,\)",
+        ),
+        (lambda s: s.clear(), "no state dict"),
+        (lambda s: s.update(note="text"), "no state dict"),
+    ],
+)
+def test_what_does_not_fit_is_named(change, said: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    state = dict(perturbed().state_dict())
+    change(state)
+    torch.save(state, tmp_path / "a.pth")
+    target = small_28x28()
+    before = weights.weights_hash(target)
+    with pytest.raises(UserError, match=said) as caught:
+        weights.load_weights(target, tmp_path / "a.pth")
+    assert "\n" not in str(caught.value)
+    assert weights.weights_hash(target) == before
+
+
+@pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
+@pytest.mark.parametrize("content", [None, b"", b"not a checkpoint", bytes(200)])
+def test_what_is_no_checkpoint(name: str, content: bytes | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=name) as caught:
+        weights.read_state(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+class _Evil:
+    def __reduce__(self):  # type: ignore[no-untyped-def]
+        return os.mkdir, ("pwned",)
+
+
+@pytest.mark.parametrize("by", ["torch", "pickle"])
+def test_no_code_is_run(by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a.pth"
+    if by == "torch":
+        torch.save({"x": _Evil()}, path)
+    else:
+        path.write_bytes(pickle.dumps({"x": _Evil()}))
+    with pytest.raises(UserError, match="run code"):
+        weights.read_state(path)
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_hash_sees_names_shapes_and_values() -> None:
+    one, two = nn.Linear(2, 3), nn.Linear(2, 3)
+    two.load_state_dict(one.state_dict())
+    assert weights.weights_hash(one) == weights.weights_hash(two)
+    with torch.no_grad():
+        two.bias[0] += 1e-6
+    assert weights.weights_hash(one) != weights.weights_hash(two)
+    assert weights.weights_hash(nn.Sequential(one)) != weights.weights_hash(one)
+
+
+def test_imagenet_v1_is_converted_once_and_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = weights.imagenet_v1()
+    state = weights.read_state(path)
+    counted = sum(v.numel() for n, v in state.items() if "running" not in n and "num_" not in n)
+    assert counted == 4_233_001
+    assert state["classifier.weight"].shape == (1001, 1024)
+    stamp = path.stat().st_mtime_ns
+    assert weights.imagenet_v1() == path
+    assert path.stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize("content", [b"", b"\x0a\xff\xff", b"junk" * 50, b"\x0b"])
+def test_a_damaged_graph_is_an_error_or_empty(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "g.pb"
+    path.write_bytes(content)
+    if not content:
+        assert frozen_graph.constants(path) == {}
+        return
+    with pytest.raises(UserError, match=r"g\.pb is not a TensorFlow graph"):
+        frozen_graph.constants(path)
