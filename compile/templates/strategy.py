@@ -31,6 +31,15 @@ def register() -> None:
         )
 
 
+def template_of(call: Any) -> Any:
+    """The template module that a typed Relay call compiles to, or None."""
+    choose = {
+        "nn.contrib_conv2d_NCHWc": _convolution,
+        "nn.contrib_depthwise_conv2d_NCHWc": _depthwise,
+    }.get(call.op.name)
+    return choose(call.attrs, [arg.checked_type for arg in call.args]) if choose else None
+
+
 def _prefer(template_for: Callable[[Any, Any], Any], stock: Any) -> Any:
     """A strategy that answers with our template where there is one, else with TVM's."""
 
