@@ -78,8 +78,7 @@ def save(
     with folder_atomic(folder) as scratch:
         library(scratch / LIBRARY)
         (scratch / GOLDEN).write_bytes(_golden_bytes(golden))
-        text = "".join(f"{label}\n" for label in labels)
-        (scratch / LABELS).write_text(text, encoding="utf-8")
+        (scratch / LABELS).write_bytes("".join(f"{label}\n" for label in labels).encode())
         files = {path.name: _info(path) for path in sorted(scratch.iterdir())}
         manifest = msgspec.structs.replace(manifest, files=files)
         encoded = manifests.encode(manifest)
@@ -148,7 +147,7 @@ def _read_small(path: Path, limit: int) -> bytes:
 
 def _read_labels(folder: Path, manifest: Manifest) -> tuple[str, ...]:
     try:
-        text = (folder / LABELS).read_text(encoding="utf-8")
+        text = (folder / LABELS).read_bytes().decode()
     except ValueError:
         raise UserError(f"{folder}: {LABELS} is not UTF-8 text; build it again") from None
     labels = tuple(text.split("\n")[:-1])

@@ -6,7 +6,7 @@ anything, and a name in it can only be that of a file in the artifact's own fold
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -31,7 +31,7 @@ class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """One input or output. `layout` names the axes, as in "NCHW"."""
 
     name: Text
-    shape: Annotated[tuple[Dimension, ...], msgspec.Meta(max_length=8)]
+    shape: Annotated[tuple[Dimension, ...], msgspec.Meta(min_length=1, max_length=8)]
     dtype: DType = "float32"
     layout: Text
 
@@ -64,7 +64,8 @@ class Kernel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """A tunable task of the network, and the record (of the log at `log`) that it was built with.
 
     `macs` are multiply-adds of one call, `calls` how often the network calls it. When `tuned` is
-    false the kernel has the template's default config. `cost` is seconds a call, as measured.
+    false the kernel has the template's default config. `config` is `Config.as_json`'s, `cost` is
+    seconds a call, as measured.
     """
 
     key: Text
@@ -73,7 +74,7 @@ class Kernel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     macs: Size
     calls: Size
     tuned: bool
-    config: msgspec.Raw | None = None
+    config: dict[str, Any] | None = None
     cost: Seconds | None = None
     measurer: Text | None = None
     log: Text | None = None

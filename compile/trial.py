@@ -64,6 +64,10 @@ class Config(msgspec.Struct, frozen=True, gc=False):
         knobs = msgspec.Raw(msgspec.json.encode(fields["entity"]))
         return cls(index=fields["index"], code_hash=fields["code_hash"], entity=knobs)
 
+    def as_json(self) -> dict[str, Any]:
+        """Index, code hash and knobs as plain JSON values; ValueError as `knobs`."""
+        return {"index": self.index, "code_hash": self.code_hash, "entity": self.knobs()}
+
     def knobs(self) -> tuple[tuple[str, str, Any], ...]:
         """(name, type, value) of each knob; ValueError when the text is not a config's."""
         try:
@@ -79,8 +83,7 @@ class Config(msgspec.Struct, frozen=True, gc=False):
         """The autotvm ConfigEntity; ValueError when the text is not a config's."""
         from tvm.autotvm.task.space import ConfigEntity
 
-        fields = {"index": self.index, "code_hash": self.code_hash, "entity": self.knobs()}
-        return ConfigEntity.from_json_dict(fields)
+        return ConfigEntity.from_json_dict(self.as_json())
 
 
 class Trial(msgspec.Struct, frozen=True, gc=False, kw_only=True):

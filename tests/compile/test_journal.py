@@ -297,13 +297,18 @@ def test_a_replaced_log_is_noticed(tmp_path: Path) -> None:
             opened.append(made())
 
 
-@pytest.mark.parametrize("path", ["folder", "file/net.jsonl"])
+@pytest.mark.parametrize("path", ["folder", "file/net.jsonl", "/proc/net.jsonl", "/proc/cpuinfo"])
 def test_a_path_that_cannot_be_a_log_is_one_line(tmp_path: Path, path: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write") as refused:
         Journal.open(tmp_path / path, exclusive=True)
     assert "\n" not in str(refused.value)
+
+
+def test_a_log_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot read"):
+        read(tmp_path)
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_log_whole(tmp_path: Path) -> None:

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs an artifact on this machine and times it; imports TVM's runtime, never torch.
+
+Takes an `Artifact` and numpy arrays; gives numpy arrays, and `Latency`s in seconds.
+"""
+
+import gc
+import os
+import statistics
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from compile import cpu_features
+from compile.artifact import Artifact
+from compile.manifest import Platform, Tensor
+from support.errors import UserError
+from targets import topology
+
+Array = np.ndarray[Any, np.dtype[Any]]
+BIG_CORES = 1  # TVM's AffinityMode: the fastest class first
+# TVM keeps one pool of threads for each calling thread; this is how many of them it now uses.
+_configured = threading.local()
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Times of one call, in seconds, all in the order measured. `threads` is None where unknown."""
+
+    times: tuple[float, ...]
+    threads: int | None = None
+
+    @property
+    def median(self) -> float:
+        """Half of the calls took less."""
+        return statistics.median(self.times)
+
+    @property
+    def minimum(self) -> float:
+        """The fastest call."""
+        return min(self.times)
+
+    @property
+    def p90(self) -> float:
+        """Nine calls of ten took at most this."""
+        return sorted(self.times)[max(0, -(-9 * len(self.times) // 10) - 1)]
+
+    @property
+    def spread(self) -> float:
+        """The interquartile range as a share of the median: what the machine's noise was."""
+        if len(self.times) < 2:
+            return 0.0
+        low, _, high = statistics.quantiles(self.times, n=4, method="inclusive")
+        return (high - low) / self.median
+
+
+class Session:
+    """A loaded artifact. `run` may be called from several threads; calls wait for one another.
+
+    `threads` is how many CPU threads it uses, by default all cores. Loading runs the artifact's
+    native code: UserError when it is for another CPU, has a feature this one lacks, or fails to load.
+    """
+
+    def __init__(self, artifact: Artifact, *, threads: int | None = None) -> None:
+        check_cpu(artifact.manifest.target)
+        self.manifest = artifact.manifest
+        self.labels = artifact.labels
+        self.threads = _checked_threads(threads)
+        self.factory = _load_library(artifact)
+        self._lock = threading.Lock()
+        self._graph = self._create_graph()
+        self._buffers = [self._graph["get_input"](x.name) for x in self.manifest.inputs]
+
+    def run(self, *inputs: Array) -> tuple[Array, ...]:
+        """The network's outputs for `inputs`, of exactly the signature's shapes and types."""
+        self.check_inputs(inputs)
+        with self._lock:
+            use_threads(self.threads)
+            for buffer, array in zip(self._buffers, inputs, strict=True):
+                buffer.copyfrom(np.ascontiguousarray(array))
+            self._graph["run"]()
+            outputs = [self._graph["get_output"](i) for i in range(len(self.manifest.outputs))]
+            return tuple(output.numpy() for output in outputs)
+
+    def check_inputs(self, inputs: tuple[Array, ...]) -> None:
+        """UserError unless `inputs` fit the signature."""
+        wanted = self.manifest.inputs
+        name = self.manifest.network.name
+        if len(inputs) != len(wanted):
+            raise UserError(f"{name} takes {len(wanted)} input(s), not {len(inputs)}")
+        for tensor, array in zip(wanted, inputs, strict=True):
+            if array.shape != tensor.shape or array.dtype != tensor.dtype:
+                raise UserError(
+                    f"{name} takes {_text(tensor)} as {tensor.name}, not"
+                    f" {array.dtype} {'x'.join(map(str, array.shape))}; reshape or convert it"
+                )
+
+    def top(self, logits: Array, count: int = 5) -> list[tuple[str, float]]:
+        """(label, probability) of the `count` likeliest classes of one example's logits."""
+        flat = np.asarray(logits, np.float64).reshape(-1)
+        shares = np.exp(flat - flat.max())
+        shares /= shares.sum()
+        best = np.argsort(-flat, kind="stable")[:count]
+        return [(self.labels[i] if self.labels else str(i), float(shares[i])) for i in best]
+
+    def _create_graph(self) -> Any:
+        import tvm
+
+        try:
+            return self.factory["default"](tvm.cpu(0))
+        except (tvm.TVMError, AttributeError) as error:
+            raise UserError(f"the library is no network of TVM's: {_first_line(error)}") from None
+
+
+def check_cpu(target: Platform) -> None:
+    """UserError, saying what is missing, unless this CPU can run what was built for `target`."""
+    here = cpu_features.machine_arch()
+    if here != target.arch:
+        raise UserError(
+            f"this artifact is for {target.arch} ({target.name}) and this machine is {here}; build it"
+            " for this one, or run it on its device"
+        )
+    lacking = cpu_features.missing(target.features, target.arch)
+    if lacking:
+        raise UserError(
+            f"this artifact is for {target.description} and this CPU lacks {', '.join(lacking)};"
+            " build it on this machine"
+        )
+
+
+def use_threads(count: int) -> None:
+    """Make TVM use `count` threads for calls from this thread, this one among them."""
+    import tvm
+
+    if getattr(_configured, "count", None) != count:
+        tvm.get_global_func("runtime.config_threadpool")(BIG_CORES, count)
+        _configured.count = count
+
+
+def bench(
+    session: Session,
+    *inputs: Array,
+    seconds: float = 3.0,
+    most: int = 1000,
+    rivals: Mapping[str, Callable[[], object]] | None = None,
+) -> dict[str, Latency]:
+    """Time `session.run(*inputs)`, under the key "mnc", and each of `rivals` under its own.
+
+    They take turns, call by call, so that a change in the machine's speed meets all of them. Each
+    is called thrice unmeasured, then until `seconds` a contestant have passed, at least 10 times
+    and at most `most` times.
+    """
+    session.check_inputs(inputs)
+    calls: dict[str, Callable[[], object]] = {"mnc": lambda: session.run(*inputs)}
+    calls |= rivals or {}
+    times = interleave(calls, seconds=seconds * len(calls), most=most)
+    known = {"mnc": session.threads}
+    return {name: Latency(tuple(t), threads=known.get(name)) for name, t in times.items()}
+
+
+def interleave(
+    calls: Mapping[str, Callable[[], object]], *, seconds: float, most: int = 1000, least: int = 10
+) -> dict[str, list[float]]:
+    """Seconds of each call, made in turns, garbage collection held back meanwhile."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        for _ in range(3):
+            call()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        end = time.monotonic() + seconds
+        for turn in range(max(most, least)):
+            if turn >= least and time.monotonic() > end:
+                break
+            for name, call in calls.items():
+                start = time.perf_counter()
+                call()
+                times[name].append(time.perf_counter() - start)
+    finally:
+        if was_enabled:
+            gc.enable()
+    return times
+
+
+def default_input(session: Session, *, seed: int = 0) -> tuple[Array, ...]:
+    """Random inputs of the right shapes, for timing: their values do not matter to it."""
+    random = np.random.default_rng(seed)
+    return tuple(
+        random.standard_normal(tensor.shape).astype(tensor.dtype)
+        for tensor in session.manifest.inputs
+    )
+
+
+def _checked_threads(threads: int | None) -> int:
+    """The number of threads, TVM's pool made large enough for it if it is not made yet."""
+    available = len(topology.usable_cpus())
+    if threads is None:
+        return min(topology.usable_cores(), available)
+    if not 1 <= threads <= available:
+        raise UserError(f"{threads} threads were asked for; this machine has 1 to {available}")
+    return threads
+
+
+def _load_library(artifact: Artifact) -> Any:
+    # The pool is made once a thread, at its first use, with this many workers. TVM would count half
+    # of the CPUs, taking the rest for hyper-threads, and would bind the calling thread to CPU 0, so
+    # that everything else in this process would share that one.
+    os.environ["TVM_NUM_THREADS"] = str(len(topology.usable_cpus()))
+    os.environ.setdefault("TVM_BIND_THREADS", "0")
+    from compile import tvm_setup  # noqa: F401 - before any other use of tvm
+
+    import tvm  # isort: skip
+
+    try:
+        return tvm.runtime.load_module(str(artifact.library.resolve()))
+    except Exception as error:  # the dynamic loader's words, in whichever error TVM puts them
+        raise UserError(
+            f"cannot load {artifact.library}: {_first_line(error)}; build it again on this machine"
+        ) from None
+
+
+def _text(tensor: Tensor) -> str:
+    return f"{tensor.dtype} {'x'.join(map(str, tensor.shape))} ({tensor.layout})"
+
+
+def _first_line(error: Exception) -> str:
+    """The line of a TVM error that says what went wrong, without its C++ stack."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if "Error" in line or "Check failed" in line]
+    return (named or lines or [type(error).__name__])[-1][:300]
