@@ -202,7 +202,10 @@ def current(trials: Iterable[Trial], task: Any) -> list[Trial]:
     known: dict[int, tuple[Any, ...]] = {}
     kept = []
     for trial in trials:
-        if trial.key != key or not 0 <= trial.config.index < len(space):
+        # len(space) counts the valid indices only; they lie anywhere below range_length.
+        if trial.key != key or not 0 <= trial.config.index < space.range_length:
+            continue
+        if not space.is_index_valid(trial.config.index):
             continue
         index = trial.config.index
         if index not in known:

@@ -160,7 +160,7 @@ def trial_of(
 
 def task_key(name: str, args: Any) -> str:
     """A task's stable id: its template's name, then its arguments as compact JSON."""
-    return name + msgspec.json.encode(args).decode()
+    return name + msgspec.json.encode(args, enc_hook=_plain).decode()
 
 
 def target_model(target: str) -> str | None:
@@ -170,8 +170,16 @@ def target_model(target: str) -> str | None:
 
 
 def as_tuples(value: Any) -> Any:
-    """JSON lists as tuples, at every depth: the form of AutoTVM's workloads."""
-    return tuple(as_tuples(item) for item in value) if isinstance(value, (list, tuple)) else value
+    """Lists as tuples at every depth, TVM's scalars as Python's: the form of AutoTVM's workloads."""
+    if isinstance(value, (list, tuple)):
+        return tuple(as_tuples(item) for item in value)
+    return value if value is None or type(value) in (str, int, float, bool) else _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """A TVM string, integer or float as Python's; what else a workload may hold (symbols) as text."""
+    constant = getattr(value, "value", None)
+    return constant if type(constant) in (int, float, bool) else str(value)
 
 
 class _Extra(msgspec.Struct, frozen=True, gc=False):

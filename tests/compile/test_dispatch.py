@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from compile import tvm_setup
-from compile.journal import Trial, current, dispatch_context, trial_of
+from compile.journal import Trial, current, dispatch_context, task_key, trial_of
+from compile.trial import as_tuples
 
 import tvm  # isort: skip
 from tvm import autotvm, relay  # isort: skip
@@ -107,3 +108,19 @@ def test_relay_builds_with_the_record(task: Any, caplog: pytest.LogCaptureFixtur
         assert set(context.used) == used
         assert trial.key in {*context.used, *context.fell_back}
     assert "fallback" not in caplog.text  # the manifest says it, once
+
+
+def test_a_workload_of_tvm_s_own_values_has_the_same_key(task: Any) -> None:
+    """Relay asks with TVM's strings and integers where the log has Python's."""
+
+    def theirs_of(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(theirs_of, value))
+        return (
+            tvm.tir.IntImm("int32", value) if isinstance(value, int) else tvm.runtime.convert(value)
+        )
+
+    name, *args = task.workload
+    theirs = theirs_of(tuple(args))
+    assert task_key(name, theirs) == task_key(name, args)
+    assert as_tuples(theirs[2:]) == tuple(args[2:])

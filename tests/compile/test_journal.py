@@ -297,7 +297,7 @@ def test_a_replaced_log_is_noticed(tmp_path: Path) -> None:
             opened.append(made())
 
 
-@pytest.mark.parametrize("path", ["folder", "file/net.jsonl", "/proc/net.jsonl", "/proc/cpuinfo"])
+@pytest.mark.parametrize("path", ["folder", "file/net.jsonl", "/proc/net.jsonl"])
 def test_a_path_that_cannot_be_a_log_is_one_line(tmp_path: Path, path: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
