@@ -30,11 +30,13 @@ class BestRecords(DispatchContext):  # type: ignore[misc]
         self.used: dict[str, Trial] = {}
         self.fell_back: dict[str, None] = {}
         ours = [t for t in trials if self.model is not None and t.model == self.model]
-        for task in tasks:
-            key = task_key(task.name, task.args)
-            fresh = current(ours, task)
-            ours = [trial for trial in ours if trial.key != key] + fresh
-        self._best = best_of_each(ours)
+        known = {task_key(task.name, task.args): task for task in tasks}
+
+        def is_fresh(trial: Trial) -> bool:
+            task = known.get(trial.key)
+            return task is None or bool(current([trial], task))
+
+        self._best = best_of_each(ours, accept=is_fresh)
         self._configs: dict[tuple[str | None, str], Any] = {}
 
     def update(self, target: Any, workload: Any, cfg: Any) -> None:

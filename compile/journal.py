@@ -10,7 +10,7 @@ import fcntl
 import os
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -186,10 +186,17 @@ def best(trials: Iterable[Trial], key: str) -> Trial | None:
     return _cheapest(_latest(trials, key).values())
 
 
-def best_of_each(trials: Iterable[Trial]) -> dict[str, Trial]:
-    """`best` for every task that has one, in one pass."""
-    found = {key: _cheapest(group.values()) for key, group in _latest_by_task(trials).items()}
-    return {key: trial for key, trial in found.items() if trial is not None}
+def best_of_each(
+    trials: Iterable[Trial], *, accept: Callable[[Trial], bool] = lambda trial: True
+) -> dict[str, Trial]:
+    """`best` for every task that has one, in one pass, of the trials that `accept` takes."""
+    found = {}
+    for key, group in _latest_by_task(trials).items():
+        cheapest_first = sorted(_usable(group.values()), key=lambda trial: trial.cost)
+        trial = next(filter(accept, cheapest_first), None)
+        if trial is not None:
+            found[key] = trial
+    return found
 
 
 def current(trials: Iterable[Trial], task: Any) -> list[Trial]:
@@ -252,8 +259,11 @@ def _latest_by_task(trials: Iterable[Trial]) -> dict[str, dict[int, Trial]]:
 
 
 def _cheapest(trials: Iterable[Trial]) -> Trial | None:
-    usable = [trial for trial in trials if trial.verified and trial.error is None]
-    return min(usable, key=lambda trial: trial.cost, default=None)
+    return min(_usable(trials), key=lambda trial: trial.cost, default=None)
+
+
+def _usable(trials: Iterable[Trial]) -> list[Trial]:
+    return [trial for trial in trials if trial.verified and trial.error is None]
 
 
 def _read(path: Path) -> bytes:

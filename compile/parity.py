@@ -9,6 +9,7 @@ value of PyTorch's output for it: errors are judged by the scale of the logits, 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -124,7 +125,13 @@ def compare(
 
 
 def rebuild(manifest: Manifest) -> tuple[Reference | None, str]:
-    """PyTorch's function for a manifest's network, or None and why there is none.
+    """PyTorch's function for a manifest's network, or None and why there is none."""
+    module, note = rebuild_module(manifest)
+    return (None if module is None else torch_reference(module)), note
+
+
+def rebuild_module(manifest: Manifest) -> tuple[Any, str]:
+    """The `nn.Module` of a manifest's network, or None and why there is none.
 
     Only the zoo's own names are rebuilt: any other spec is code to import or load, which a manifest
     must not make happen.
@@ -143,7 +150,7 @@ def rebuild(manifest: Manifest) -> tuple[Reference | None, str]:
         return None, f"{network.spec} cannot be rebuilt here ({error})"
     if model.weights_hash != network.weights_hash:
         return None, f"the weights of {network.spec} are not the zoo's: {network.weights}"
-    return torch_reference(model.module), ""
+    return model.module, ""
 
 
 def torch_reference(module: Callable[..., object]) -> Reference:

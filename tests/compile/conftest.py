@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A tiny network, really compiled: first convolution, depthwise, pointwise, pooling, classifier."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,10 @@ def tiny() -> Tiny:
     torch.manual_seed(0)
     module = TinyNet().eval()
     target = catalog.load("host")
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # tracing is, in favour of what TVM cannot read
         traced = torch.jit.trace(module, torch.zeros(SHAPE))  # type: ignore[no-untyped-call]
     mod, params = relay.frontend.from_pytorch(traced, [("input", SHAPE)])
     with tvm_setup.pass_context():

@@ -4,6 +4,10 @@
 import io
 import json
 import os
+import subprocess
+import sys
+import textwrap
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -242,3 +246,37 @@ def test_a_manifest_survives_the_round_trip(tiny: Tiny) -> None:
     full = msgspec.structs.replace(tiny.manifest, kernels=(kernel,), fell_back=("other",))
     read = manifest.decode(manifest.encode(full), where="here")
     assert read == full
+
+
+@pytest.mark.slow
+def test_killed_saves_leave_a_whole_artifact_or_none(tiny: Tiny, tmp_path: Path) -> None:
+    """Twenty processes that save over and over at one place, each killed at some moment."""
+    (tmp_path / "library.so").write_bytes(tiny.save(tmp_path / "first").library.read_bytes())
+    folder = tmp_path / "saved"
+    code = f"""
+        import shutil
+        from pathlib import Path
+        from compile import artifact
+        here = Path({str(tmp_path)!r})
+        first = artifact.load(here / "first")
+        golden = first.golden()
+        print("ready", flush=True)
+        while True:
+            artifact.save(
+                here / "saved", first.manifest, golden=golden, labels=first.labels,
+                library=lambda path: shutil.copy(here / "library.so", path),
+            )
+    """
+    random, seen = np.random.default_rng(0), 0
+    for _ in range(20):
+        with subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(random.uniform(0.0, 0.1))
+            process.kill()
+        if folder.exists():
+            seen += 1
+            assert load(folder).golden().count == tiny.golden.count
+    assert seen > 10
