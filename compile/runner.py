@@ -127,8 +127,8 @@ def check_cpu(target: Platform) -> None:
     lacking = cpu_features.missing(target.features, target.arch)
     if lacking:
         raise UserError(
-            f"this artifact is for {target.description} and this CPU lacks {', '.join(lacking)};"
-            " build it on this machine"
+            f"this artifact is for {_mcpu(target)} and this CPU lacks {', '.join(lacking)}; build it on"
+            " this machine"
         )
 
 
@@ -219,9 +219,17 @@ def _load_library(artifact: Artifact) -> Any:
     try:
         return tvm.runtime.load_module(str(artifact.library.resolve()))
     except Exception as error:  # the dynamic loader's words, in whichever error TVM puts them
+        reason = _first_line(error).rpartition(f"{artifact.library.resolve()}: ")[2]
         raise UserError(
-            f"cannot load {artifact.library}: {_first_line(error)}; build it again on this machine"
+            f"cannot load {artifact.library}: {reason}; build it again on this machine"
         ) from None
+
+
+def _mcpu(target: Platform) -> str:
+    """LLVM's name of the CPU that the code is for."""
+    words = target.tvm_target.split()
+    named = [word.removeprefix("-mcpu=") for word in words if word.startswith("-mcpu=")]
+    return named[-1] if named else target.name
 
 
 def _text(tensor: Tensor) -> str:
