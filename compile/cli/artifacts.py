@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verbs on an artifact: run, bench, profile, verify."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from compile.cli.common import as_json_option, console, print_json, table, threads_option
+from support.errors import UserError
+
+VERIFY_FAILED = 1
+artifact_argument = click.argument(
+    "folder", metavar="ARTIFACT", type=click.Path(path_type=Path, file_okay=True)
+)
+device_option = click.option(
+    "--device", metavar="rpc://HOST:PORT/KEY", help="Use this device instead of this machine."
+)
+
+
+@click.command()
+@artifact_argument
+@click.option(
+    "--image",
+    "images",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="A photograph; may be given again.",
+)
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True)
+@device_option
+@threads_option
+@as_json_option
+def run(
+    folder: Path,
+    images: tuple[Path, ...],
+    top: int,
+    device: str | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Classify photographs: the likeliest labels of each."""
+    from model.preprocess import load_image
+
+    artifact = _load(folder)
+    preprocess = artifact.manifest.preprocess
+    if preprocess is None:
+        raise UserError(f"{artifact.manifest.network.name} does not say how it takes images")
+    inputs = [(path, _fill_batch(load_image(path, preprocess), artifact)) for path in images]
+    session = open_session(artifact, device, threads)
+    answers: list[tuple[Path, list[tuple[str, float]]]] = []
+    for path, array in inputs:
+        (logits, *_) = session.run(array)
+        answers.append((path, session.top(logits[0], top)))
+    if as_json:
+        print_json([{"image": str(path), "top": ranked} for path, ranked in answers])
+        return
+    for path, ranked in answers:
+        console.result(str(path))
+        for label, share in ranked:
+            console.result(f"  {share:7.2%}  {label}")
+
+
+def _fill_batch(image: Any, artifact: Any) -> Any:
+    """One image as a whole batch of the network's size: the answer read is the first's."""
+    import numpy as np
+
+    shape = artifact.manifest.inputs[0].shape
+    return np.repeat(image, shape[0], axis=0) if image.shape[0] != shape[0] else image
+
+
+@click.command()
+@artifact_argument
+@device_option
+@threads_option
+@click.option("--seconds", type=click.FloatRange(min=0.1), default=3.0, show_default=True)
+@as_json_option
+def bench(
+    folder: Path, device: str | None, threads: int | None, seconds: float, as_json: bool
+) -> None:
+    """Time one inference: median, p90, minimum, spread, and PyTorch's on the same input in turn."""
+    artifact = _load(folder)
+    session = open_session(artifact, device, threads)
+    print_bench(artifact, session, as_json=as_json, seconds=seconds)
+
+
+def print_bench(
+    artifact: Any,
+    session: Any,
+    *,
+    reference: Any = None,
+    as_json: bool,
+    seconds: float = 3.0,
+) -> None:
+    """Time the session, with PyTorch in turns where the model is there or can be rebuilt."""
+    from compile import runner
+
+    inputs = runner.default_input(session)
+    rivals: dict[str, Callable[[], object]] = {}
+    module = reference if reference is not None else _rebuilt(artifact)
+    if module is not None:
+        rivals["PyTorch"] = _torch_call(module, inputs, session.threads)
+    measured = runner.bench(session, *inputs, seconds=seconds, rivals=rivals)
+    ours = measured["mnc"].median
+    rows = [
+        {
+            "runtime": name,
+            "threads": session.threads,
+            "median ms": latency.median * 1e3,
+            "p90 ms": latency.p90 * 1e3,
+            "min ms": latency.minimum * 1e3,
+            "spread %": 100 * latency.spread,
+            "runs": len(latency.times),
+            "time / mnc": latency.median / ours,
+        }
+        for name, latency in measured.items()
+    ]
+    table(rows, as_json=as_json)
+
+
+def _torch_call(module: Any, inputs: tuple[Any, ...], threads: int) -> Callable[[], object]:
+    import torch
+
+    torch.set_num_threads(threads)
+    tensors = [torch.from_numpy(array) for array in inputs]
+
+    def call() -> object:
+        with torch.inference_mode():
+            return module(*tensors)
+
+    return call
+
+
+def _rebuilt(artifact: Any) -> Any:
+    """The PyTorch module of the manifest's model, or None, said why."""
+    from compile import parity
+
+    module, note = parity.rebuild_module(artifact.manifest)
+    if module is None:
+        console.note(f"PyTorch is not timed: {note}")
+    return module
+
+
+@click.command()
+@artifact_argument
+@device_option
+@threads_option
+@click.option("--runs", type=click.IntRange(min=1), default=30, show_default=True)
+@as_json_option
+def profile(
+    folder: Path, device: str | None, threads: int | None, runs: int, as_json: bool
+) -> None:
+    """Time each layer within the network: ms, GFLOP/s, share of the machine's peak."""
+    from compile import machine
+    from compile.profile import profile as measure
+    from targets import load
+
+    artifact = _load(folder)
+    if device is not None:
+        raise UserError("a profile by layer is not yet made over RPC; use `mnc bench --device`")
+    session = open_session(artifact, None, threads)
+    peak = machine.peak(load("host"), session.threads)
+    made = measure(session, runs=runs, peak_gflops=peak)
+    rows = [
+        {
+            "layer": index,
+            "kind": layer.kind,
+            "shape": layer.shape,
+            "us": layer.seconds * 1e6,
+            "share %": 100 * layer.seconds / made.seconds,
+            "GFLOP/s": layer.gflops if layer.macs else None,
+            "peak %": 100 * layer.peak_share if layer.macs and layer.peak_share else None,
+            "note": "LAYOUT TRANSFORM" if layer.is_transform else "",
+        }
+        for index, layer in enumerate(made.layers)
+    ]
+    if as_json:
+        print_json({"threads": made.threads, "seconds": made.seconds, "layers": rows})
+        return
+    table(rows, as_json=False)
+    console.result(
+        f"{len(rows)} kernels, {made.seconds * 1e3:.2f} ms, {made.threads} threads, "
+        f"layout transforms {100 * made.transform_share:.1f} %, peak {peak:.0f} GFLOP/s"
+    )
+
+
+@click.command()
+@artifact_argument
+@device_option
+@threads_option
+@click.option(
+    "--model", "model_spec", help="PyTorch model to compare with, when it is not of the zoo."
+)
+@as_json_option
+@click.pass_context
+def verify(
+    context: click.Context,
+    folder: Path,
+    device: str | None,
+    threads: int | None,
+    model_spec: str | None,
+    as_json: bool,
+) -> None:
+    """Compare with the golden outputs and with PyTorch; exit 1 when out of tolerance."""
+    artifact = _load(folder)
+    module = None
+    if model_spec is not None:
+        from model import zoo
+
+        shape = artifact.manifest.inputs[0].shape
+        module = zoo.load(model_spec, input_shape=shape, batch=shape[0]).module
+    session = open_session(artifact, device, threads)
+    if not print_verify(artifact, session, reference=module, as_json=as_json):
+        context.exit(VERIFY_FAILED)
+
+
+def print_verify(artifact: Any, session: Any, *, reference: Any, as_json: bool) -> bool:
+    """Compare and print; whether all is within the tolerance."""
+    from compile import parity
+
+    function = parity.torch_reference(reference) if reference is not None else None
+    report = parity.verify(artifact, session=session, reference=function)
+    rows = [
+        {
+            "compared with": check.against,
+            "examples": check.examples,
+            "max absolute": check.max_absolute,
+            "max relative": check.max_relative,
+            "tolerance": check.tolerance,
+            "top-1": f"{check.top1}/{check.predictions}",
+            "top-5": f"{check.top5}/{check.predictions}",
+            "ok": check.ok,
+        }
+        for check in report.checks
+    ]
+    table(rows, as_json=as_json)
+    if report.note:
+        console.note(report.note)
+    return bool(report.ok)
+
+
+def _load(folder: Path) -> Any:
+    from compile import artifact
+
+    return artifact.load(folder)
+
+
+def open_session(artifact: Any, device: str | None, threads: int | None) -> Any:
+    """A session on this machine, or on a device over RPC."""
+    if device is not None:
+        from compile.device.session import RemoteSession
+
+        return RemoteSession(artifact, device, threads=threads)
+    from compile.runner import Session
+
+    return Session(artifact, threads=threads)
+
+
+VERBS = (run, bench, profile, verify)

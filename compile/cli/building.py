@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb build: from a model and the log to an artifact, compared with PyTorch and timed."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from compile.cli.artifacts import print_bench, print_verify
+from compile.cli.common import (
+    console,
+    load_model,
+    log_path,
+    logs_option,
+    model_options,
+    target_option,
+)
+
+
+@click.command()
+@model_options
+@target_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("build"),
+    show_default=True,
+    help="Folder for artifacts; this one goes to OUT/<target>/<model>/.",
+)
+@click.option("--cc", help="C compiler to link with, instead of the target's default.")
+@click.option(
+    "--check/--no-check",
+    default=True,
+    show_default=True,
+    help="Compare with PyTorch and time it, where this machine can run it.",
+)
+@logs_option
+def build(
+    model_spec: str,
+    model_flag: str | None,
+    weights: Path | None,
+    shape_text: str | None,
+    batch: int,
+    target_name: str,
+    out: Path,
+    cc: str | None,
+    check: bool,
+    logs: Path,
+) -> None:
+    """Compile MODEL for a target with the best records of its log, into an artifact folder."""
+    from compile import artifact, builder
+    from compile.journal import Journal
+    from targets import load
+
+    spec, model = load_model(model_spec, model_flag, weights, shape_text, batch)
+    target = load(target_name)
+    name = model.name if batch == 1 else f"{model.name}_b{batch}"
+    folder = out / target.name / name
+    artifact.check_replaceable(folder)
+    path = log_path(logs, target.name, model.name)
+    journal = Journal.open(path, exclusive=False, target=target.tvm_target())
+    started = time.monotonic()
+    built = builder.build(model, target, journal.trials)
+    saved = builder.save(built, model, target, folder, spec=spec, log=path, cc=cc)
+    seconds = time.monotonic() - started
+    _say_what_was_used(built, journal, path)
+    console.note(f"{model.name} for {target.name} in {seconds:.1f} s, weights: {model.weights}")
+    console.result(str(folder))
+    if check and _can_run(saved):
+        from compile.runner import Session
+
+        session = Session(saved)
+        print_verify(saved, session, reference=model.module, as_json=False)
+        print_bench(saved, session, reference=model.module, as_json=False)
+
+
+def _can_run(saved: Any) -> bool:
+    from compile.runner import check_cpu
+    from support.errors import UserError
+
+    try:
+        check_cpu(saved.manifest.target)
+    except UserError:
+        console.note("not compared or timed here: this machine is another CPU; on its device,")
+        console.note(f"mnc verify {saved.folder} --device rpc://HOST:PORT/KEY")
+        return False
+    return True
+
+
+def _say_what_was_used(built: Any, journal: Any, path: Path) -> None:
+    console.note(f"tuned kernels: {len(built.used)} of {len(built.tasks)} tasks, log {path}")
+    for reason, count in journal.skipped.items():
+        console.warn(f"{path}: {count} lines are left out: {reason}")
+    for model, count in journal.other_models.items():
+        console.warn(f"{path}: {count} trials are of another CPU, {model}, and are not used")
+    if built.fell_back:
+        names = ", ".join(f"{task.kind} {task.shape}" for task in built.fell_back)
+        console.note(f"default kernels: {names}")
+
+
+VERBS = (build,)

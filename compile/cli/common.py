@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every verb shares: options, tables for people or JSON for programs, where logs and builds live."""
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import rich.console
+from rich.table import Table
+
+from support.errors import UserError
+
+DEFAULT_MODEL = "mobilenet_v1_1.0_224"
+# Logs are committed beside the code; `pip install --editable` leaves them where they are.
+LOGS = Path(__file__).resolve().parents[2] / "tuning_logs"
+
+
+class Console:
+    """Results go to stdout, everything else to stderr. Both honour NO_COLOR and plain terminals."""
+
+    def __init__(self) -> None:
+        self.quiet = False
+
+    def note(self, text: str) -> None:
+        """Say how it goes; nothing under --quiet."""
+        if not self.quiet:
+            _rich(sys.stderr).print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """Say what the person should know even under --quiet."""
+        _rich(sys.stderr).print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
+
+    def result(self, text: str) -> None:
+        """Print what was asked for."""
+        _rich(sys.stdout).print(text, markup=False, highlight=False, soft_wrap=True)
+
+    @staticmethod
+    def fail(text: str) -> None:
+        """Print an error on one line."""
+        line = " ".join(text.split())
+        _rich(sys.stderr).print(f"mnc: error: {line}", style="red", markup=False, soft_wrap=True)
+
+
+console = Console()
+
+
+def _rich(file: Any) -> rich.console.Console:
+    return rich.console.Console(file=file, highlight=False, emoji=False)
+
+
+def table(rows: Sequence[dict[str, Any]], *, title: str = "", as_json: bool) -> None:
+    """Print rows of the same keys: aligned columns, numbers to the right, or a JSON array."""
+    if as_json:
+        print_json(list(rows))
+        return
+    grid = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for name in rows[0] if rows else ():
+        numeric = all(isinstance(row[name], int | float | None) for row in rows)
+        grid.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(cell(value) for value in row.values()))
+    terminal = _rich(sys.stdout)
+    if not terminal.is_terminal:
+        terminal = rich.console.Console(file=sys.stdout, width=200, highlight=False)
+    terminal.print(grid)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, indented."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def cell(value: Any) -> str:
+    """A value as a table shows it."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 0.1 else f"{value:,.2f}"
+    return str(value)
+
+
+def input_shape(text: str | None) -> tuple[int, ...] | None:
+    """ "1,3,224,224" or "1x3x224x224" as numbers; UserError for anything else."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in re.split(r"[,x]", text.strip("()[] "))]
+    if not all(part.isdecimal() and 0 < int(part) < 2**31 for part in parts):
+        raise UserError(f"--input-shape {text!r} is no shape; write it as 1,3,224,224")
+    return tuple(int(part) for part in parts)
+
+
+def log_path(logs: Path, target_name: str, model_name: str) -> Path:
+    """Where the trials of a model on a target are kept."""
+    return logs / target_name / f"{model_name}.jsonl"
+
+
+def stack(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several click options as one decorator, shown in the order given."""
+
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+target_option = click.option(
+    "--target",
+    "target_name",
+    default="x86",
+    show_default=True,
+    help="A target of `mnc targets`, `host`, or a target's TOML file.",
+)
+logs_option = click.option(
+    "--logs",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=LOGS,
+    show_default="tuning_logs/ beside the code",
+    help="Folder of the tuning logs.",
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), help="CPU threads.", default=None
+)
+model_options = stack(
+    click.argument("model_spec", metavar="[MODEL]", default=DEFAULT_MODEL, required=False),
+    click.option("--model", "model_flag", metavar="MODEL", help="The same as the argument."),
+    click.option(
+        "--weights",
+        type=click.Path(path_type=Path),
+        help="Trained weights to load: .pth or .safetensors.",
+    ),
+    click.option("--input-shape", "shape_text", metavar="N,C,H,W", help="Of a network of yours."),
+    click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True),
+)
+
+
+def load_model(
+    model_spec: str,
+    model_flag: str | None,
+    weights: Path | None,
+    shape_text: str | None,
+    batch: int,
+) -> tuple[str, Any]:
+    """(spec, Model) that the model options name."""
+    from model import zoo
+
+    spec = model_flag or model_spec
+    shape = input_shape(shape_text)
+    return spec, zoo.load(spec, weights=weights, input_shape=shape, batch=batch)

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb tune: search the best kernels of a model for a target, on real hardware."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from compile.cli.common import (
+    as_json_option,
+    console,
+    load_model,
+    log_path,
+    logs_option,
+    model_options,
+    print_json,
+    table,
+    target_option,
+    threads_option,
+)
+from support.errors import UserError
+
+MOBILENET_KINDS = "pointwise,depthwise"
+
+
+@click.command()
+@model_options
+@target_option
+@click.option(
+    "--trials",
+    type=click.IntRange(min=0),
+    help="Budget of all tasks together, those in the log included. [default: 64 a task]",
+)
+@click.option(
+    "--tasks",
+    "kinds",
+    metavar="KINDS",
+    help="Kinds of tasks, comma-separated: pointwise, depthwise, first conv, dense, conv, or all."
+    " [default: pointwise,depthwise for MobileNets, else all]",
+)
+@click.option(
+    "--tuner",
+    type=click.Choice(["xgb", "random", "grid", "ga"]),
+    default="xgb",
+    show_default=True,
+    help="How to search.",
+)
+@click.option("--force", is_flag=True, help="Measure again what the log already has.")
+@click.option("--device", metavar="rpc://HOST:PORT/KEY", help="Measure on this device.")
+@click.option("--allow-emulated", is_flag=True, help="Accept times made under an emulator.")
+@threads_option
+@logs_option
+@as_json_option
+def tune(
+    model_spec: str,
+    model_flag: str | None,
+    weights: Path | None,
+    shape_text: str | None,
+    batch: int,
+    target_name: str,
+    trials: int | None,
+    kinds: str | None,
+    tuner: str,
+    force: bool,
+    device: str | None,
+    allow_emulated: bool,
+    threads: int | None,
+    logs: Path,
+    as_json: bool,
+) -> None:
+    """Search the best kernels of MODEL for a target; every trial is logged at once.
+
+    Stop it at any time and start it again: it goes on where it was.
+    """
+    from compile import importer
+    from compile import tasks as task_stage
+    from compile.journal import Journal
+    from compile.progress import Display
+    from compile.tuner import Options
+    from compile.tuner import tune as search
+    from targets import load
+
+    _, model = load_model(model_spec, model_flag, weights, shape_text, batch)
+    target = load(target_name)
+    chosen = (kinds or _default_kinds(model.name)).split(",")
+    found = task_stage.extract(importer.import_model(model, target), target)
+    selected = task_stage.select(found, [kind.strip() for kind in chosen])
+    if not selected:
+        raise UserError(f"{model.name} has no task of kind {', '.join(chosen)}; see `mnc tasks`")
+    path = log_path(logs, target.name, model.name)
+    options = Options(trials=trials, tuner=tuner, force=force)
+    with (
+        Journal.open(path, exclusive=True, target=target.tvm_target()) as journal,
+        _measurer(target, device, threads or 1, allow_emulated=allow_emulated) as measurer,
+    ):
+        for reason, count in journal.skipped.items():
+            console.warn(f"{path}: {count} lines are left out: {reason}")
+        console.note(f"{len(selected)} tasks, log {path}, measured by {measurer.describe()}")
+        peak = _peak(target, threads or 1) if device is None else None
+        if console.quiet:
+            summary = search(selected, target, journal, measurer, options=options)
+        else:
+            with Display(peak_gflops=peak) as display:
+                summary = search(
+                    selected, target, journal, measurer, options=options, observer=display
+                )
+    _report(summary, as_json=as_json)
+
+
+def _default_kinds(model_name: str) -> str:
+    return MOBILENET_KINDS if model_name.startswith("mobilenet") else "all"
+
+
+def _measurer(target: Any, device: str | None, threads: int, *, allow_emulated: bool) -> Any:
+    """A local measurer for this machine's own target, a remote one with --device."""
+    if device is not None:
+        from compile.measure.rpc import RpcMeasurer
+
+        return RpcMeasurer(target, device, threads=threads, allow_emulated=allow_emulated)
+    if not _is_this_machine(target):
+        raise UserError(
+            f"{target.name} is not this machine ({target.mcpu}, {target.arch}), so its kernels cannot be "
+            "timed here: attach a device with --device rpc://HOST:PORT/KEY (docs/devices.md says how); "
+            "a virtual board (`mnc device start`) can check results, not time them"
+        )
+    from compile.measure.local import LocalMeasurer
+    from compile.measure.local import Options as LocalOptions
+
+    return LocalMeasurer(target, options=LocalOptions(threads=threads))
+
+
+def _is_this_machine(target: Any) -> bool:
+    from targets import load
+
+    return bool(load("host").model == target.model)
+
+
+def _peak(target: Any, threads: int) -> float:
+    from compile.machine import peak
+
+    return peak(target, threads)
+
+
+def _report(summary: Any, *, as_json: bool) -> None:
+    if as_json:
+        print_json(summary)
+        return
+    rows = [
+        {
+            "kind": task.kind,
+            "shape": task.shape,
+            "trials": task.trials,
+            "new": task.new,
+            "best us": task.cost * 1e6 if task.cost else None,
+            "best GFLOP/s": task.gflops,
+        }
+        for task in summary.tasks
+    ]
+    table(rows, as_json=False)
+    failures = ", ".join(f"{count} {kind}" for kind, count in summary.failures.items())
+    console.note(
+        f"{summary.trials} trials in {summary.seconds:.0f} s; failures: {failures or 'none'}"
+    )
+
+
+VERBS = (tune,)
