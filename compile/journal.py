@@ -6,9 +6,6 @@ Lines that cannot be used are skipped and counted, never fatal and never rewritt
 """
 
 import contextlib
-import fcntl
-import os
-import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -16,19 +13,10 @@ from typing import Any
 
 import msgspec
 
-from compile.trial import (
-    FAILURES,
-    Config,
-    Failure,
-    LineDecoder,
-    LineError,
-    Trial,
-    encode_line,
-    target_model,
-    task_key,
-    trial_of,
-)
-from support.errors import UserError
+from compile import line_file
+from compile.line_file import LineFile
+from compile.record import LineDecoder, LineError, encode_line
+from compile.trial import FAILURES, Config, Failure, Trial, target_model, task_key, trial_of
 
 __all__ = [
     "FAILURES",
@@ -52,19 +40,17 @@ class Journal:
     """A log, read whole when opened. `trials` are its usable ones in order, `skipped` counts the
     lines that are not, by reason, and `other_models` those that are for other devices.
 
-    Use it as a context manager. After a fork the child's copy is closed, so that the lock ends with
-    the process that took it.
+    Use it as a context manager.
     """
 
-    def __init__(self, path: Path, *, handle: int | None, target: str | None) -> None:
+    def __init__(self, path: Path, *, file: LineFile | None, target: str | None) -> None:
         self.path = path
         self.trials: list[Trial] = []
         self.skipped: Counter[str] = Counter()
         self.other_models: Counter[str] = Counter()
-        self._handle = handle
+        self._file = file
         self._model = None if target is None else target_model(target)
         self._filtered = target is not None
-        _open_journals.add(self)
 
     @classmethod
     def open(cls, path: Path, *, exclusive: bool, target: str | None = None) -> "Journal":
@@ -74,13 +60,10 @@ class Journal:
         `target`, a TVM target string, keeps only trials of its `-model`. UserError when the file
         cannot be read or written, or another process is adding to it.
         """
-        handle = _lock(path) if exclusive else None
-        journal = cls(path, handle=handle, target=target)
+        file = LineFile(path) if exclusive else None
+        journal = cls(path, file=file, target=target)
         try:
-            data = _read(path)
-            if handle is not None:
-                data = _repair(path, handle, data)
-            journal._load(data)
+            journal._load(line_file.read(path))
         except BaseException:
             journal.close()
             raise
@@ -90,28 +73,15 @@ class Journal:
         """Add a trial: one write of a whole line, on disk when this returns. UserError when it
         cannot be (full disk); the log is then as it was.
         """
-        if self._handle is None:
-            raise ValueError(f"{self.path} was not opened for adding")
-        line = encode_line(trial)
-        try:
-            self._still_ours()
-            size = os.fstat(self._handle).st_size
-            try:
-                if os.write(self._handle, line) != len(line):
-                    raise OSError(28, "No space left on device")
-                os.fsync(self._handle)
-            except OSError:
-                os.ftruncate(self._handle, size)
-                raise
-        except OSError as error:
-            raise _cannot("write", self.path, error) from error
+        if self._file is None:
+            raise ValueError(f"{self.path} is not open for adding")
+        self._file.append(encode_line(trial))
         self.trials.append(trial)
 
     def close(self) -> None:
         """Give up the lock. Harmless when repeated."""
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            os.close(handle)
+        if self._file is not None:
+            self._file.close()
 
     def __enter__(self) -> "Journal":
         return self
@@ -141,27 +111,6 @@ class Journal:
         self.skipped["for another device"] += 1
         self.other_models[model or "unnamed"] += 1
         return False
-
-    def _still_ours(self) -> None:
-        """What is appended to a log that was moved or replaced would be lost."""
-        assert self._handle is not None
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(self._handle), self.path.stat()):
-                return
-        raise UserError(f"{self.path} was moved or replaced while in use; start again to continue")
-
-
-# flock belongs to the open file, which a forked child shares: a worker that outlives a killed tune
-# would keep the log locked.
-_open_journals: "weakref.WeakSet[Journal]" = weakref.WeakSet()
-
-
-def _close_all() -> None:
-    for journal in list(_open_journals):
-        journal.close()
-
-
-os.register_at_fork(after_in_child=_close_all)
 
 
 class TaskSummary(msgspec.Struct, frozen=True):
@@ -264,81 +213,3 @@ def _cheapest(trials: Iterable[Trial]) -> Trial | None:
 
 def _usable(trials: Iterable[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.verified and trial.error is None]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise _cannot("read", path, error) from error
-
-
-def _lock(path: Path) -> int:
-    """The file open for adding and locked to us; retried when it is replaced in between."""
-    while True:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise _cannot("write", path, error) from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(handle), path.stat()):
-                return handle
-            os.close(handle)
-        except FileNotFoundError:
-            os.close(handle)
-        except BlockingIOError:
-            holder = _holder(handle)
-            os.close(handle)
-            raise UserError(
-                f"{path} is being added to by {holder}; wait until it ends, or stop it first"
-            ) from None
-        except OSError as error:
-            os.close(handle)
-            raise _cannot("lock", path, error) from error
-
-
-def _holder(handle: int) -> str:
-    """Who has the lock: Linux lists "1: FLOCK ADVISORY WRITE pid major:minor:inode 0 EOF"."""
-    inode = str(os.fstat(handle).st_ino)
-    with contextlib.suppress(OSError, IndexError):
-        for line in Path("/proc/locks").read_text().splitlines():
-            words = line.split()
-            if words[1] == "FLOCK" and words[5].rsplit(":", 1)[-1] == inode and int(words[4]) > 0:
-                return f"process {words[4]}"
-    return "another process"
-
-
-def _repair(path: Path, handle: int, data: bytes) -> bytes:
-    """Give a last line without newline one, or cut it off where a write was torn."""
-    end = data.rfind(b"\n") + 1
-    tail = data[end:]
-    if not tail:
-        return data
-    try:
-        if _is_torn(tail):
-            os.ftruncate(handle, end)
-            data = data[:end]
-        else:
-            os.write(handle, b"\n")
-        os.fsync(handle)
-    except OSError as error:
-        raise _cannot("repair the last line of", path, error) from error
-    return data
-
-
-def _is_torn(tail: bytes) -> bool:
-    """Whether `tail` can be the beginning of a record; what a person wrote there is left alone."""
-    try:
-        msgspec.json.decode(tail, type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return tail.startswith(b"{") or not tail.strip(b"\0")
-    return False
-
-
-def _cannot(do: str, path: Path, error: OSError) -> UserError:
-    reason = error.strerror or str(error)
-    return UserError(f"cannot {do} {path}: {reason}; check its permissions and the free space")

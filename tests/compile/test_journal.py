@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compile import journal, trial
+from compile import journal, record
 from compile.journal import Config, Journal, Trial, best, measured, summary, task_key
 from support.errors import UserError
 
@@ -62,7 +62,7 @@ def read(path: Path, **options: Any) -> Journal:
 
 def line_of(**changes: Any) -> bytes:
     """A good line with some of its keys replaced."""
-    return json.dumps(json.loads(trial.encode_line(made())) | changes).encode() + b"\n"
+    return json.dumps(json.loads(record.encode_line(made())) | changes).encode() + b"\n"
 
 
 def test_appended_trials_are_read_back_equal(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_the_tvm_version_is_the_one_installed() -> None:
     import tvm  # isort: skip
 
     installed = (tvm.__version__, tvm.autotvm.record.AUTOTVM_LOG_VERSION)
-    assert installed == (trial.TVM_VERSION, trial.LOG_VERSION)
+    assert installed == (record.TVM_VERSION, record.LOG_VERSION)
 
 
 def test_a_record_of_stock_autotvm_is_a_trial_but_never_chosen(tmp_path: Path) -> None:
@@ -139,8 +139,8 @@ def test_unusable_lines_are_skipped_with_a_reason(tmp_path: Path, line: bytes, r
 @given(st.one_of(st.binary(), st.text().map(lambda text: text.encode("utf-8", "replace"))))
 def test_no_line_is_fatal(line: bytes) -> None:
     try:
-        trial.LineDecoder().decode(line)
-    except trial.LineError as reason:
+        record.LineDecoder().decode(line)
+    except record.LineError as reason:
         assert str(reason)
 
 
@@ -156,11 +156,11 @@ JSON = st.recursive(
 def test_any_value_in_a_record_gives_a_trial_or_a_reason(key: str, value: Any) -> None:
     line = line_of(**{key: value})
     try:
-        got = trial.LineDecoder().decode(line)
-    except trial.LineError as reason:
+        got = record.LineDecoder().decode(line)
+    except record.LineError as reason:
         assert str(reason)
     else:
-        assert trial.LineDecoder().decode(trial.encode_line(got)).key == got.key
+        assert record.LineDecoder().decode(record.encode_line(got)).key == got.key
 
 
 @settings(max_examples=300, deadline=None)
@@ -333,7 +333,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_log_whole(tmp_path: Path) -> Non
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith(f"cannot write {log}")
-    assert log.read_bytes() == trial.encode_line(made(0))
+    assert log.read_bytes() == record.encode_line(made(0))
 
 
 def test_killed_writers_lose_and_repeat_nothing(tmp_path: Path) -> None:
@@ -382,7 +382,7 @@ def test_a_message_of_any_text_stays_one_short_line(tmp_path: Path) -> None:
 
 def test_a_hundred_thousand_lines_are_decoded_once_each_and_shared(tmp_path: Path) -> None:
     log = tmp_path / "net.jsonl"
-    lines = [trial.encode_line(made(index)) for index in range(100_000)]
+    lines = [record.encode_line(made(index)) for index in range(100_000)]
     log.write_bytes(b"".join(lines))
     opened = read(log)
     assert len(opened.trials) == 100_000
