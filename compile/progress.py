@@ -31,7 +31,7 @@ class Display:
         )
         self._row = self._bar.add_task("trials", total=None)
         self._live: Live | None = None
-        self._last: State | None = None
+        self._last: str | None = None
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -47,19 +47,18 @@ class Display:
     ) -> None:
         if self._live is not None:
             self._live.stop()
-        elif self._last is not None:
-            self._print(self._last)
+        self._print()
 
     def on_batch(self, state: State) -> None:
         """A batch begins: off a terminal, say how the one before ended."""
-        if self._live is None and self._last is not None:
-            self._print(self._last)
-            self._last = None
+        self._print()
         self._refresh(state)
 
     def on_trial(self, state: State, trial: Trial) -> None:
         """A trial is known."""
-        self._last = state
+        if self._live is None:
+            line = describe(state, peak_gflops=self._peak)
+            self._last = f"{state.trials}/{state.total} {line}"
         self._refresh(state)
 
     def _refresh(self, state: State) -> None:
@@ -71,9 +70,10 @@ class Display:
         table.add_row(describe(state, peak_gflops=self._peak))
         self._live.update(table)
 
-    def _print(self, state: State) -> None:
-        text = f"{state.trials}/{state.total} {describe(state, peak_gflops=self._peak)}"
-        self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+    def _print(self) -> None:
+        if self._last is not None:
+            self._console.print(self._last, soft_wrap=True, highlight=False, markup=False)
+            self._last = None
 
 
 def describe(state: State, *, peak_gflops: float | None) -> str:

@@ -67,7 +67,7 @@ class Observer(Protocol):
 
 
 class TaskOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """A task's standing at the end: `cost` is the best verified one in seconds a call."""
+    """A task's standing at the end: `cost` is the best, in seconds a call."""
 
     key: str
     kind: str
@@ -130,7 +130,7 @@ class _Progress:
         self.done = len({trial.config.index for trial in known if trial.error != "device"})
         self.new = 0
         self.search: Search | None = None
-        self.cost = min((cost_of(trial) for trial in known), default=math.inf)
+        self.cost = min((trial.cost for trial in known), default=math.inf)
 
     @property
     def standing(self) -> Standing:
@@ -144,7 +144,7 @@ class _Progress:
         self.known.append(trial)
         self.new += 1
         self.done += trial.error != "device"  # which says nothing of the configuration
-        self.cost = min(self.cost, cost_of(trial))
+        self.cost = min(self.cost, trial.cost)
 
     def gflops(self, cost: float) -> float | None:
         return 2 * self.task.macs / cost / 1e9 if math.isfinite(cost) and cost > 0 else None
@@ -159,11 +159,6 @@ class _Progress:
             cost=self.cost if math.isfinite(self.cost) else None,
             gflops=self.gflops(self.cost),
         )
-
-
-def cost_of(trial: Trial) -> float:
-    """Seconds a call of a trial that a build may use; infinite for any other."""
-    return trial.cost if trial.verified and trial.error is None else math.inf
 
 
 class _Tuning:

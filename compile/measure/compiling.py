@@ -7,7 +7,6 @@ folder of the parent's; nothing else is written.
 
 import functools
 import importlib
-import pkgutil
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from compile import templates, tvm_setup
+from compile import tvm_setup
 from compile.measure.messages import (
     Argument,
     Compiled,
@@ -28,6 +27,7 @@ from compile.measure.messages import (
     TaskSpec,
 )
 from compile.measure.worker import failed
+from compile.trial import as_tuples
 
 import tvm  # isort: skip
 from tvm import autotvm, te  # isort: skip
@@ -54,21 +54,16 @@ def perform(job: Job) -> Reply:
 
 
 @functools.lru_cache(maxsize=32)
-def _task(key: str, name: str, args: Any, target: str) -> Any:
+def _task(name: str, args: Any, target: str, modules: tuple[str, ...]) -> Any:
     # Importing a template is what makes AutoTVM know it.
-    for module in pkgutil.iter_modules(templates.__path__):
-        importlib.import_module(f"{templates.__name__}.{module.name}")
+    for module in ("compile.templates", *modules):
+        importlib.import_module(module)
     return autotvm.task.create(name, args, tvm.target.Target(target))
 
 
 def task_of(spec: TaskSpec) -> Any:
     """The AutoTVM task of a spec; made once and kept."""
-    return _task(spec.key, spec.name, tuples(spec.args), spec.target)
-
-
-def tuples(value: Any) -> Any:
-    """JSON's lists as the tuples that AutoTVM's arguments are made of."""
-    return tuple(tuples(item) for item in value) if isinstance(value, list | tuple) else value
+    return _task(spec.name, as_tuples(spec.args), spec.target, spec.templates)
 
 
 def _compile(job: CompileJob) -> Reply:
@@ -112,15 +107,11 @@ def _reference(job: ReferenceJob) -> Reply:
     from compile import reference, tasks
 
     spec = job.task
-    task = tasks.TunableTask(
-        task=task_of(spec),
-        kind=spec.kind,
-        shape=spec.shape,
-        macs=spec.macs,
-        calls=spec.calls,
-        key=spec.key,
-    )
+    target = tvm.target.Target(spec.target)
+    task = tasks.from_workload(spec.name, as_tuples(spec.args), target, calls=1)
     inputs = reference.check_inputs(task)
-    arrays = {f"input{i}": array for i, array in enumerate(inputs[:-1])}
-    np.savez(job.path, expected=reference.expected(task, inputs), **arrays)
+    right = reference.expected(task, inputs)
+    # The last of the inputs is the output's buffer, empty.
+    stored: dict[str, Any] = {f"input{i}": array for i, array in enumerate(inputs[:-1])}
+    np.savez(job.path, allow_pickle=False, expected=right, **stored)
     return Stored()

@@ -45,8 +45,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How to measure. Times are seconds.
 
     `threads` run each kernel. `verify` False skips the check of outputs, and trials are then not
-    `verified`. `budget` bounds the timing of one kernel. `evict_bytes` are streamed through the
-    caches before each repeat (None: worked out from the target's caches).
+    `verified`. `budget` bounds the timing of one kernel. `evict_bytes` are streamed through the caches
+    before each repeat (None: worked out from the target's caches). `templates` are modules with
+    templates besides ours.
     """
 
     threads: int = 1
@@ -55,6 +56,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     budget: float = 0.06
     evict_bytes: int | None = None
     verify: bool = True
+    templates: tuple[str, ...] = ()
 
 
 class LocalMeasurer:
@@ -112,7 +114,7 @@ class LocalMeasurer:
 
     def measure(self, task: "TunableTask", configs: Sequence[Any]) -> Iterator[Trial]:
         """Yield a Trial a configuration: failures to compile first, then the timings one by one."""
-        spec = spec_of(task)
+        spec = spec_of(task, templates=self.options.templates)
         reference = self._reference(spec)
         started = time.monotonic()
         libraries = [str(self._scratch / f"{self._count + i}.so") for i in range(len(configs))]
@@ -197,22 +199,19 @@ class LocalMeasurer:
         self, role: str, count: int, *, threads: int, cpus: frozenset[int] | None = None
     ) -> Pool:
         env = {"TVM_NUM_THREADS": str(threads), "OMP_NUM_THREADS": "1"}
-        if role == "run":
-            env["TVM_USE_RUNTIME_LIB"] = "1"
+        # Without the compiler the runner starts in a blink. Empty is unset for TVM.
+        env["TVM_USE_RUNTIME_LIB"] = "1" if role == "run" else ""
         return Pool(role, count, scratch=self._scratch, env=env, cpus=cpus)
 
 
-def spec_of(task: "TunableTask") -> TaskSpec:
+def spec_of(task: "TunableTask", *, templates: tuple[str, ...] = ()) -> TaskSpec:
     """The task as data for another process."""
     return TaskSpec(
         key=task_key(task.task.name, task.task.args),
         name=task.task.name,
         args=task.task.args,
         target=str(task.task.target),
-        kind=task.kind,
-        shape=task.shape,
-        macs=task.macs,
-        calls=task.calls,
+        templates=templates,
     )
 
 

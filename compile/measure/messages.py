@@ -10,16 +10,16 @@ import msgspec
 
 
 class TaskSpec(msgspec.Struct, frozen=True):
-    """A `compile.tasks.TunableTask` as data: enough to make the AutoTVM task again elsewhere."""
+    """A `compile.tasks.TunableTask` as data: enough to make the AutoTVM task again elsewhere.
+
+    `templates` are modules to import besides `compile.templates`.
+    """
 
     key: str
     name: str
     args: Any
     target: str
-    kind: str
-    shape: str
-    macs: int
-    calls: int
+    templates: tuple[str, ...] = ()
 
 
 class Argument(msgspec.Struct, frozen=True):

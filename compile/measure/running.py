@@ -6,14 +6,10 @@ network would leave them: weights pushed out of L1 and L2, the input just writte
 """
 
 import functools
-import os
 import time
 from typing import Any
 
 import numpy as np
-
-os.environ.setdefault("TVM_USE_RUNTIME_LIB", "1")  # no compiler here: it starts in a blink
-
 import tvm
 
 from compile.measure.messages import Argument, Failed, Job, Reply, RunJob, Timed
@@ -55,7 +51,7 @@ def _run(job: RunJob) -> Reply:
 
 
 def difference(got: Array, expected: Array) -> str:
-    """ "" when `got` is right, else one line. Both are the kernel's whole output."""
+    """Empty when `got`, the kernel's whole output, is right to TOLERANCE, else one line."""
     scale = float(np.abs(expected).max()) or 1.0
     off = np.abs(got - expected)
     if np.isnan(got).any():
@@ -75,7 +71,7 @@ def _buffers(reference: str | None, arguments: tuple[Argument, ...]) -> tuple[li
         arrays = [noise.random(arg.shape, np.float32) for arg in arguments]
         return [tvm.nd.array(array) for array in arrays], None
     with np.load(reference, allow_pickle=False) as stored:
-        known = [stored[f"input{i}"] for i in range(len(stored.files) - 1)]
+        known = [stored[name] for name in stored.files if name.startswith("input")]
         expected = stored["expected"]
     chosen = match(known, expected, arguments)
     return [tvm.nd.array(array) for array in chosen], expected
@@ -86,11 +82,9 @@ def match(known: list[Array], expected: Array, arguments: tuple[Argument, ...]) 
     left = list(known)
     chosen = []
     for arg in arguments:
-        if arg.is_output:
-            candidates = [expected]
-        else:
-            candidates = [array for array in left if array.shape == arg.shape]
-        if not candidates or candidates[0].shape != arg.shape:
+        pool = [expected] if arg.is_output else left
+        candidates = [array for array in pool if array.shape == arg.shape]
+        if not candidates:
             shapes = [array.shape for array in [*known, expected]]
             raise ValueError(f"the kernel wants {arg.shape}, the reference has {shapes}")
         if not arg.is_output:

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The machine's measured limits: plausible, cached, and refused for another machine."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from compile import machine
+from compile.machine import Figures
+from support.errors import UserError
+from targets import load
+from tests.compile import tuning_tasks
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MNC_CACHE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_figures_are_those_of_a_real_core() -> None:
+    target = tuning_tasks.host()
+    found = machine.figures(target)
+    # No x86-64 core multiplies and adds more than 2 vectors a cycle at 7 GHz, or runs below 0.5.
+    per_cycle = target.fast.flops_per_cycle
+    assert 0.5 * per_cycle / 2 < found.gflops < 7 * per_cycle * 2
+    levels = list(found.bandwidths)
+    assert levels[0] == "L1" and levels[-1] == "DRAM"
+    assert found.bandwidths["L1"] > found.bandwidths["DRAM"] > 0.5
+
+
+@pytest.mark.slow
+def test_another_machine_cannot_be_measured() -> None:
+    with pytest.raises(UserError, match="only the machine that this runs on"):
+        machine.figures(load("rpi4"))
+
+
+def test_known_figures_are_not_measured_again(own_cache: Path) -> None:
+    target = load("rpi4")  # cannot be measured here, so what is returned can only be the stored
+    stored = Figures(version=machine.VERSION, threads=1, gflops=12.0, bandwidths={"L1": 40.0})
+    path = own_cache / "machine" / f"{machine._slug(target)}-1.json"
+    path.parent.mkdir()
+    path.write_bytes(msgspec.json.encode(stored))
+    assert machine.figures(target) == stored
+    assert machine.peak(target) == 12.0
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version":1}'])
+def test_a_damaged_cache_is_no_figure(own_cache: Path, content: bytes) -> None:
+    path = own_cache / "figures.json"
+    path.write_bytes(content)
+    assert machine._read(path) is None
+
+
+def test_figures_of_older_kernels_are_ignored(own_cache: Path) -> None:
+    path = own_cache / "figures.json"
+    old = Figures(version=machine.VERSION - 1, threads=1, gflops=1.0, bandwidths={})
+    path.write_bytes(msgspec.json.encode(old))
+    assert machine._read(path) is None
+
+
+def test_levels_grow() -> None:
+    sizes = machine.levels(load("rk3399"))
+    assert {"L1", "DRAM"} == {min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)}
+    assert list(sizes.values()) == sorted(sizes.values())

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small real tasks for this machine, made from workloads without importing a network."""
+
+import tvm
+
+from compile import tasks
+from compile.tasks import TunableTask
+from compile.templates import depthwise, pointwise
+from targets import Target, load
+from tests.compile import faulty_template
+
+
+def host() -> Target:
+    """The target that is this machine."""
+    return load("x86")
+
+
+def pointwise_task(
+    target: Target, *, inputs: int = 64, outputs: int = 64, size: int = 14, name: str = ""
+) -> TunableTask:
+    """1x1 convolution of a size x size map."""
+    lanes = target.lanes
+    data = ("TENSOR", (1, inputs // lanes, size, size, lanes), "float32")
+    weights = (outputs // lanes, inputs // lanes, 1, 1, lanes, lanes)
+    return _task(target, name or pointwise.NAME, data, weights, padding=0)
+
+
+def depthwise_task(target: Target, *, channels: int = 64, size: int = 14) -> TunableTask:
+    """3x3 depthwise convolution of a size x size map."""
+    lanes = target.lanes
+    data = ("TENSOR", (1, channels // lanes, size, size, lanes), "float32")
+    return _task(target, depthwise.NAME, data, (channels // lanes, 1, 3, 3, 1, lanes), padding=1)
+
+
+def faulty_task(target: Target) -> TunableTask:
+    """A task whose configurations fail, each in its own way."""
+    return pointwise_task(target, size=4, name=faulty_template.NAME)
+
+
+def indices(task: TunableTask, count: int) -> list[int]:
+    """The first `count` configurations of the task's space; templates rule some indices out."""
+    space = task.task.config_space
+    return [i for i in range(space.range_length) if space.is_index_valid(i)][:count]
+
+
+def _task(
+    target: Target, name: str, data: object, weights: tuple[int, ...], *, padding: int
+) -> TunableTask:
+    layout = f"NCHW{target.lanes}c"
+    args = (
+        data,
+        ("TENSOR", weights, "float32"),
+        (1, 1),
+        (padding,) * 4,
+        (1, 1),
+        layout,
+        layout,
+        "float32",
+    )
+    return tasks.from_workload(name, args, tvm.target.Target(target.tvm_target()), calls=1)
