@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from compile.runner import Array, Session, default_input, use_threads
+from compile.runner import Array, Session, default_input, fresh_pool
 
 PREFIX = "tvmgen_default_fused_"
 # What a kernel is, by the first of these that its name holds.
@@ -107,11 +107,11 @@ def profile(
 
     inputs = inputs or default_input(session)
     session.check_inputs(inputs)
-    use_threads(session.threads)
     executor = session.factory["debug_create"]("default", tvm.cpu(0))
     for tensor, array in zip(session.manifest.inputs, inputs, strict=True):
         executor["set_input"](tensor.name, tvm.nd.array(np.ascontiguousarray(array)))
-    times = [_run(executor) for _ in range(runs)]
+    with fresh_pool(session.threads):
+        times = [_run(executor) for _ in range(runs)]
     kernels = layers_of(session.factory["get_graph_json"]())
     if any(len(one) != len(kernels) for one in times):
         raise RuntimeError("the profiler timed other kernels than the graph lists")

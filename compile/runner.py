@@ -4,12 +4,13 @@
 Takes an `Artifact` and numpy arrays; gives numpy arrays, and `Latency`s in seconds.
 """
 
+import contextlib
 import gc
 import os
 import statistics
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from support.errors import UserError
 from targets import topology
 
 Array = np.ndarray[Any, np.dtype[Any]]
+BURST = 3
 BIG_CORES = 1  # TVM's AffinityMode: the fastest class first
 # TVM keeps one pool of threads for each calling thread; this is how many of them it now uses.
 _configured = threading.local()
@@ -141,6 +143,23 @@ def use_threads(count: int) -> None:
         _configured.count = count
 
 
+@contextlib.contextmanager
+def fresh_pool(count: int) -> Iterator[None]:
+    """Make the pools that TVM starts meanwhile have `count` threads. Its profiler starts a new one for every
+    report, which knows nothing of `use_threads`.
+    """
+    before = os.environ.get("TVM_NUM_THREADS")
+    os.environ["TVM_NUM_THREADS"] = str(count)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TVM_NUM_THREADS"]
+        else:
+            os.environ["TVM_NUM_THREADS"] = before
+        _configured.count = None
+
+
 def bench(
     session: Session,
     *inputs: Array,
@@ -150,9 +169,8 @@ def bench(
 ) -> dict[str, Latency]:
     """Time `session.run(*inputs)`, under the key "mnc", and each of `rivals` under its own.
 
-    They take turns, call by call, so that a change in the machine's speed meets all of them. Each
-    is called thrice unmeasured, then until `seconds` a contestant have passed, at least 10 times
-    and at most `most` times.
+    They take turns, as `interleave` has it, until `seconds` a contestant have passed; each is timed
+    at least 10 times and about `most` times at most.
     """
     session.check_inputs(inputs)
     calls: dict[str, Callable[[], object]] = {"mnc": lambda: session.run(*inputs)}
@@ -165,7 +183,10 @@ def bench(
 def interleave(
     calls: Mapping[str, Callable[[], object]], *, seconds: float, most: int = 1000, least: int = 10
 ) -> dict[str, list[float]]:
-    """Seconds of each call, made in turns, garbage collection held back meanwhile."""
+    """Seconds of each call. The contestants take turns, so that a change in the machine's speed meets
+    all of them. In its turn each is called once untimed, which fills the caches again and lets the
+    threads of the one before come to rest, then `BURST` times timed. No garbage is collected meanwhile.
+    """
     times: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         for _ in range(3):
@@ -174,13 +195,16 @@ def interleave(
     gc.disable()
     try:
         end = time.monotonic() + seconds
-        for turn in range(max(most, least)):
-            if turn >= least and time.monotonic() > end:
+        for done in range(0, max(most, least), BURST):
+            if done >= least and time.monotonic() > end:
                 break
             for name, call in calls.items():
-                start = time.perf_counter()
-                call()
-                times[name].append(time.perf_counter() - start)
+                if len(calls) > 1:
+                    call()
+                for _ in range(BURST):
+                    start = time.perf_counter()
+                    call()
+                    times[name].append(time.perf_counter() - start)
     finally:
         if was_enabled:
             gc.enable()
