@@ -130,7 +130,8 @@ def measured(trials: Iterable[Trial], key: str) -> set[int]:
 def best(trials: Iterable[Trial], key: str) -> Trial | None:
     """The verified trial of task `key` with the lowest median cost; a config's last trial counts.
 
-    Costs are only comparable when measured alike: filter by `measurer` or `threads` first.
+    Costs of different thread counts are not comparable: of several, the lowest count's are used.
+    So filter by `threads` first to have another's, and by `measurer` where those differ in kind.
     """
     return _cheapest(_latest(trials, key).values())
 
@@ -212,4 +213,7 @@ def _cheapest(trials: Iterable[Trial]) -> Trial | None:
 
 
 def _usable(trials: Iterable[Trial]) -> list[Trial]:
-    return [trial for trial in trials if trial.verified and trial.error is None]
+    """Verified trials that can be compared with one another: those of the fewest threads."""
+    usable = [trial for trial in trials if trial.verified and trial.error is None]
+    fewest = min((trial.threads for trial in usable), default=1)
+    return [trial for trial in usable if trial.threads == fewest]

@@ -239,6 +239,13 @@ def test_best_is_the_cheapest_verified_by_its_last_trial() -> None:
     assert best(trials, "unknown") is None
 
 
+def test_costs_of_different_thread_counts_are_not_compared() -> None:
+    trials = [made(0, costs=(1e-3,), threads=2), made(1, costs=(2e-3,)), made(2, costs=(3e-3,))]
+    assert best(trials, KEY) == trials[1]
+    assert journal.best_of_each(trials) == {KEY: trials[1]}
+    assert best([t for t in trials if t.threads == 2], KEY) == trials[0]
+
+
 def test_measured_counts_failures_of_the_config_but_not_of_the_device() -> None:
     trials = [made(0), failed(1, "timeout"), failed(2, "device")]
     assert measured(trials, KEY) == {0, 1}
