@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs on the device: TVM's own RPC server, kept up, and able to say what it runs on.
+
+Needs Python 3.9 and the TVM runtime, and nothing else of this project: copy this one file to a board. TVM's
+loop ends at the first kernel that crashes, while its process stays and looks healthy; this one goes on.
+`mnc.device_report` tells a client what the device is and how the last session ended.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import platform
+import re
+import signal
+import socket
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TVM_USE_RUNTIME_LIB", "1")  # the compiler's library is not needed here
+os.environ.setdefault("TVM_BIND_THREADS", "0")
+
+import numpy as np
+import tvm
+from tvm.rpc import server as tvm_server
+
+REPORT = "mnc.device_report"
+SETUP, PREPARE = "mnc.device_setup_caches", "mnc.device_prepare_caches"
+PR_SET_PDEATHSIG = 1
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class State:
+    """What sessions tell of the server. Sessions are forks of it: each has the state at its start."""
+
+    identity = uuid.uuid4().hex
+    emulated = ""
+    last_exit = 0  # exit code of the last session's process; negative: ended by that signal
+    crashes = 0
+    stream = np.zeros(0, np.int64)
+
+
+def main() -> int:
+    """Serve until ended by a signal."""
+    args = _arguments()
+    State.emulated = args.emulated
+    if args.host not in LOOPBACK:
+        print(
+            f"warning: {args.host} is open to others, and RPC runs any code sent to it", flush=True
+        )
+    sock, port = listen(args.host, args.port, args.port_end)
+    if args.port_file:
+        scratch = Path(args.port_file + ".new")
+        scratch.write_text(str(port))
+        scratch.replace(args.port_file)
+    print(f"serving {args.key or 'any key'} on {args.host}:{port}", flush=True)
+    serve(sock, port, args)
+    return 0
+
+
+def listen(host: str, port: int, end: int) -> "tuple[socket.socket, int]":
+    """A listening socket on the first free port of [port, end)."""
+    family = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0][0]
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    for number in range(port, end):
+        try:
+            sock.bind((host, number))
+        except OSError:
+            continue
+        sock.listen(8)
+        return sock, number
+    raise SystemExit(f"no free port in {port}..{end - 1}; choose others with --port and --port-end")
+
+
+def serve(sock: socket.socket, port: int, args: argparse.Namespace) -> None:
+    """TVM's listening loop, begun anew whenever a session's process has died."""
+    home = Path.cwd()
+    tracker = None
+    if args.tracker:
+        host, _, number = args.tracker.rpartition(":")
+        tracker = (host, int(number))
+    while True:
+        try:
+            tvm_server._listen_loop(sock, port, args.key, tracker, None, args.custom_addr or None)
+        except RuntimeError as error:
+            code = re.search(r"error code (-?\d+)", str(error))
+            State.last_exit = int(code[1]) if code else 1
+            State.crashes += 1
+            print(f"a session ended badly: {error}", flush=True)
+        os.chdir(home)
+
+
+def report() -> str:
+    """JSON: what this device is, now. Called in a session."""
+    return json.dumps(
+        {
+            "identity": State.identity,
+            "arch": platform.machine(),
+            "cores": int(os.environ.get("MNC_CORES") or len(os.sched_getaffinity(0))),
+            "tvm": tvm.__version__,
+            "board": _text("/proc/device-tree/model").strip("\0\n ") or platform.node(),
+            "emulated": State.emulated or _sign_of_emulation(),
+            "last_exit": State.last_exit,
+            "crashes": State.crashes,
+            "celsius": _numbers("/sys/class/thermal", "thermal_zone*/temp", 1e-3),
+            "mhz": _numbers("/sys/devices/system/cpu", "cpu[0-9]*/cpufreq/scaling_cur_freq", 1e-3),
+            "max_mhz": _numbers(
+                "/sys/devices/system/cpu", "cpu[0-9]*/cpufreq/cpuinfo_max_freq", 1e-3
+            ),
+        }
+    )
+
+
+def setup_caches(size: int) -> None:
+    """How many bytes `prepare_caches` streams."""
+    State.stream = np.ones(max(0, size) // 8, np.int64)
+
+
+def prepare_caches(*buffers: Any) -> None:
+    """Before a timed call: other layers' traffic, then all but the weights are touched."""
+    if State.stream.size:
+        State.stream.max()
+    weights = max(range(len(buffers)), key=lambda i: len(buffers[i].shape))
+    for number, buffer in enumerate(buffers):
+        if number != weights:
+            buffer.numpy()
+
+
+def _sign_of_emulation() -> str:
+    """An ARM process that finds an x86 machine's /proc is run by qemu-user."""
+    arm = platform.machine().startswith(("aarch64", "arm"))
+    return "qemu-user" if arm and "vendor_id" in _text("/proc/cpuinfo") else ""
+
+
+def _numbers(folder: str, pattern: str, scale: float) -> "list[float]":
+    texts = [_text(path).strip() for path in sorted(Path(folder).glob(pattern))]
+    return [round(int(text) * scale, 1) for text in texts if text.lstrip("-").isdigit()]
+
+
+def _text(path: "str | Path") -> str:
+    try:
+        return Path(path).read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _die_with_server() -> None:
+    """A session's process ends with the server, however stuck it is."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="TVM's RPC server, kept up")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=9090)
+    parser.add_argument("--port-end", type=int, default=9190)
+    parser.add_argument("--port-file", help="file to write the port to, once listening")
+    parser.add_argument("--tracker", help="HOST:PORT of the tracker to register with")
+    parser.add_argument("--key", default="", help="the kind of device, such as rpi4")
+    parser.add_argument("--custom-addr", help="address that the tracker gives to clients")
+    parser.add_argument("--emulated", default="", help="what emulates this device, if anything")
+    args = parser.parse_args()
+    if args.tracker and not args.key:
+        parser.error("--tracker needs --key")
+    return args
+
+
+if __name__ == "__main__":
+    os.register_at_fork(after_in_child=_die_with_server)
+    tvm.register_func(REPORT, report)
+    tvm.register_func(SETUP, setup_caches)
+    tvm.register_func(PREPARE, prepare_caches)
+    sys.exit(main())
