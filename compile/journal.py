@@ -36,6 +36,9 @@ __all__ = [
 ]
 
 
+_ByConfig = dict[tuple[int, int], Trial]  # by index and thread count
+
+
 class Journal:
     """A log, read whole when opened. `trials` are its usable ones in order, `skipped` counts the
     lines that are not, by reason, and `other_models` those that are for other devices.
@@ -124,7 +127,7 @@ class TaskSummary(msgspec.Struct, frozen=True):
 
 def measured(trials: Iterable[Trial], key: str) -> set[int]:
     """Indices of the configs of task `key` that were tried, failures included."""
-    return set(_latest(trials, key))
+    return {index for index, _ in _latest(trials, key)}
 
 
 def best(trials: Iterable[Trial], key: str) -> Trial | None:
@@ -178,7 +181,7 @@ def summary(trials: Iterable[Trial]) -> tuple[TaskSummary, ...]:
     return tuple(
         TaskSummary(
             key=key,
-            trials=len(latest),
+            trials=len({index for index, _ in latest}),
             failures=dict(Counter(t.error for t in latest.values() if t.error is not None)),
             best=_cheapest(latest.values()),
         )
@@ -195,16 +198,16 @@ def dispatch_context(trials: Iterable[Trial], target: str, *, tasks: Sequence[An
     return BestRecords(trials, target, tasks=tasks)
 
 
-def _latest(trials: Iterable[Trial], key: str) -> dict[int, Trial]:
+def _latest(trials: Iterable[Trial], key: str) -> _ByConfig:
+    return _latest_by_task(trial for trial in trials if trial.key == key).get(key, {})
+
+
+def _latest_by_task(trials: Iterable[Trial]) -> dict[str, _ByConfig]:
     """The last trial of each config; one that failed with its device measured nothing."""
-    return {t.config.index: t for t in trials if t.key == key and t.error != "device"}
-
-
-def _latest_by_task(trials: Iterable[Trial]) -> dict[str, dict[int, Trial]]:
-    groups: dict[str, dict[int, Trial]] = {}
+    groups: dict[str, _ByConfig] = {}
     for trial in trials:
         if trial.error != "device":
-            groups.setdefault(trial.key, {})[trial.config.index] = trial
+            groups.setdefault(trial.key, {})[trial.config.index, trial.threads] = trial
     return groups
 
 

@@ -244,6 +244,10 @@ def test_costs_of_different_thread_counts_are_not_compared() -> None:
     assert best(trials, KEY) == trials[1]
     assert journal.best_of_each(trials) == {KEY: trials[1]}
     assert best([t for t in trials if t.threads == 2], KEY) == trials[0]
+    trials.append(made(1, costs=(9e-3,), threads=2))
+    assert best(trials, KEY) == trials[1]
+    assert measured(trials, KEY) == {0, 1, 2}
+    assert summary(trials)[0].trials == 3
 
 
 def test_measured_counts_failures_of_the_config_but_not_of_the_device() -> None:
