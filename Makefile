@@ -1,14 +1,24 @@
 # The commands of the project. Every target does all the set-up it needs; `make help` lists them.
 TARGET ?= x86
 MODEL ?= mobilenet_v1_1.0_224
+TRIALS ?=
+TASKS ?=
+THREADS ?=
+DEVICE ?=
+
 MNC = .venv/bin/mnc
+ARTIFACT = build/$(TARGET)/$(MODEL)
+flag = $(if $(2),--$(1) '$(2)')
+TUNE_FLAGS = $(call flag,trials,$(TRIALS)) $(call flag,tasks,$(TASKS)) $(call flag,threads,$(THREADS)) \
+	$(call flag,device,$(DEVICE))
+RUN_FLAGS = $(call flag,threads,$(THREADS)) $(call flag,device,$(DEVICE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup clean check format test
+.PHONY: help setup tune build test test-fast check format bench bench-tuning profile verify machine clean
 
 help: ## list every target with one line each
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1|\2/' \
-		| awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@echo 'Variables: TARGET=$(TARGET) MODEL=$(MODEL) TRIALS= TASKS= THREADS= DEVICE=rpc://host:port/key'
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | sort | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
 setup: .venv/.ready ## make the Python environment with the pinned packages
 
@@ -16,8 +26,18 @@ setup: .venv/.ready ## make the Python environment with the pinned packages
 	bash support/make_venv.sh .venv
 	touch $@
 
-clean: ## remove built artifacts and the Python environment
-	rm -rf build .venv
+tune: setup ## search the best kernels of MODEL for TARGET; stop and start it at will
+	$(MNC) tune --model $(MODEL) --target $(TARGET) $(TUNE_FLAGS)
+
+build: setup ## compile MODEL for TARGET, compare with PyTorch on photographs, time it
+	$(MNC) build --model $(MODEL) --target $(TARGET)
+
+test: setup ## every test, the fast ones first
+	.venv/bin/pytest -m "not slow"
+	.venv/bin/pytest -m slow
+
+test-fast: setup ## the tests that take less than a few seconds each
+	.venv/bin/pytest -m "not slow"
 
 check: setup ## ruff (lint, format) and the strict type checker
 	.venv/bin/ruff check .
@@ -28,5 +48,20 @@ format: setup ## rewrite the sources in the project's format
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-test: setup ## every test, the fast ones first
-	.venv/bin/pytest
+bench: setup ## time the built artifact, and PyTorch in turns with it
+	$(MNC) bench $(ARTIFACT) $(RUN_FLAGS)
+
+bench-tuning: setup ## trials a second and noise of the measurer, against TVM's own
+	.venv/bin/python -m compile.bench_tuning
+
+profile: setup ## time each layer of the built artifact
+	$(MNC) profile $(ARTIFACT) $(call flag,threads,$(THREADS))
+
+verify: setup ## compare the built artifact with its golden outputs and with PyTorch
+	$(MNC) verify $(ARTIFACT) $(RUN_FLAGS)
+
+machine: setup ## measure what this machine's cores and memory can do
+	$(MNC) machine
+
+clean: ## remove built artifacts and the Python environment
+	rm -rf build .venv
