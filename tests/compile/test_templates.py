@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every config of the templates computes the convolution, on shapes that divide badly too."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tvm
+
+from compile import reference, tasks, tvm_setup
+from compile.tasks import TunableTask
+from compile.templates import depthwise, direct, pointwise
+
+# One vector of 16, 8 and 4 floats: AVX-512, AVX2 and NEON have these blocks.
+HOST = "llvm -keys=cpu -model=test"
+
+
+def workload(
+    name: str, data: Any, kernel: Any, *, strides: Any = (1, 1), pad: Any = (0,) * 4
+) -> Any:
+    """A task on the host, whatever its vector width: LLVM splits what is too wide."""
+    block, out = data[-1], kernel[-1]
+    args = (
+        ("TENSOR", data, "float32"),
+        ("TENSOR", kernel, "float32"),
+        strides,
+        pad,
+        (1, 1),
+        f"NCHW{block}c",
+        f"NCHW{out}c",
+        "float32",
+    )
+    return tasks.from_workload(name, args, tvm.target.Target(HOST), calls=1)
+
+
+CASES = {
+    "pointwise 14x14": workload(pointwise.NAME, (1, 4, 14, 14, 16), (4, 4, 1, 1, 16, 16)),
+    "pointwise 7x7": workload(pointwise.NAME, (2, 8, 7, 7, 8), (6, 8, 1, 1, 8, 8)),
+    "pointwise 5x3 odd": workload(pointwise.NAME, (1, 3, 5, 3, 4), (5, 3, 1, 1, 4, 4)),
+    "pointwise 13x13 prime": workload(pointwise.NAME, (1, 20, 13, 13, 4), (3, 20, 1, 1, 4, 4)),
+    "classifier": workload(pointwise.NAME, (1, 16, 1, 1, 16), (7, 16, 1, 1, 16, 16)),
+    "depthwise 3x3/1": workload(
+        depthwise.NAME, (1, 2, 14, 14, 8), (2, 1, 3, 3, 1, 8), pad=(1, 1, 1, 1)
+    ),
+    "depthwise 3x3/2 SAME": workload(
+        depthwise.NAME,
+        (2, 2, 12, 12, 4),
+        (2, 1, 3, 3, 1, 4),
+        strides=(2, 2),
+        pad=(0, 0, 1, 1),
+    ),
+    "depthwise 5x5 prime": workload(
+        depthwise.NAME, (1, 1, 11, 11, 16), (1, 1, 5, 5, 1, 16), pad=(2, 2, 2, 2)
+    ),
+    "depthwise 1x1 map": workload(
+        depthwise.NAME, (1, 3, 1, 1, 16), (3, 1, 3, 3, 1, 16), pad=(1, 1, 1, 1)
+    ),
+    "first 3x3/2": workload(
+        direct.NAME,
+        (1, 3, 20, 20, 1),
+        (2, 3, 3, 3, 1, 16),
+        strides=(2, 2),
+        pad=(0, 0, 1, 1),
+    ),
+    "3x3 of blocks": workload(direct.NAME, (1, 2, 6, 6, 4), (3, 2, 3, 3, 4, 4), pad=(1, 1, 1, 1)),
+    "strided 1x1": workload(direct.NAME, (1, 2, 6, 6, 4), (3, 2, 1, 1, 4, 4), strides=(2, 2)),
+}
+SAMPLES = 6
+
+
+def sample(task: TunableTask) -> list[int]:
+    """Some valid configs, the same on every run."""
+    space = task.task.config_space
+    valid = [i for i in range(space.range_length) if space.is_index_valid(i)]
+    assert valid, f"{task.shape} has no config at all"
+    random = np.random.default_rng(0)
+    return [int(i) for i in random.choice(valid, min(SAMPLES, len(valid)), replace=False)]
+
+
+def kernel_output(task: TunableTask, config: Any) -> Any:
+    """Compile one config and run it on the reference's inputs."""
+    with task.task.target, tvm_setup.pass_context():
+        schedule, signature = task.task.instantiate(config)
+        kernel = tvm.build(schedule, signature, task.task.target)
+    data, weights, output = reference.check_inputs(task)
+    result = tvm.nd.array(np.full_like(output, np.nan))
+    # AutoTVM puts the output first and the inputs as it meets them; weights have six dimensions.
+    inputs = [weights if len(tensor.shape) == 6 else data for tensor in signature[1:]]
+    kernel(result, *(tvm.nd.array(array) for array in inputs))
+    return result.numpy()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_sampled_config_agrees_with_the_reference(name: str) -> None:
+    task = CASES[name]
+    wanted = reference.expected(task, reference.check_inputs(task))
+    for index in sample(task):
+        config = task.task.config_space.get(index)
+        actual = kernel_output(task, config)
+        np.testing.assert_allclose(
+            actual, wanted, atol=1e-5 * np.abs(wanted).max(), err_msg=str(config)
+        )
+
+
+def test_the_reference_is_a_convolution_as_torch_has_it() -> None:
+    import torch
+
+    task = CASES["first 3x3/2"]
+    data, weights, _ = reference.check_inputs(task)
+    plain = torch.from_numpy(weights).permute(0, 5, 1, 4, 2, 3).reshape(32, 3, 3, 3)
+    image = torch.nn.functional.pad(torch.from_numpy(data[..., 0]), (0, 1, 0, 1))
+    wanted = torch.nn.functional.conv2d(image, plain, stride=2)
+    ours = reference.expected(task, [data, weights, reference.check_inputs(task)[2]])
+    ours = ours.transpose(0, 1, 4, 2, 3).reshape(wanted.shape)
+    np.testing.assert_allclose(ours, wanted.numpy(), atol=1e-5)
+
+
+def test_no_config_wants_more_registers_than_there_are() -> None:
+    task = CASES["pointwise 14x14"]
+    space = task.task.config_space
+    with tvm.target.Target(HOST):
+        registers = 16  # generic x86-64 has 16 vector registers, AArch64 32
+        if "aarch64" in str(tvm.target.codegen.llvm_get_system_triple()):
+            registers = 32
+    for index in range(space.range_length):
+        if space.is_index_valid(index):
+            config = space.get(index)
+            used = pointwise.registers_used(config["tile_oc"].val, config["tile_p"].val)
+            assert used <= registers
