@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The virtual board: TVM's RPC server of another architecture, under qemu-user, registered with a tracker.
+
+Takes a `Target`; gives a `Board` that is gone, with all its processes and files, when its owner is. What it
+computes is exact; how long that takes says nothing about a real core, and it says so itself.
+"""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from compile.device import rootfs
+from compile.device import tracker as trackers
+from compile.device.address import HOST, PORT, Address, bracketed, checked_key, warning
+from compile.device.daemon import Daemon
+from compile.device.rootfs import Root
+from support.errors import UserError
+from targets import Target
+
+SERVER = Path(__file__).with_name("server.py")
+FIRST_PORT, LAST_PORT = 9091, 9190
+START_SECONDS = 120.0
+
+
+class Board(Daemon):
+    """One virtual board, kept up: when its server dies it boots again, as a board with power would."""
+
+    def __init__(
+        self,
+        root: Root,
+        target: Target,
+        *,
+        tracker: tuple[str, int] | None,
+        key: str,
+        cores: int,
+        cpu: str,
+        host: str,
+    ) -> None:
+        arguments = [
+            "-S",
+            "-P",
+            str(SERVER),
+            f"--host={host}",
+            "--port-file={folder}/port",
+            f"--key={key}",
+        ]
+        arguments += [f"--emulated=qemu-{target.arch} -cpu {cpu}"]
+        if tracker is not None:
+            arguments += [
+                f"--tracker={trackers.text(tracker)}",
+                f"--custom-addr={_reachable(host)}",
+            ]
+        command = root.command(rootfs.PYTHON, *arguments, cpu=cpu)
+        super().__init__(
+            f"the virtual board {key}",
+            command,
+            environment=_environment(root, cores),
+            first=[f"--port={FIRST_PORT}", f"--port-end={LAST_PORT}"],
+        )
+        self.key, self.host, self.tracker, self.cores, self.cpu = key, host, tracker, cores, cpu
+
+    @property
+    def port(self) -> int | None:
+        """Where its server listens; None until it does."""
+        try:
+            return int((self.folder / "port").read_text())
+        except (OSError, ValueError):
+            return None
+
+    @property
+    def address(self) -> Address:
+        """What to give as --device."""
+        if self.tracker is None:
+            raise RuntimeError("a board without a tracker has no address")
+        return Address(self.tracker[0], self.tracker[1], self.key)
+
+    def registered(self) -> bool:
+        """Whether the tracker knows it."""
+        if self.port is None:
+            return False
+        if self.tracker is None:
+            return True
+        known = trackers.summary(self.tracker)
+        return any(server.key == self.key and server.port == self.port for server in known.servers)
+
+
+def start_board(
+    target: Target,
+    *,
+    tracker: tuple[str, int] | None = None,
+    key: str | None = None,
+    cores: int = 1,
+    cpu: str | None = None,
+    host: str = HOST,
+    say: Callable[[str], None] = lambda _: None,
+) -> Board:
+    """A virtual board for `target`, up and known to the tracker at `tracker` (None: to none).
+
+    `key` is the target's name by default, `cpu` its `mcpu` where qemu knows that, else "max". `say` hears of
+    packages being fetched and of a `host` open to others. UserError when it cannot be had.
+    """
+    if not 1 <= cores <= 64:
+        raise UserError(f"a virtual board has 1 to 64 cores, not {cores}")
+    if (words := warning(host)) is not None:
+        say(f"warning: {words}")
+    if tracker is not None:
+        trackers.summary(tracker)  # a clear error now rather than a board that waits
+    root = rootfs.root(target.arch, say=say)
+    board = Board(
+        root,
+        target,
+        tracker=tracker,
+        key=checked_key(key or target.name),
+        cores=cores,
+        cpu=_cpu(root, cpu, target),
+        host=host,
+    )
+    try:
+        board.wait_until(board.registered, seconds=START_SECONDS)
+    except BaseException:
+        board.stop()
+        raise
+    return board
+
+
+def serve_board(
+    target: Target,
+    *,
+    tracker: tuple[str, int] | None = None,
+    key: str | None = None,
+    boards: int = 1,
+    cores: int = 1,
+    cpu: str | None = None,
+    host: str = HOST,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Run virtual boards until Ctrl-C: the body of `mnc device start`.
+
+    Without `tracker`, the one at the usual place is used, or started when there is none.
+    """
+    with ExitStack() as open_ones:
+        if tracker is None:
+            tracker = (HOST, PORT)
+            if not trackers.answers(tracker):
+                started = open_ones.enter_context(trackers.start_tracker(host=host, say=say))
+                tracker = started.address
+                say(f"tracker at {started}")
+        for _ in range(boards):
+            began = time.monotonic()
+            board = start_board(
+                target, tracker=tracker, key=key, cores=cores, cpu=cpu, host=host, say=say
+            )
+            open_ones.enter_context(board)
+            took = time.monotonic() - began
+            say(
+                f"{board.address} is up after {took:.1f} s ({board.cpu}, {cores} core(s), emulated)"
+            )
+        say(f"use it with --device {board.address}; Ctrl-C stops it")
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            say("stopping")
+
+
+def _cpu(root: Root, wanted: str | None, target: Target) -> str:
+    # qemu lists them and exits with status 1.
+    done = subprocess.run([root.qemu, "-cpu", "help"], capture_output=True, text=True, check=False)
+    known = [line.strip() for line in done.stdout.splitlines() if line.startswith(" ")]
+    if wanted is None:
+        return target.mcpu if target.mcpu in known else "max"
+    if wanted not in known:
+        raise UserError(
+            f"qemu has no {target.arch} CPU {wanted!r}; choose one of {', '.join(known)}"
+        )
+    return wanted
+
+
+def _environment(root: Root, cores: int) -> dict[str, str]:
+    return {
+        "PATH": os.environ.get("PATH", ""),
+        "HOME": "/nonexistent",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONPATH": str(root.site),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "TVM_USE_RUNTIME_LIB": "1",
+        "TVM_NUM_THREADS": str(cores),
+        "TVM_BIND_THREADS": "0",  # the cores are shared with this machine's other work
+        "MNC_CORES": str(cores),
+    }
+
+
+def _reachable(host: str) -> str:
+    return HOST if host == "0.0.0.0" else bracketed(host).strip("[]")

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process that is kept up, and that ends with whoever started it, whatever way that ends.
+
+Takes a command; gives a handle with its state. A supervisor (`compile.device.supervisor`) stands between:
+when this process is gone, even by SIGKILL, it ends the command's process group and removes its files.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from compile.device import supervisor
+from compile.device.supervisor import Command, State
+from support.errors import UserError
+
+PREFIX = "mnc-daemon-"
+PROJECT = Path(__file__).parents[2]
+STOP_SECONDS = 10.0
+
+
+class Daemon:
+    """One command, kept up. Use as a context manager, or call `stop`.
+
+    `folder` is its working folder and `folder / "tmp"` its place for temporary files; both go when it ends.
+    `{folder}` in the command's words stands for that folder.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        first: list[str] | None = None,
+    ) -> None:
+        _sweep()
+        self.name = name
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        (self.folder / "tmp").mkdir()
+        words = [word.replace("{folder}", str(self.folder)) for word in command]
+        variables = {**(os.environ if environment is None else environment)}
+        orders = Command(
+            first=[*words, *(first or [])],
+            again=words,
+            environment={**variables, "TMPDIR": str(self.folder / "tmp")},
+        )
+        (self.folder / supervisor.COMMAND).write_bytes(msgspec.json.encode(orders))
+        path = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._supervisor = subprocess.Popen(
+            [sys.executable, "-m", "compile.device.supervisor", str(self.folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,  # a terminal's Ctrl-C reaches the parent only
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def state(self) -> State | None:
+        """The process now; None until the first is up."""
+        try:
+            return msgspec.json.decode((self.folder / supervisor.STATE).read_bytes(), type=State)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    @property
+    def pid(self) -> int:
+        """The process, which leads a group of its own. Another after each boot."""
+        state = self.state
+        if state is None:
+            raise RuntimeError(f"{self.name} is not up")
+        return state.pid
+
+    @property
+    def supervisor_pid(self) -> int:
+        """The process that keeps it up."""
+        return self._supervisor.pid
+
+    @property
+    def log(self) -> str:
+        """All it has printed."""
+        with contextlib.suppress(OSError):
+            return (self.folder / supervisor.LOG).read_text("utf-8", errors="replace")
+        return ""
+
+    def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
+        """Until `ready()`; UserError with the log's last line when it died first or takes too long."""
+        end = time.monotonic() + seconds
+        while not ready():
+            state = self.state
+            if self._supervisor.poll() is not None or (state is not None and state.boots > 1):
+                raise UserError(f"{self.name} did not start: {self._last_words()}")
+            if time.monotonic() > end:
+                raise UserError(f"{self.name} did not start in {seconds:g} s: {self._last_words()}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it and all it has started, remove its files. Safe to call twice."""
+        assert self._supervisor.stdin is not None
+        with contextlib.suppress(OSError):
+            self._supervisor.stdin.close()
+        try:
+            self._supervisor.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._supervisor.kill()  # which ends the command too
+            self._supervisor.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _last_words(self) -> str:
+        lines = [line.strip() for line in self.log.splitlines() if line.strip()]
+        errors = [line for line in lines if re.search("error|cannot|no free", line, re.IGNORECASE)]
+        return (errors or lines or ["it said nothing"])[-1][:300]
+
+
+def _sweep() -> None:
+    """Remove what was left by an owner and a supervisor that were both killed."""
+    for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        owner = old.name.removeprefix(PREFIX).split("-", 1)[0]
+        if not owner.isdigit() or Path(f"/proc/{owner}").exists():
+            continue
+        if time.time() - old.stat().st_mtime > STOP_SECONDS:  # else its supervisor may be at it
+            shutil.rmtree(old, ignore_errors=True)
