@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an artifact to a folder an app links against: PREFIX.h, libPREFIX.so, libPREFIX.a.
+
+Takes an `Artifact`; gives an `Exported`. Nothing of the artifact is loaded or run for it: kernels, graph
+and weights are read, checked, and linked with a runtime of ours.
+"""
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from compile.artifact import Artifact
+from compile.export import elf_check, graph, kernels, memory, objects, source, toolchain, weights
+from compile.export.source import Contents
+from compile.manifest import LIBRARY
+from support.errors import UserError
+from support.files import folder_atomic, sha256
+from targets import Target
+
+PREFIX = re.compile(r"\A[a-z][a-z0-9_]{0,39}\Z")
+RECORD = "export.json"
+# What the runtime gives to kernels; a kernel that asks for more cannot be exported.
+PROVIDED = frozenset(
+    "__TVMBackendParallelLaunch __TVMBackendAllocWorkspace __TVMBackendFreeWorkspace "
+    "__TVMAPISetLastError".split()
+)
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`export.json`: what the folder was made from, and its files' SHA-256."""
+
+    prefix: str
+    network: str
+    target: str
+    manifest_sha256: str
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The folder and its files; sizes in bytes. `peak_bytes` is of one instance with one thread,
+    `thread_bytes` what each further one adds; neither counts the weights.
+    """
+
+    folder: Path
+    prefix: str
+    header: Path
+    shared: Path
+    static: Path
+    weight_bytes: int
+    arena_bytes: int
+    peak_bytes: int
+    thread_bytes: int
+    needed: tuple[str, ...]
+
+
+def export(
+    artifact: Artifact,
+    folder: Path,
+    *,
+    target: Target,
+    prefix: str = "mnc",
+    cc: str | None = None,
+) -> Exported:
+    """Write the freestanding library of `artifact` to `folder`, whole or not at all.
+
+    `target` is what the artifact was built for, or another that its code runs on: it says which system to
+    link for. `prefix` begins every public name; two libraries in one program need different ones. `cc` names
+    a C compiler for the target (None: ziglang's). UserError when the artifact has no kernels to
+    link, or they need more than there is.
+    """
+    if not PREFIX.match(prefix):
+        raise UserError(f"prefix {prefix!r} is no C name in small letters; give one such as mobilenet")
+    check_replaceable(folder)
+    _check_target(artifact, target)
+    contents = _contents(artifact, prefix)
+    tools = toolchain.find(target, cc=cc)
+    with folder_atomic(folder) as scratch:
+        _write(artifact, contents, tools, scratch)
+        needed = elf_check.check(scratch / f"lib{prefix}.so", target, prefix=prefix)
+        record = Record(
+            prefix=prefix,
+            network=artifact.manifest.network.name,
+            target=artifact.manifest.target.name,
+            manifest_sha256=sha256(artifact.folder / "manifest.json"),
+            files={path.name: sha256(path) for path in sorted(scratch.iterdir())},
+        )
+        encoded = msgspec.json.format(msgspec.json.encode(record), indent=2)
+        (scratch / RECORD).write_bytes(encoded + b"\n")
+    return Exported(
+        folder=folder,
+        prefix=prefix,
+        header=folder / f"{prefix}.h",
+        shared=folder / f"lib{prefix}.so",
+        static=folder / f"lib{prefix}.a",
+        weight_bytes=contents.weight_offsets()[1],
+        arena_bytes=contents.layout.size,
+        peak_bytes=contents.peak_bytes(1),
+        thread_bytes=contents.peak_bytes(2) - contents.peak_bytes(1),
+        needed=needed,
+    )
+
+
+def check_replaceable(folder: Path) -> None:
+    """UserError unless `folder` is absent, empty or an earlier export: the rest is not ours to remove."""
+    try:
+        if not folder.exists() or (folder / RECORD).is_file():
+            return
+        if folder.is_dir() and not any(folder.iterdir()):
+            return
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror}; choose another folder") from None
+    raise UserError(f"{folder} exists and is no export, so it is kept; choose another folder")
+
+
+def _contents(artifact: Artifact, prefix: str) -> Contents:
+    """All that is read of the artifact, checked against each other."""
+    where = str(artifact.folder)
+    for name in (kernels.OBJECT, kernels.GRAPH):
+        if name not in artifact.manifest.files:
+            raise UserError(f"{where} has no {name}, which export needs; build it again with this mnc")
+    arrays = weights.read(artifact.folder / LIBRARY)
+    text = (artifact.folder / kernels.GRAPH).read_bytes()
+    network = graph.read(text, weights=set(arrays), where=where)
+    _check_ports(artifact, network)
+    for name, entry in network.weights.items():
+        tensor = network.tensors[entry]
+        if arrays[name].shape != tensor.shape or arrays[name].dtype.name != tensor.dtype:
+            raise UserError(f"{where}: weights {name} do not fit the graph; build it again")
+    return Contents(
+        prefix=prefix,
+        manifest=artifact.manifest,
+        graph=network,
+        layout=memory.plan(network),
+        arrays=arrays,
+        labels=artifact.labels,
+        cores=_cores(artifact),
+    )
+
+
+def _check_ports(artifact: Artifact, network: graph.Graph) -> None:
+    """The manifest's signature is the graph's, or a UserError."""
+    manifest = artifact.manifest
+    inputs = {port.name: port.shape for port in manifest.inputs}
+    found = {name: network.tensors[entry].shape for name, entry in network.inputs.items()}
+    outputs = [port.shape for port in manifest.outputs]
+    if inputs != found or outputs != [network.tensors[entry].shape for entry in network.outputs]:
+        raise UserError(f"{artifact.folder}: manifest and graph have other inputs or outputs; build it again")
+
+
+def _write(
+    artifact: Artifact, contents: Contents, tools: toolchain.Toolchain, folder: Path
+) -> None:
+    """Header and libraries into `folder`."""
+    prefix = contents.prefix
+    header = folder / f"{prefix}.h"
+    header.write_text(source.header(contents))
+    with tempfile.TemporaryDirectory(prefix="mnc-export-") as name:
+        work = Path(name)
+        parts = [
+            _compile_network(contents, tools, work, folder),
+            _compile_weights(contents, tools, work),
+            _private_kernels(artifact, contents, work),
+        ]
+        tools.share(parts, folder / f"lib{prefix}.so")
+        tools.archive(parts, folder / f"lib{prefix}.a")
+
+
+def _compile_network(
+    contents: Contents, tools: toolchain.Toolchain, work: Path, headers: Path
+) -> Path:
+    network = work / f"{contents.prefix}_network.c"
+    network.write_text(source.tables(contents))
+    target = network.with_suffix(".o")
+    tools.compile(network, target, include=[headers, source.RUNTIME])
+    return target
+
+
+def _compile_weights(contents: Contents, tools: toolchain.Toolchain, work: Path) -> Path:
+    (work / "weights.bin").write_bytes(source.weights_bytes(contents))
+    assembly = work / f"{contents.prefix}_weights.s"
+    assembly.write_text(source.weights_assembly(contents.prefix))
+    target = assembly.with_suffix(".o")
+    tools.compile(assembly, target, include=[work])
+    return target
+
+
+def _private_kernels(artifact: Artifact, contents: Contents, work: Path) -> Path:
+    data = (artifact.folder / kernels.OBJECT).read_bytes()
+    defined = objects.defined(data)
+    wanted = {name for name in defined if name.startswith("__TVM")} - PROVIDED
+    if wanted:
+        raise UserError(
+            f"{artifact.folder}: its kernels call {', '.join(sorted(wanted))}, which only TVM's runtime has;"
+            " ship the artifact with that instead (docs/deploying.md)"
+        )
+    missing = {call.kernel for call in contents.graph.calls} - defined
+    if missing:
+        raise UserError(f"{artifact.folder}: {kernels.OBJECT} lacks {min(missing)}; build it again")
+    target = work / f"{contents.prefix}_kernels.o"
+    target.write_bytes(objects.privatise(data, source.private(contents.prefix)))
+    return target
+
+
+def _check_target(artifact: Artifact, target: Target) -> None:
+    arch = artifact.manifest.target.arch
+    if target.arch != arch:
+        raise UserError(
+            f"{artifact.folder} is for {arch}, target {target.name} is {target.arch}; name the target it "
+            f"was built for ({artifact.manifest.target.name})"
+        )
+
+
+def _cores(artifact: Artifact) -> int:
+    """The fast cores of the device that the artifact was built for, by its TVM target string."""
+    found = re.search(r" -num-cores=(\d{1,4})\b", artifact.manifest.target.tvm_target)
+    return min(int(found.group(1)), source.MAX_THREADS) if found else 1

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * $summary
+ *
+ * Made by mnc $version$commit. Link with $link.
+ * The library holds the weights and all it needs of a runtime; it wants libc, libm and pthread.
+ *
+ * Threads: an instance runs one input at a time. Calls of ${prefix}_run on one instance from several
+ * threads are safe and wait for each other; different instances are independent and run at the same
+ * time. All memory is taken in ${prefix}_create; running allocates nothing.
+ */
+#ifndef ${PREFIX}_H
+#define ${PREFIX}_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ${PREFIX}_VERSION $version_text
+#define ${PREFIX}_MODEL $model_text
+
+/* Floats that ${prefix}_run reads and writes. */
+#define ${PREFIX}_INPUT_SIZE $input_size
+#define ${PREFIX}_OUTPUT_SIZE $output_size
+
+/* Bytes. An instance with n threads takes ${PREFIX}_PEAK_BYTES(n) at most, besides the weights, which all
+ * instances share and which are mapped from the file: the tensors between layers (${PREFIX}_ARENA_BYTES, planned
+ * so that they share memory), and for every thread scratch, and a stack for each but the caller's. */
+#define ${PREFIX}_WEIGHT_BYTES $weight_bytes
+#define ${PREFIX}_ARENA_BYTES $arena_bytes
+#define ${PREFIX}_SCRATCH_BYTES $scratch_bytes
+#define ${PREFIX}_STACK_BYTES $stack_bytes
+#define ${PREFIX}_FIXED_BYTES $fixed_bytes
+#define ${PREFIX}_PEAK_BYTES(threads) \
+    (${PREFIX}_FIXED_BYTES + ${PREFIX}_ARENA_BYTES + \
+     (size_t)(threads) * ${PREFIX}_SCRATCH_BYTES + ((size_t)(threads) - 1) * ${PREFIX}_STACK_BYTES)
+
+#define ${PREFIX}_MAX_THREADS $max_threads
+
+typedef struct ${prefix}_instance ${prefix}_instance;
+
+/* An instance with that many threads, the caller's included; 0 chooses as many as the fast cores the
+ * library was compiled for, if there are so many here. They inherit the caller's CPU affinity.
+ * NULL when it cannot be had: see ${prefix}_last_error. */
+${prefix}_instance *${prefix}_create(int threads);
+
+/* One inference. `in`: $inputs.
+ * `out`: $outputs.
+ * Neither needs an alignment beyond a float's. Returns 0, or another number with the reason in
+ * ${prefix}_last_error. */
+int ${prefix}_run(${prefix}_instance *instance, const float *in, float *out);
+
+/* Frees an instance that no thread is running; NULL is allowed. */
+void ${prefix}_destroy(${prefix}_instance *instance);
+
+/* Threads, and bytes taken in memory, of an instance. */
+int ${prefix}_threads(const ${prefix}_instance *instance);
+size_t ${prefix}_memory(const ${prefix}_instance *instance);
+
+/* Why the last call on this thread failed. */
+const char *${prefix}_last_error(void);
+
+/* ${PREFIX}_VERSION and ${PREFIX}_MODEL of the library that is loaded. */
+const char *${prefix}_version(void);
+const char *${prefix}_model(void);
+
+/* Inputs and outputs by index: name, number of floats, and shape with its rank. NULL or 0 beyond the last. */
+int ${prefix}_input_count(void);
+const char *${prefix}_input_name(int index);
+size_t ${prefix}_input_size(int index);
+const int64_t *${prefix}_input_shape(int index, int *rank);
+int ${prefix}_output_count(void);
+const char *${prefix}_output_name(int index);
+size_t ${prefix}_output_size(int index);
+const int64_t *${prefix}_output_shape(int index, int *rank);
+
+/* A class's name, or NULL when it has none. */
+const char *${prefix}_label(int index);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The threads of one instance. A launch runs a kernel's tasks on all of them, the caller's thread
+ * included. Kernels follow each other within microseconds, so a thread that waits spins first, and
+ * sleeps when nothing comes for SPIN_NS: between two runs the threads cost nothing.
+ *
+ * Part of one translation unit, see runtime.c.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SPIN_NS 1000000
+#define LINE 64
+
+typedef int task_function(int task, void *environment, void *data);
+
+/* Kernels read how many tasks there are from this (TVMParallelGroupEnv). */
+struct group { void *barrier; int32_t tasks; };
+
+/* One thread's place: what its kernels allocate is a stack in `scratch`. */
+struct worker {
+    struct pool *pool;
+    pthread_t thread;
+    int index;
+    bool busy; /* inside a task: a launch from there must not wait for the others */
+    char *scratch;
+    size_t used;
+};
+
+struct pool {
+    struct worker *workers; /* [0] is whoever calls */
+    int threads;
+    long spin_ns;
+    task_function *function;
+    void *data;
+    struct group group;
+    pthread_mutex_t mutex;
+    pthread_cond_t launched, finished;
+    bool stop;
+    _Alignas(LINE) atomic_uint launch; /* counts launches */
+    atomic_int asleep;                 /* workers that wait for `launched` */
+    _Alignas(LINE) atomic_int pending; /* workers that have not finished this launch */
+    atomic_int waiting;                /* the caller waits for `finished` */
+    atomic_int failure;
+};
+
+static _Thread_local struct worker *current_worker;
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+    __asm__ volatile("yield" ::: "memory");
+#endif
+}
+
+static long long now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+/* Spins until `ready(pool, seen)` or the time is up; says which. */
+static bool spin(struct pool *pool, bool (*ready)(struct pool *, unsigned), unsigned seen)
+{
+    long long end = 0;
+    for (unsigned turn = 0;; turn++) {
+        if (ready(pool, seen))
+            return true;
+        relax();
+        if (turn % 64 != 63)
+            continue;
+        if (end == 0)
+            end = now_ns() + pool->spin_ns;
+        else if (now_ns() >= end)
+            return false;
+    }
+}
+
+static bool has_launched(struct pool *pool, unsigned seen)
+{
+    return atomic_load(&pool->launch) != seen;
+}
+
+static bool has_finished(struct pool *pool, unsigned seen)
+{
+    (void)seen;
+    return atomic_load(&pool->pending) == 0;
+}
+
+/* Tasks are dealt out by index: the same thread meets the same rows in every run. */
+static void run_tasks(struct worker *worker)
+{
+    struct pool *pool = worker->pool;
+    worker->busy = true;
+    for (int task = worker->index; task < pool->group.tasks; task += pool->threads) {
+        int status = pool->function(task, &pool->group, pool->data);
+        if (status != 0)
+            atomic_store(&pool->failure, status);
+    }
+    worker->busy = false;
+}
+
+static void *work(void *argument)
+{
+    struct worker *worker = argument;
+    struct pool *pool = worker->pool;
+    current_worker = worker;
+    for (unsigned seen = 0;; seen++) {
+        if (!spin(pool, has_launched, seen)) {
+            pthread_mutex_lock(&pool->mutex);
+            atomic_fetch_add(&pool->asleep, 1);
+            while (!has_launched(pool, seen))
+                pthread_cond_wait(&pool->launched, &pool->mutex);
+            atomic_fetch_sub(&pool->asleep, 1);
+            pthread_mutex_unlock(&pool->mutex);
+        }
+        if (pool->stop)
+            return NULL;
+        run_tasks(worker);
+        if (atomic_fetch_sub(&pool->pending, 1) == 1 && atomic_load(&pool->waiting)) {
+            pthread_mutex_lock(&pool->mutex);
+            pthread_cond_signal(&pool->finished);
+            pthread_mutex_unlock(&pool->mutex);
+        }
+    }
+}
+
+/* Tells the workers that something is to be done. Each of them answers every launch. */
+static void announce(struct pool *pool)
+{
+    atomic_store(&pool->pending, pool->threads - 1);
+    atomic_fetch_add(&pool->launch, 1);
+    if (atomic_load(&pool->asleep)) {
+        pthread_mutex_lock(&pool->mutex);
+        pthread_cond_broadcast(&pool->launched);
+        pthread_mutex_unlock(&pool->mutex);
+    }
+}
+
+static int run_alone(task_function *function, void *data, int tasks)
+{
+    struct group group = {NULL, tasks > 0 ? tasks : 1};
+    for (int task = 0; task < group.tasks; task++) {
+        int status = function(task, &group, data);
+        if (status != 0)
+            return status;
+    }
+    return 0;
+}
+
+static int launch(struct worker *worker, task_function *function, void *data, int tasks)
+{
+    struct pool *pool = worker->pool;
+    if (pool->threads == 1 || worker->busy)
+        return run_alone(function, data, tasks);
+    pool->function = function;
+    pool->data = data;
+    pool->group.tasks = tasks > 0 ? tasks : pool->threads;
+    atomic_store(&pool->failure, 0);
+    announce(pool);
+    run_tasks(worker);
+    if (!spin(pool, has_finished, 0)) {
+        pthread_mutex_lock(&pool->mutex);
+        atomic_store(&pool->waiting, 1);
+        while (!has_finished(pool, 0))
+            pthread_cond_wait(&pool->finished, &pool->mutex);
+        atomic_store(&pool->waiting, 0);
+        pthread_mutex_unlock(&pool->mutex);
+    }
+    return atomic_load(&pool->failure);
+}
+
+static void stop_pool(struct pool *pool)
+{
+    pool->stop = true;
+    announce(pool);
+    for (int i = 1; i < pool->threads; i++)
+        pthread_join(pool->workers[i].thread, NULL);
+}
+
+static int processors(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : (int)count;
+}
+
+/* Starts threads 1, 2, ... for workers that are laid out. 0, or an errno with none left running. */
+static int start_pool(struct pool *pool, int threads)
+{
+    pthread_attr_t attributes;
+    int error = pthread_attr_init(&attributes);
+    if (error)
+        return error;
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    pthread_mutex_init(&pool->mutex, NULL);
+    pthread_cond_init(&pool->launched, NULL);
+    pthread_cond_init(&pool->finished, NULL);
+    /* With fewer processors than threads, one that spins keeps another from its work. */
+    pool->spin_ns = threads <= processors() ? SPIN_NS : 0;
+    for (pool->threads = 1; pool->threads < threads && !error; pool->threads += !error) {
+        struct worker *worker = &pool->workers[pool->threads];
+        error = pthread_create(&worker->thread, &attributes, work, worker);
+    }
+    pthread_attr_destroy(&attributes);
+    if (error)
+        stop_pool(pool);
+    return error;
+}
+
+static void free_pool(struct pool *pool)
+{
+    pthread_cond_destroy(&pool->finished);
+    pthread_cond_destroy(&pool->launched);
+    pthread_mutex_destroy(&pool->mutex);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a generated network is: tables of tensors and kernel calls. The structures that kernels see
+ * have the binary form that TVM 0.19 compiles against (DLPack's DLTensor, TVMValue).
+ *
+ * PRIVATE(name) and PUBLIC(name) put the export's prefix before every name with linkage, so that
+ * several networks can be linked into one program.
+ */
+#ifndef TABLES_H
+#define TABLES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct dl_tensor {
+    void *data;
+    struct { int32_t type, id; } device;
+    int32_t ndim;
+    struct { uint8_t code, bits; uint16_t lanes; } dtype;
+    const int64_t *shape;
+    const int64_t *strides;
+    uint64_t byte_offset;
+};
+
+union tvm_value {
+    int64_t integer;
+    double real;
+    void *pointer;
+};
+
+typedef int32_t kernel(void *args, int32_t *kinds, int32_t count, void *result, int32_t *result_kind,
+                       void *resource);
+
+/* Where a tensor is: `offset` bytes into the weights or into the instance's arena. */
+struct tensor {
+    size_t offset;
+    const int64_t *shape;
+    int32_t ndim;
+    uint8_t is_weight, code, bits;
+};
+
+/* A kernel and the tensors it is called with: `count` entries of `arguments` from `first` on. */
+struct call {
+    kernel *run;
+    int32_t first, count;
+};
+
+/* An input or output: its tensor, and how many floats it has. */
+struct port {
+    const char *name;
+    int32_t tensor;
+    size_t size;
+};
+
+#endif

@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The C of an export: the header an app includes, and the tables the runtime works on.
+
+Takes a `Graph`, its memory layout and the manifest; gives text. Every name with linkage gets the
+export's prefix.
+"""
+
+import string
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from compile.export import memory
+from compile.export.graph import Graph, Tensor
+from compile.export.memory import Layout
+from compile.export.weights import Array
+from compile.manifest import Manifest
+from compile.manifest import Tensor as Port
+
+RUNTIME = Path(__file__).parent / "runtime"
+MAX_THREADS = 64
+STACK_BYTES = 512 * 1024  # of a worker thread; kernels keep at most a few KiB there
+CODES = {"float": 2, "int": 0, "uint": 1, "bool": 1}
+# Bytes in the instance for a tensor, an argument and a worker on a 64-bit machine, and the rest.
+TENSOR_BYTES, ARGUMENT_BYTES, WORKER_BYTES, OTHER_BYTES = 48, 12, 48, 1024
+
+# LLVM's names that gcc's and clang's __builtin_cpu_supports know as well.
+X86 = """popcnt sse3 ssse3 sse4.1 sse4.2 avx avx2 fma bmi bmi2 avx512f avx512cd avx512bw avx512dq avx512vl
+avx512ifma avx512vbmi avx512vbmi2 avx512bitalg avx512vpopcntdq avx512vnni avx512bf16""".split()
+# The bit the Linux kernel sets for a feature, and in which of its two words.
+AARCH64 = {
+    "neon": ("AT_HWCAP", 1),
+    "lse": ("AT_HWCAP", 8),
+    "fullfp16": ("AT_HWCAP", 10),
+    "rdm": ("AT_HWCAP", 12),
+    "dotprod": ("AT_HWCAP", 20),
+    "sve": ("AT_HWCAP", 22),
+    "sve2": ("AT_HWCAP2", 1),
+    "i8mm": ("AT_HWCAP2", 13),
+    "bf16": ("AT_HWCAP2", 14),
+}
+ARM = {
+    "neon": ("AT_HWCAP", 12),
+    "vfp4": ("AT_HWCAP", 16),
+    "hwdiv-arm": ("AT_HWCAP", 17),
+    "hwdiv": ("AT_HWCAP", 18),
+}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All that goes into the C. `arrays` are the weights by name, `cores` the fast cores of the target."""
+
+    prefix: str
+    manifest: Manifest
+    graph: Graph
+    layout: Layout
+    arrays: dict[str, Array]
+    labels: tuple[str, ...]
+    cores: int
+
+    @property
+    def fixed_bytes(self) -> int:
+        """What an instance takes besides arena, scratch and stacks, at most."""
+        arguments = sum(len(call.inputs) + len(call.outputs) for call in self.graph.calls)
+        return memory.align(
+            TENSOR_BYTES * len(self.graph.tensors)
+            + ARGUMENT_BYTES * arguments
+            + WORKER_BYTES * MAX_THREADS
+            + OTHER_BYTES
+        )
+
+    def weight_offsets(self) -> tuple[dict[str, int], int]:
+        """Where each array begins among the weights, and how long they are in all."""
+        offsets, end = {}, 0
+        for name in self.graph.weights:
+            offsets[name] = end
+            end += memory.align(self.arrays[name].nbytes)
+        return offsets, end
+
+    def peak_bytes(self, threads: int) -> int:
+        """The header's PEAK_BYTES(threads)."""
+        each = self.graph.scratch_bytes
+        stacks = (threads - 1) * STACK_BYTES
+        return self.fixed_bytes + self.layout.size + threads * each + stacks
+
+
+def header(contents: Contents) -> str:
+    """The text of `PREFIX.h`."""
+    manifest, prefix = contents.manifest, contents.prefix
+    commit = (manifest.source.commit or "")[:12]
+    numbers = {
+        "weight_bytes": contents.weight_offsets()[1],
+        "arena_bytes": contents.layout.size,
+        "scratch_bytes": contents.graph.scratch_bytes,
+        "stack_bytes": STACK_BYTES,
+        "fixed_bytes": contents.fixed_bytes,
+        "max_threads": MAX_THREADS,
+        "input_size": sum(_elements(port) for port in manifest.inputs),
+        "output_size": sum(_elements(port) for port in manifest.outputs),
+    }
+    return string.Template((RUNTIME / "header.h").read_text()).substitute(
+        prefix=prefix,
+        PREFIX=prefix.upper(),
+        summary=_comment(f"{manifest.network.name} for {manifest.target.description}"),
+        version=_comment(manifest.versions.mnc),
+        commit=f" (commit {commit}{', changed' if manifest.source.dirty else ''})" if commit else "",
+        link=f"-l{prefix} -lm -lpthread",
+        version_text=quote(manifest.versions.mnc),
+        model_text=quote(manifest.network.name),
+        inputs=_comment("; then ".join(map(_port, manifest.inputs)) + _preprocess(manifest)),
+        outputs=_comment("; then ".join(map(_port, manifest.outputs))),
+        **{name: str(value) for name, value in numbers.items()},
+    )
+
+
+def tables(contents: Contents) -> str:
+    """The text of the C file that, with the runtime it includes, is the network."""
+    graph, prefix = contents.graph, contents.prefix
+    kernels = sorted({call.kernel for call in graph.calls})
+    arguments = [entry for call in graph.calls for entry in (*call.inputs, *call.outputs)]
+    labels = contents.labels or ("",)
+    parts = [
+        "/* SPDX-License-Identifier: Apache-2.0 */",
+        f'#include "{prefix}.h"',
+        f"#define PUBLIC(name) {prefix}_##name",
+        f"#define PRIVATE(name) {private(prefix)}##name",
+        *(f"#define {name} {value}" for name, value in _constants(contents, arguments).items()),
+        f"#define FEATURES(F) {_features(contents.manifest)}",
+        '#include "tables.h"',
+        "extern const char PRIVATE(weights)[];",
+        *(f"extern kernel PRIVATE({name});" for name in kernels),
+        *_shapes(graph),
+        _array("struct tensor", "tensors", _tensor_rows(contents)),
+        _array("int32_t", "arguments", [str(entry) for entry in arguments]),
+        _array("struct call", "calls", _call_rows(graph)),
+        _array("struct port", "inputs", _port_rows(graph, graph.inputs, contents.manifest.inputs)),
+        _array("struct port", "outputs", _port_rows(graph, graph.outputs, contents.manifest.outputs)),
+        _array("char *const", "labels", [quote(label) for label in labels]),
+        '#include "runtime.c"',
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def weights_assembly(prefix: str) -> str:
+    """An assembler file that makes `weights.bin`, beside it, a read-only symbol."""
+    name = f"{private(prefix)}weights"
+    return f"""\
+    .section .rodata.{name}, "a", %progbits
+    .balign {memory.ALIGNMENT}
+    .globl {name}
+    .hidden {name}
+    .type {name}, %object
+{name}:
+    .incbin "weights.bin"
+    .size {name}, . - {name}
+    .section .note.GNU-stack, "", %progbits
+"""
+
+
+def weights_bytes(contents: Contents) -> bytes:
+    """The arrays one after the other, each at an aligned offset."""
+    parts = []
+    for name in contents.graph.weights:
+        data = np.ascontiguousarray(contents.arrays[name]).tobytes()
+        parts.append(data.ljust(memory.align(len(data)), b"\0"))
+    return b"".join(parts)
+
+
+def private(prefix: str) -> str:
+    """What stands before a name that only the library's own objects may use."""
+    return f"{prefix}_private_"
+
+
+def quote(text: str) -> str:
+    """A C string literal, ASCII only."""
+    escaped = (
+        chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}"
+        for byte in text.encode()
+    )
+    return f'"{"".join(escaped)}"'
+
+
+def _constants(contents: Contents, arguments: list[int]) -> dict[str, str | int]:
+    return {
+        "TENSORS": len(contents.graph.tensors),
+        "ARGUMENTS": len(arguments),
+        "CALLS": len(contents.graph.calls),
+        "LABELS": len(contents.labels),
+        "CORES": contents.cores,
+        "MAX_THREADS": MAX_THREADS,
+        "ARENA_BYTES": contents.layout.size,
+        "SCRATCH_BYTES": contents.graph.scratch_bytes,
+        "STACK_BYTES": STACK_BYTES,
+        "FIXED_BYTES": contents.fixed_bytes,
+        "VERSION_TEXT": quote(contents.manifest.versions.mnc),
+        "MODEL_TEXT": quote(contents.manifest.network.name),
+    }
+
+
+def _features(manifest: Manifest) -> str:
+    if manifest.target.arch == "x86_64":
+        return " ".join(f'F("{name}")' for name in manifest.target.features if name in X86)
+    bits = AARCH64 if manifest.target.arch == "aarch64" else ARM
+    known = [(name, *bits[name]) for name in manifest.target.features if name in bits]
+    return " ".join(f'F("{name}", {word}, {bit})' for name, word, bit in known)
+
+
+def _shapes(graph: Graph) -> list[str]:
+    """One array for each shape there is."""
+    return [
+        f"static const int64_t {_shape_name(shape)}[] = {{{', '.join(map(str, shape))}}};"
+        for shape in sorted({tensor.shape for tensor in graph.tensors if tensor.shape})
+    ]
+
+
+def _shape_name(shape: tuple[int, ...]) -> str:
+    return "_".join(["shape", *map(str, shape)])
+
+
+def _tensor_rows(contents: Contents) -> list[str]:
+    offsets = contents.weight_offsets()[0]
+    weights = {entry: offsets[name] for name, entry in contents.graph.weights.items()}
+    rows = []
+    for entry, tensor in enumerate(contents.graph.tensors):
+        is_weight = entry in weights
+        offset = weights[entry] if is_weight else contents.layout.offsets.get(tensor.buffer, 0)
+        code, bits = _dtype(tensor)
+        shape = _shape_name(tensor.shape) if tensor.shape else "NULL"
+        rows.append(f"{{{offset}, {shape}, {len(tensor.shape)}, {int(is_weight)}, {code}, {bits}}}")
+    return rows
+
+
+def _dtype(tensor: Tensor) -> tuple[int, int]:
+    """The code and bits of DLPack."""
+    kind = tensor.dtype.rstrip("0123456789")
+    return CODES[kind], 1 if kind == "bool" else int(tensor.dtype.removeprefix(kind))
+
+
+def _call_rows(graph: Graph) -> list[str]:
+    rows, first = [], 0
+    for call in graph.calls:
+        count = len(call.inputs) + len(call.outputs)
+        rows.append(f"{{PRIVATE({call.kernel}), {first}, {count}}}")
+        first += count
+    return rows
+
+
+def _port_rows(
+    graph: Graph, entries: dict[str, int] | tuple[int, ...], ports: tuple[Port, ...]
+) -> list[str]:
+    """The manifest's ports, each with its tensor in the graph: by name for inputs, in order for outputs."""
+    numbers = (
+        [entries[port.name] for port in ports] if isinstance(entries, dict) else list(entries)
+    )
+    return [
+        f"{{{quote(port.name)}, {number}, {graph.tensors[number].elements}}}"
+        for port, number in zip(ports, numbers, strict=True)
+    ]
+
+
+def _array(kind: str, name: str, rows: list[str]) -> str:
+    body = "".join(f"    {row},\n" for row in rows)
+    return f"static const {kind} {name}[] = {{\n{body}}};"
+
+
+def _elements(port: Port) -> int:
+    return int(np.prod(port.shape))
+
+
+def _port(port: Port) -> str:
+    size = " x ".join(map(str, port.shape))
+    return f"{_elements(port)} floats, {port.name}, {size} ({port.layout})"
+
+
+def _preprocess(manifest: Manifest) -> str:
+    how = manifest.preprocess
+    if how is None:
+        return ""
+    mean, scale = (", ".join(f"{v:.9g}" for v in values) for values in (how.mean, how.scale))
+    return f": {how.channels} pixels x of 0..255 as (x - mean) * scale, mean {mean}, scale {scale}"
+
+
+def _comment(text: str) -> str:
+    """Text that cannot end the comment it stands in."""
+    return " ".join(text.replace("*/", "* /").replace("/*", "/ *").split())

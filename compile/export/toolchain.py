@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A C compiler for the target that compiles, links and archives.
+
+Takes a `Target`; gives a `Toolchain`. ziglang's compiler serves every target, this machine's too: it links
+for the oldest glibc the target promises, which the system's own would not.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from compile import linking
+from support.errors import UserError
+from support.files import cache_dir
+from targets import Target
+
+FLAGS = ("-O2", "-fPIC", "-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror")
+# Atomics as instructions: the helper functions for the newer ones are not in every C library.
+AARCH64_FLAGS = ("-mno-outline-atomics",)
+ARM_FLAGS = ("-mcpu=cortex_a7",)
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """`compiler` takes gcc's options, `archiver` those of `ar`; `flags` are the target's."""
+
+    compiler: tuple[str, ...]
+    archiver: tuple[str, ...]
+    flags: tuple[str, ...]
+
+    def compile(self, source: Path, target: Path, *, include: Sequence[Path] = ()) -> None:
+        """A C or assembler file to an object."""
+        folders = [f"-I{folder}" for folder in include]
+        flags = () if source.suffix == ".s" else FLAGS
+        self._run([*self.compiler, *self.flags, *flags, *folders, "-c", str(source), "-o", str(target)])
+
+    def share(self, objects: Sequence[Path], target: Path) -> None:
+        """Objects to a shared library. UserError for a symbol that they, libc, libm and pthread lack."""
+        options = ["-shared", "-Wl,--as-needed", "-Wl,-z,defs", "-Wl,-s", "-Wl,-z,noexecstack"]
+        options += [f"-Wl,-soname,{target.name}", "-o", str(target)]
+        names = [str(one) for one in objects]
+        self._run([*self.compiler, *self.flags, *options, *names, "-lm", "-lpthread"])
+
+    def archive(self, objects: Sequence[Path], target: Path) -> None:
+        """Objects to a static library."""
+        self._run([*self.archiver, "rcsD", str(target), *(str(one) for one in objects)])
+
+    def _run(self, command: list[str]) -> None:
+        cache = str(cache_dir("zig"))
+        environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
+        try:
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=False
+            )
+        except OSError as error:
+            reason = error.strerror
+        else:
+            if done.returncode == 0:
+                return
+            reason = _cause(done.stderr)
+        raise UserError(
+            f"{' '.join(command[:3])} ... failed: {reason}; check that it is a C compiler for the "
+            "artifact's target, or leave --cc away"
+        )
+
+
+def find(target: Target, *, cc: str | None = None) -> Toolchain:
+    """The toolchain for `target`, with the C compiler `cc` when one is named."""
+    # The system's compiler links for the system's glibc, newer than what most targets promise.
+    compiler = linking.compiler_for(target, cc=cc) if cc else linking._zig_compiler(target)
+    flags = {"aarch64": AARCH64_FLAGS, "arm": ARM_FLAGS if not cc else ()}.get(target.arch, ())
+    return Toolchain(compiler.command, (sys.executable, "-m", "ziglang", "ar"), flags)
+
+
+def _cause(said: str) -> str:
+    """The line that names the error, else the first."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line or "undefined" in line]
+    return (errors or lines or ["it gave no reason"])[0]
