@@ -53,7 +53,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 1
     compile_timeout: float = 10.0
     run_timeout: float = 10.0
-    budget: float = 0.06
+    budget: float = 0.045
     evict_bytes: int | None = None
     verify: bool = True
     templates: tuple[str, ...] = ()

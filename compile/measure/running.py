@@ -17,9 +17,10 @@ from compile.measure.worker import failed
 
 PREPARE = "mnc.prepare_caches"
 TOLERANCE = 1e-4  # of the largest magnitude expected; float32 sums in any order stay far below
-FEWEST, MOST, STEP = 5, 60, 5
-SPREAD = 0.01  # interquartile range over median at which a timing counts as settled
-HOPELESS = 2.5  # times the best cost: not worth a precise figure
+MOST, STEP = 60, 5  # repeats
+SETTLED = 0.005  # standard error of the median, relative, at which a timing is good enough
+# Where a candidate falls behind the best known by this factor, so many repeats are enough.
+ENOUGH = ((1.5, 5), (1.15, 10))
 
 Array = np.ndarray[Any, Any]
 
@@ -146,18 +147,28 @@ def _prepare_caches(*_: Any) -> None:
 
 
 def _time(module: Any, buffers: list[Any], job: RunJob, first: float) -> tuple[float, ...]:
-    """Repeat until the median has settled or the budget is spent; only the middle half is kept."""
+    """Repeat until the figure is as good as it needs to be or the budget is spent.
+
+    Only the middle half of the repeats is kept.
+    """
     limit = time.perf_counter() + job.budget
     costs: list[float] = []
-    step = 1 if first > job.budget / 4 else STEP
-    evaluate = _evaluator(module, step)
-    while len(costs) < MOST:
+    evaluate = _evaluator(module, 1 if first > job.budget / 4 else STEP)
+    while len(costs) < MOST and time.perf_counter() < limit:
         costs += evaluate(*buffers).results
-        if job.best is not None and min(costs) > HOPELESS * job.best:
-            break
-        if time.perf_counter() > limit or (len(costs) >= 3 * FEWEST and _settled(costs)):
+        if enough(costs, job.best):
             break
     return middle(costs)
+
+
+def enough(costs: list[float], best: float | None) -> bool:
+    """Whether more repeats would tell nothing of use: far from `best`, or settled."""
+    low, median, high = (float(value) for value in np.percentile(costs, (25, 50, 75)))
+    if best is not None and any(median > far * best and len(costs) >= n for far, n in ENOUGH):
+        return True
+    # Of a normal distribution the quartiles are 1.35 deviations apart; its median errs by 1.25/sqrt(n).
+    error = 1.25 * (high - low) / 1.35 / float(np.sqrt(len(costs)))
+    return len(costs) >= 2 * STEP and error < SETTLED * median
 
 
 def _evaluator(module: Any, repeat: int) -> Any:
@@ -165,11 +176,6 @@ def _evaluator(module: Any, repeat: int) -> Any:
     return module.time_evaluator(
         module.entry_name, device, number=1, repeat=repeat, f_preproc=PREPARE
     )
-
-
-def _settled(costs: list[float]) -> bool:
-    low, median, high = np.percentile(costs, (25, 50, 75))
-    return bool(high - low < SPREAD * median)
 
 
 def middle(costs: list[float]) -> tuple[float, ...]:

@@ -205,3 +205,12 @@ def test_arguments_are_matched_in_any_order(target: Target) -> None:
 def test_the_middle_half_is_kept() -> None:
     assert running.middle([5.0, 1.0, 2.0, 3.0, 99.0, 4.0, 2.5, 3.5]) == (2.5, 3.0, 3.5, 4.0)
     assert running.middle([1.0]) == (1.0,)
+
+
+def test_repeats_stop_when_they_tell_nothing_more() -> None:
+    steady, wild = [1.0] * 10, [1.0, 1.3] * 5
+    assert running.enough(steady, None) and not running.enough(steady[:5], None)
+    assert not running.enough(wild, None)
+    assert not running.enough(wild, 1.1)  # may yet be the best
+    assert running.enough(wild, 0.9) and not running.enough(wild[:6], 0.9)
+    assert running.enough(wild[:6], 0.5)
