@@ -73,7 +73,9 @@ def export(
     link, or they need more than there is.
     """
     if not PREFIX.match(prefix):
-        raise UserError(f"prefix {prefix!r} is no C name in small letters; give one such as mobilenet")
+        raise UserError(
+            f"prefix {prefix!r} is no C name in small letters; give one such as mobilenet"
+        )
     check_replaceable(folder)
     _check_target(artifact, target)
     contents = _contents(artifact, prefix)
@@ -121,7 +123,9 @@ def _contents(artifact: Artifact, prefix: str) -> Contents:
     where = str(artifact.folder)
     for name in (kernels.OBJECT, kernels.GRAPH):
         if name not in artifact.manifest.files:
-            raise UserError(f"{where} has no {name}, which export needs; build it again with this mnc")
+            raise UserError(
+                f"{where} has no {name}, which export needs; build it again with this mnc"
+            )
     arrays = weights.read(artifact.folder / LIBRARY)
     text = (artifact.folder / kernels.GRAPH).read_bytes()
     network = graph.read(text, weights=set(arrays), where=where)
@@ -148,7 +152,9 @@ def _check_ports(artifact: Artifact, network: graph.Graph) -> None:
     found = {name: network.tensors[entry].shape for name, entry in network.inputs.items()}
     outputs = [port.shape for port in manifest.outputs]
     if inputs != found or outputs != [network.tensors[entry].shape for entry in network.outputs]:
-        raise UserError(f"{artifact.folder}: manifest and graph have other inputs or outputs; build it again")
+        raise UserError(
+            f"{artifact.folder}: manifest and graph have other inputs or outputs; build it again"
+        )
 
 
 def _write(

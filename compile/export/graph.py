@@ -134,7 +134,9 @@ def _tensors(json: _Json) -> list[Tensor]:
 def _kernel(node: _Node, where: str) -> str:
     name = node.attrs.get("func_name", "")
     if node.op != "tvm_op" or node.attrs.get("flatten_data", "0") != "0":
-        raise UserError(f"{where}: {node.name} ({node.op}) needs TVM's runtime; it cannot be exported")
+        raise UserError(
+            f"{where}: {node.name} ({node.op}) needs TVM's runtime; it cannot be exported"
+        )
     if name != RESHAPE and not name.isidentifier():
         raise ValueError(f"{name!r} is no kernel")
     return name
@@ -143,7 +145,11 @@ def _kernel(node: _Node, where: str) -> str:
 def _check(graph: Graph, where: str) -> None:
     for tensor in graph.tensors:
         if tensor.dtype not in BYTES or any(extent < 0 for extent in tensor.shape):
-            raise UserError(f"{where} has tensors of {tensor.dtype}{list(tensor.shape)}: not supported")
+            raise UserError(
+                f"{where} has tensors of {tensor.dtype}{list(tensor.shape)}: not supported"
+            )
     for entry in (*graph.inputs.values(), *graph.outputs):
         if graph.tensors[entry].dtype != "float32":
-            raise UserError(f"{where}: only networks with float32 inputs and outputs can be exported")
+            raise UserError(
+                f"{where}: only networks with float32 inputs and outputs can be exported"
+            )

@@ -81,9 +81,7 @@ def _lifetimes(graph: Graph) -> list[Lifetime]:
     return [Lifetime(b, sizes[b], min(calls), max(calls)) for b, calls in uses.items()]
 
 
-def _spans(
-    placed: list[tuple[int, Lifetime]], lifetime: Lifetime
-) -> list[tuple[int, int]]:
+def _spans(placed: list[tuple[int, Lifetime]], lifetime: Lifetime) -> list[tuple[int, int]]:
     """First and end byte of what is in the way."""
     return [(at, at + other.size) for at, other in placed if other.overlaps(lifetime)]
 

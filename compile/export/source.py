@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compile.export import memory
+from compile.export import feature_checks, memory
 from compile.export.graph import Graph, Tensor
 from compile.export.memory import Layout
 from compile.export.weights import Array
@@ -24,28 +24,6 @@ STACK_BYTES = 512 * 1024  # of a worker thread; kernels keep at most a few KiB t
 CODES = {"float": 2, "int": 0, "uint": 1, "bool": 1}
 # Bytes in the instance for a tensor, an argument and a worker on a 64-bit machine, and the rest.
 TENSOR_BYTES, ARGUMENT_BYTES, WORKER_BYTES, OTHER_BYTES = 48, 12, 48, 1024
-
-# LLVM's names that gcc's and clang's __builtin_cpu_supports know as well.
-X86 = """popcnt sse3 ssse3 sse4.1 sse4.2 avx avx2 fma bmi bmi2 avx512f avx512cd avx512bw avx512dq avx512vl
-avx512ifma avx512vbmi avx512vbmi2 avx512bitalg avx512vpopcntdq avx512vnni avx512bf16""".split()
-# The bit the Linux kernel sets for a feature, and in which of its two words.
-AARCH64 = {
-    "neon": ("AT_HWCAP", 1),
-    "lse": ("AT_HWCAP", 8),
-    "fullfp16": ("AT_HWCAP", 10),
-    "rdm": ("AT_HWCAP", 12),
-    "dotprod": ("AT_HWCAP", 20),
-    "sve": ("AT_HWCAP", 22),
-    "sve2": ("AT_HWCAP2", 1),
-    "i8mm": ("AT_HWCAP2", 13),
-    "bf16": ("AT_HWCAP2", 14),
-}
-ARM = {
-    "neon": ("AT_HWCAP", 12),
-    "vfp4": ("AT_HWCAP", 16),
-    "hwdiv-arm": ("AT_HWCAP", 17),
-    "hwdiv": ("AT_HWCAP", 18),
-}
 
 
 @dataclass(frozen=True)
@@ -105,7 +83,9 @@ def header(contents: Contents) -> str:
         PREFIX=prefix.upper(),
         summary=_comment(f"{manifest.network.name} for {manifest.target.description}"),
         version=_comment(manifest.versions.mnc),
-        commit=f" (commit {commit}{', changed' if manifest.source.dirty else ''})" if commit else "",
+        commit=f" (commit {commit}{', changed' if manifest.source.dirty else ''})"
+        if commit
+        else "",
         link=f"-l{prefix} -lm -lpthread",
         version_text=quote(manifest.versions.mnc),
         model_text=quote(manifest.network.name),
@@ -117,17 +97,18 @@ def header(contents: Contents) -> str:
 
 def tables(contents: Contents) -> str:
     """The text of the C file that, with the runtime it includes, is the network."""
-    graph, prefix = contents.graph, contents.prefix
+    graph, prefix, platform = contents.graph, contents.prefix, contents.manifest.target
     kernels = sorted({call.kernel for call in graph.calls})
     arguments = [entry for call in graph.calls for entry in (*call.inputs, *call.outputs)]
     labels = contents.labels or ("",)
     parts = [
         "/* SPDX-License-Identifier: Apache-2.0 */",
+        "#define _GNU_SOURCE /* sched_getaffinity */",
         f'#include "{prefix}.h"',
         f"#define PUBLIC(name) {prefix}_##name",
         f"#define PRIVATE(name) {private(prefix)}##name",
         *(f"#define {name} {value}" for name, value in _constants(contents, arguments).items()),
-        f"#define FEATURES(F) {_features(contents.manifest)}",
+        f"#define FEATURES(F) {feature_checks.macro(platform.features, platform.arch)}",
         '#include "tables.h"',
         "extern const char PRIVATE(weights)[];",
         *(f"extern kernel PRIVATE({name});" for name in kernels),
@@ -136,7 +117,9 @@ def tables(contents: Contents) -> str:
         _array("int32_t", "arguments", [str(entry) for entry in arguments]),
         _array("struct call", "calls", _call_rows(graph)),
         _array("struct port", "inputs", _port_rows(graph, graph.inputs, contents.manifest.inputs)),
-        _array("struct port", "outputs", _port_rows(graph, graph.outputs, contents.manifest.outputs)),
+        _array(
+            "struct port", "outputs", _port_rows(graph, graph.outputs, contents.manifest.outputs)
+        ),
         _array("char *const", "labels", [quote(label) for label in labels]),
         '#include "runtime.c"',
     ]
@@ -199,14 +182,6 @@ def _constants(contents: Contents, arguments: list[int]) -> dict[str, str | int]
     }
 
 
-def _features(manifest: Manifest) -> str:
-    if manifest.target.arch == "x86_64":
-        return " ".join(f'F("{name}")' for name in manifest.target.features if name in X86)
-    bits = AARCH64 if manifest.target.arch == "aarch64" else ARM
-    known = [(name, *bits[name]) for name in manifest.target.features if name in bits]
-    return " ".join(f'F("{name}", {word}, {bit})' for name, word, bit in known)
-
-
 def _shapes(graph: Graph) -> list[str]:
     """One array for each shape there is."""
     return [
@@ -251,9 +226,7 @@ def _port_rows(
     graph: Graph, entries: dict[str, int] | tuple[int, ...], ports: tuple[Port, ...]
 ) -> list[str]:
     """The manifest's ports, each with its tensor in the graph: by name for inputs, in order for outputs."""
-    numbers = (
-        [entries[port.name] for port in ports] if isinstance(entries, dict) else list(entries)
-    )
+    numbers = [entries[port.name] for port in ports] if isinstance(entries, dict) else list(entries)
     return [
         f"{{{quote(port.name)}, {number}, {graph.tensors[number].elements}}}"
         for port, number in zip(ports, numbers, strict=True)

@@ -35,7 +35,9 @@ class Toolchain:
         """A C or assembler file to an object."""
         folders = [f"-I{folder}" for folder in include]
         flags = () if source.suffix == ".s" else FLAGS
-        self._run([*self.compiler, *self.flags, *flags, *folders, "-c", str(source), "-o", str(target)])
+        self._run(
+            [*self.compiler, *self.flags, *flags, *folders, "-c", str(source), "-o", str(target)]
+        )
 
     def share(self, objects: Sequence[Path], target: Path) -> None:
         """Objects to a shared library. UserError for a symbol that they, libc, libm and pthread lack."""

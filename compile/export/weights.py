@@ -19,7 +19,14 @@ from support.errors import UserError
 
 BLOB = "__tvm_dev_mblob"
 ARRAY_MAGIC = 0xDD5E40F096B4A13F
-DTYPES = {(2, 32): "<f4", (2, 16): "<f2", (0, 8): "i1", (1, 8): "u1", (0, 32): "<i4", (0, 64): "<i8"}
+DTYPES = {
+    (2, 32): "<f4",
+    (2, 16): "<f2",
+    (0, 8): "i1",
+    (1, 8): "u1",
+    (0, 32): "<i4",
+    (0, 64): "<i8",
+}
 Array = np.ndarray[Any, np.dtype[Any]]
 
 

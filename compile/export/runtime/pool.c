@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <time.h>
 #include <unistd.h>
 
+#define SPIN_TURNS 100
 #define SPIN_NS 1000000
 #define LINE 64
 
@@ -34,7 +36,6 @@ struct worker {
 struct pool {
     struct worker *workers; /* [0] is whoever calls */
     int threads;
-    long spin_ns;
     task_function *function;
     void *data;
     struct group group;
@@ -66,21 +67,21 @@ static long long now_ns(void)
     return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-/* Spins until `ready(pool, seen)` or the time is up; says which. */
+/* Spins until `ready(pool, seen)` or SPIN_NS are over; says which. After the first moment it lets others
+ * on: on a busy machine the thread that is waited for may want this very processor. */
 static bool spin(struct pool *pool, bool (*ready)(struct pool *, unsigned), unsigned seen)
 {
-    long long end = 0;
-    for (unsigned turn = 0;; turn++) {
+    for (int turn = 0; turn < SPIN_TURNS; turn++) {
         if (ready(pool, seen))
             return true;
         relax();
-        if (turn % 64 != 63)
-            continue;
-        if (end == 0)
-            end = now_ns() + pool->spin_ns;
-        else if (now_ns() >= end)
-            return false;
     }
+    for (long long end = now_ns() + SPIN_NS; now_ns() < end;) {
+        if (ready(pool, seen))
+            return true;
+        sched_yield();
+    }
+    return ready(pool, seen);
 }
 
 static bool has_launched(struct pool *pool, unsigned seen)
@@ -185,8 +186,12 @@ static void stop_pool(struct pool *pool)
         pthread_join(pool->workers[i].thread, NULL);
 }
 
+/* Processors that this thread may run on. */
 static int processors(void)
 {
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0)
+        return CPU_COUNT(&allowed);
     long count = sysconf(_SC_NPROCESSORS_ONLN);
     return count < 1 ? 1 : (int)count;
 }
@@ -202,8 +207,6 @@ static int start_pool(struct pool *pool, int threads)
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->launched, NULL);
     pthread_cond_init(&pool->finished, NULL);
-    /* With fewer processors than threads, one that spins keeps another from its work. */
-    pool->spin_ns = threads <= processors() ? SPIN_NS : 0;
     for (pool->threads = 1; pool->threads < threads && !error; pool->threads += !error) {
         struct worker *worker = &pool->workers[pool->threads];
         error = pthread_create(&worker->thread, &attributes, work, worker);

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A freestanding library called from Python, as an app would call it; nothing of TVM takes part.
+
+Takes the path of a `libPREFIX.so`; gives numpy arrays. Loading it runs its native code.
+"""
+
+import ctypes
+import math
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from compile import parity
+from compile.artifact import Artifact
+from compile.runner import Array
+from support.errors import UserError
+
+FloatPointer = ctypes.POINTER(ctypes.c_float)
+
+
+class Freestanding:
+    """One instance of an exported network with `threads` threads (0: the library's choice).
+
+    UserError when it cannot be loaded or made, with the library's own words.
+    """
+
+    def __init__(self, library: Path, *, prefix: str = "mnc", threads: int = 0) -> None:
+        try:
+            self._library = ctypes.CDLL(str(library.resolve()))
+        except OSError as error:
+            raise UserError(f"cannot load {library}: {error}; export it for this machine") from None
+        self._prefix = prefix
+        self._declare()
+        self._instance = self._call("create", threads)
+        if not self._instance:
+            raise UserError(f"{library}: {self.last_error()}")
+        self._shapes = self._ports("input"), self._ports("output")
+
+    def run(self, *inputs: Array) -> tuple[Array, ...]:
+        """The outputs for float32 `inputs` of the library's shapes; RuntimeError when the run fails."""
+        wanted, given = self._shapes[0], tuple(array.shape for array in inputs)
+        if wanted != given:
+            raise UserError(f"the library takes inputs of shape {wanted}, not {given}")
+        flat = np.concatenate([np.asarray(array, np.float32).ravel() for array in inputs])
+        sizes = [math.prod(shape) for shape in self._shapes[1]]
+        out = np.empty(sum(sizes), np.float32)
+        pointers = (array.ctypes.data_as(FloatPointer) for array in (flat, out))
+        if self._call("run", self._instance, *pointers) != 0:
+            raise RuntimeError(self.last_error())
+        parts = np.split(out, np.cumsum(sizes)[:-1])
+        return tuple(p.reshape(s) for p, s in zip(parts, self._shapes[1], strict=True))
+
+    @property
+    def threads(self) -> int:
+        """Threads of the instance."""
+        return int(self._call("threads", self._instance))
+
+    @property
+    def memory(self) -> int:
+        """Bytes the instance has taken."""
+        return int(self._call("memory", self._instance))
+
+    def last_error(self) -> str:
+        """Why the last call on this thread failed."""
+        return str(self._call("last_error").decode(errors="replace"))
+
+    def label(self, index: int) -> str | None:
+        """A class's name."""
+        text = self._call("label", index)
+        return None if text is None else str(text.decode())
+
+    def close(self) -> None:
+        """Free the instance."""
+        if self._instance:
+            self._call("destroy", self._instance)
+            self._instance = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _call(self, name: str, *values: Any) -> Any:
+        return getattr(self._library, f"{self._prefix}_{name}")(*values)
+
+    def _declare(self) -> None:
+        """The prototypes of the header."""
+        handle, text, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
+        shape = ctypes.POINTER(ctypes.c_int64)
+        prototypes: dict[str, tuple[Any, list[Any]]] = {
+            "create": (handle, [ctypes.c_int]),
+            "run": (ctypes.c_int, [handle, FloatPointer, FloatPointer]),
+            "destroy": (None, [handle]),
+            "threads": (ctypes.c_int, [handle]),
+            "memory": (size, [handle]),
+            "last_error": (text, []),
+            "label": (text, [ctypes.c_int]),
+        }
+        for kind in ("input", "output"):
+            prototypes[f"{kind}_count"] = (ctypes.c_int, [])
+            prototypes[f"{kind}_shape"] = (shape, [ctypes.c_int, ctypes.POINTER(ctypes.c_int)])
+        for name, (result, arguments) in prototypes.items():
+            try:
+                function = getattr(self._library, f"{self._prefix}_{name}")
+            except AttributeError:
+                raise UserError(
+                    f"the library has no {self._prefix}_{name}; check the prefix"
+                ) from None
+            function.restype, function.argtypes = result, arguments
+
+    def _ports(self, kind: str) -> tuple[tuple[int, ...], ...]:
+        shapes = []
+        for index in range(self._call(f"{kind}_count")):
+            rank = ctypes.c_int()
+            extents = self._call(f"{kind}_shape", index, ctypes.byref(rank))
+            shapes.append(tuple(extents[axis] for axis in range(rank.value)))
+        return tuple(shapes)
+
+
+def verify(artifact: Artifact, library: Freestanding) -> parity.Check:
+    """Compare the library with what PyTorch gave for the artifact's golden inputs."""
+    golden = artifact.golden()
+    inputs = [tuple(array[i] for array in golden.inputs) for i in range(golden.count)]
+    wanted = [tuple(array[i] for array in golden.outputs) for i in range(golden.count)]
+    return parity.compare("golden outputs", wanted, [library.run(*one) for one in inputs])
