@@ -27,7 +27,8 @@ import tvm
 from tvm.rpc import server as tvm_server
 
 REPORT = "mnc.device_report"
-SETUP, PREPARE = "mnc.device_setup_caches", "mnc.device_prepare_caches"
+SETUP_CACHES, PREPARE_CACHES = "mnc.device_setup_caches", "mnc.device_prepare_caches"
+POOL_THREADS = "mnc.device_pool_threads"
 PR_SET_PDEATHSIG = 1
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -108,6 +109,7 @@ def report() -> str:
             "emulated": State.emulated or _sign_of_emulation(),
             "last_exit": State.last_exit,
             "crashes": State.crashes,
+            "features": features(),
             "celsius": _numbers("/sys/class/thermal", "thermal_zone*/temp", 1e-3),
             "mhz": _numbers("/sys/devices/system/cpu", "cpu[0-9]*/cpufreq/scaling_cur_freq", 1e-3),
             "max_mhz": _numbers(
@@ -115,6 +117,17 @@ def report() -> str:
             ),
         }
     )
+
+
+def features() -> "list[str]":
+    """What every core can do, as the kernel names it on ARM."""
+    found = re.findall(r"^Features\s*:(.*)$", _text("/proc/cpuinfo"), re.MULTILINE)
+    return sorted(set.intersection(*(set(line.split()) for line in found))) if found else []
+
+
+def pool_threads(count: int) -> None:
+    """How many threads the pools that TVM starts from now on have."""
+    os.environ["TVM_NUM_THREADS"] = str(count)
 
 
 def setup_caches(size: int) -> None:
@@ -175,6 +188,7 @@ def _arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     os.register_at_fork(after_in_child=_die_with_server)
     tvm.register_func(REPORT, report)
-    tvm.register_func(SETUP, setup_caches)
-    tvm.register_func(PREPARE, prepare_caches)
+    tvm.register_func(POOL_THREADS, pool_threads)
+    tvm.register_func(SETUP_CACHES, setup_caches)
+    tvm.register_func(PREPARE_CACHES, prepare_caches)
     sys.exit(main())

@@ -6,6 +6,7 @@ standard input ends, that is, when whoever started the board is gone, it kills a
 FOLDER.
 """
 
+import contextlib
 import ctypes
 import os
 import select
@@ -109,10 +110,8 @@ def _asked_to_stop(seconds: float) -> bool:
 
 def _end(board: "subprocess.Popen[bytes]") -> None:
     """Kill the server and the sessions it has forked: they share its process group."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(board.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     board.wait()
 
 

@@ -153,8 +153,8 @@ def request(
             code, value = base.recvjson(sock)
         except TimeoutError:
             raise UserError(
-                f"no {key} became free in {wait_seconds:g} s ({known.count(key)} known, all busy); try later, "
-                "or see who uses them with `mnc device list`"
+                f"no {key} became free in {wait_seconds:g} s ({known.count(key)} known, all busy); try "
+                "later, or see who uses them with `mnc device list`"
             ) from None
         except (OSError, ValueError) as error:
             raise _gone(address, error) from None
