@@ -7,6 +7,7 @@ own, which may crash or hang without harm.
 """
 
 import os
+import platform
 import shutil
 import tempfile
 import time
@@ -32,7 +33,9 @@ from compile.measure.messages import (
 )
 from compile.measure.pool import Pool
 from compile.trial import Failure, Trial, task_key, trial_of
+from support.errors import UserError
 from targets import Target
+from targets.target import ARCHITECTURES
 
 if TYPE_CHECKING:
     from compile.tasks import TunableTask
@@ -60,11 +63,16 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LocalMeasurer:
-    """`compile.measure.base.Measurer` on the machine's own cores. Use as a context manager."""
+    """`compile.measure.base.Measurer` on the machine's own cores. Use as a context manager.
+
+    Make and use it in one thread: Linux ends the processes when the thread that started them ends.
+    Raises UserError when the target is another machine or has fewer cores than threads are asked for.
+    """
 
     def __init__(self, target: Target, *, options: Options | None = None) -> None:
         self.options = options or Options()
         self._target = target
+        _check(target, self.options.threads)
         self._scratch = _scratch_folder()
         self._references: dict[str, str | None] = {}
         self._best: dict[str, float] = {}
@@ -202,6 +210,20 @@ class LocalMeasurer:
         # Without the compiler the runner starts in a blink. Empty is unset for TVM.
         env["TVM_USE_RUNTIME_LIB"] = "1" if role == "run" else ""
         return Pool(role, count, scratch=self._scratch, env=env, cpus=cpus)
+
+
+def _check(target: Target, threads: int) -> None:
+    here = platform.machine()
+    if target.arch != ARCHITECTURES.get(here, here):
+        raise UserError(
+            f"{target.name} is {target.arch} and this machine {here}: its kernels cannot be timed here; "
+            "name a device to measure on"
+        )
+    cores = len(os.sched_getaffinity(0))
+    if not 1 <= threads <= cores:
+        raise UserError(
+            f"{threads} threads do not fit this machine's {cores} cores; give 1 to {cores}"
+        )
 
 
 def spec_of(task: "TunableTask", *, templates: tuple[str, ...] = ()) -> TaskSpec:

@@ -19,7 +19,8 @@ from compile.measure.local import LocalMeasurer, Options
 from compile.measure.messages import Argument
 from compile.tasks import TunableTask
 from compile.trial import Trial
-from targets import Target
+from support.errors import UserError
+from targets import Target, load
 from tests.compile import faulty_template, tuning_tasks
 
 ROOT = Path(__file__).parents[2]
@@ -214,3 +215,12 @@ def test_repeats_stop_when_they_tell_nothing_more() -> None:
     assert not running.enough(wild, 1.1)  # may yet be the best
     assert running.enough(wild, 0.9) and not running.enough(wild[:6], 0.9)
     assert running.enough(wild[:6], 0.5)
+
+
+def test_what_this_machine_cannot_measure_is_refused(target: Target) -> None:
+    with pytest.raises(UserError, match="cannot be timed here"):
+        LocalMeasurer(load("rpi4"))
+    cores = len(os.sched_getaffinity(0))
+    for threads in (0, cores + 1):
+        with pytest.raises(UserError, match=f"give 1 to {cores}"):
+            LocalMeasurer(target, options=Options(threads=threads))
