@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
+from compile.api import artifact_folder, log_path
 from compile.cli.artifacts import print_bench, print_verify
 from compile.cli.common import (
     console,
     load_model,
-    log_path,
     logs_option,
     model_options,
     target_option,
@@ -55,8 +55,7 @@ def build(
 
     spec, model = load_model(model_spec, model_flag, weights, shape_text, batch)
     target = load(target_name)
-    name = model.name if batch == 1 else f"{model.name}_b{batch}"
-    folder = out / target.name / name
+    folder = artifact_folder(out, target, model)
     artifact.check_replaceable(folder)
     path = log_path(logs, target.name, model.name)
     journal = Journal.open(path, exclusive=False, target=target.tvm_target())

@@ -12,11 +12,10 @@ import msgspec
 import rich.console
 from rich.table import Table
 
+from compile.api import LOGS
 from support.errors import UserError
 
 DEFAULT_MODEL = "mobilenet_v1_1.0_224"
-# Logs are committed beside the code; `pip install --editable` leaves them where they are.
-LOGS = Path(__file__).resolve().parents[2] / "tuning_logs"
 
 
 class Console:
@@ -93,11 +92,6 @@ def input_shape(text: str | None) -> tuple[int, ...] | None:
     if not all(part.isdecimal() and 0 < int(part) < 2**31 for part in parts):
         raise UserError(f"--input-shape {text!r} is no shape; write it as 1,3,224,224")
     return tuple(int(part) for part in parts)
-
-
-def log_path(logs: Path, target_name: str, model_name: str) -> Path:
-    """Where the trials of a model on a target are kept."""
-    return logs / target_name / f"{model_name}.jsonl"
 
 
 def stack(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:

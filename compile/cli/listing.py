@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
+from compile.api import log_path
 from compile.cli.common import (
     as_json_option,
     console,
     load_model,
-    log_path,
     logs_option,
     model_options,
     print_json,

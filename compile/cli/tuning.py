@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
+from compile.api import log_path, open_measurer, select_tasks
 from compile.cli.common import (
     as_json_option,
     console,
     load_model,
-    log_path,
     logs_option,
     model_options,
     print_json,
@@ -18,9 +18,6 @@ from compile.cli.common import (
     target_option,
     threads_option,
 )
-from support.errors import UserError
-
-MOBILENET_KINDS = "pointwise,depthwise"
 
 
 @click.command()
@@ -72,8 +69,6 @@ def tune(
 
     Stop it at any time and start it again: it goes on where it was.
     """
-    from compile import importer
-    from compile import tasks as task_stage
     from compile.journal import Journal
     from compile.progress import Display
     from compile.tuner import Options
@@ -82,16 +77,15 @@ def tune(
 
     _, model = load_model(model_spec, model_flag, weights, shape_text, batch)
     target = load(target_name)
-    chosen = (kinds or _default_kinds(model.name)).split(",")
-    found = task_stage.extract(importer.import_model(model, target), target)
-    selected = task_stage.select(found, [kind.strip() for kind in chosen])
-    if not selected:
-        raise UserError(f"{model.name} has no task of kind {', '.join(chosen)}; see `mnc tasks`")
+    chosen = [kind.strip() for kind in kinds.split(",")] if kinds else None
+    selected = select_tasks(model, target, chosen)
     path = log_path(logs, target.name, model.name)
     options = Options(trials=trials, tuner=tuner, force=force)
     with (
         Journal.open(path, exclusive=True, target=target.tvm_target()) as journal,
-        _measurer(target, device, threads or 1, allow_emulated=allow_emulated) as measurer,
+        open_measurer(
+            target, device=device, threads=threads or 1, allow_emulated=allow_emulated
+        ) as measurer,
     ):
         for reason, count in journal.skipped.items():
             console.warn(f"{path}: {count} lines are left out: {reason}")
@@ -105,34 +99,6 @@ def tune(
                     selected, target, journal, measurer, options=options, observer=display
                 )
     _report(summary, as_json=as_json)
-
-
-def _default_kinds(model_name: str) -> str:
-    return MOBILENET_KINDS if model_name.startswith("mobilenet") else "all"
-
-
-def _measurer(target: Any, device: str | None, threads: int, *, allow_emulated: bool) -> Any:
-    """A local measurer for this machine's own target, a remote one with --device."""
-    if device is not None:
-        from compile.measure.rpc import RpcMeasurer
-
-        return RpcMeasurer(target, device, threads=threads, allow_emulated=allow_emulated)
-    if not _is_this_machine(target):
-        raise UserError(
-            f"{target.name} is not this machine ({target.mcpu}, {target.arch}), so its kernels cannot be "
-            "timed here: attach a device with --device rpc://HOST:PORT/KEY (docs/devices.md says how); "
-            "a virtual board (`mnc device start`) can check results, not time them"
-        )
-    from compile.measure.local import LocalMeasurer
-    from compile.measure.local import Options as LocalOptions
-
-    return LocalMeasurer(target, options=LocalOptions(threads=threads))
-
-
-def _is_this_machine(target: Any) -> bool:
-    from targets import load
-
-    return bool(load("host").model == target.model)
 
 
 def _peak(target: Any, threads: int) -> float:

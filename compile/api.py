@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Python API: `from compile import tune, build, load`; docs/api.md shows them at work.
+
+`tune` fills a log, `build` makes an artifact folder with the log's best records, `load` opens one to run
+it. They take the names that the command line takes, and raise UserError with what to do next.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from support.errors import UserError
+from targets import Target
+from targets import load as load_target
+
+if TYPE_CHECKING:
+    from compile.artifact import Artifact
+    from compile.measure.base import Measurer
+    from compile.runner import Session
+    from compile.tasks import TunableTask
+    from compile.tuner import Observer, Summary
+    from model.zoo import Model
+
+# Logs are committed beside the code; `pip install --editable` leaves them where they are.
+LOGS = Path(__file__).resolve().parents[1] / "tuning_logs"
+OUT = Path("build")
+MOBILENET_KINDS = ("pointwise", "depthwise")  # nearly all of a MobileNet's work
+
+
+def tune(
+    model: "str | Model",
+    target: str | Path | Target = "host",
+    *,
+    trials: int | None = None,
+    tasks: Sequence[str] | None = None,
+    tuner: str = "xgb",
+    force: bool = False,
+    threads: int = 1,
+    device: str | None = None,
+    logs: Path = LOGS,
+    observer: "Observer | None" = None,
+) -> "Summary":
+    """Search the best kernels of `model` for `target`; every trial is in the log the moment it is known.
+
+    `trials` is the budget of all tasks together, those in the log included (None: 64 a task). `tasks` are
+    kinds, as in ("pointwise", "depthwise"); `tuner` is xgb, random, grid or ga. Costs are measured here,
+    or on `device` ("rpc://host:port/key"), with kernels on `threads` threads. Stop it at any time and call
+    it again: it goes on where it was.
+    """
+    from compile.journal import Journal
+    from compile.tuner import Options
+    from compile.tuner import tune as search
+
+    network, device_target = _model(model), _target(target)
+    selected = select_tasks(network, device_target, tasks)
+    with (
+        Journal.open(
+            log_path(logs, device_target.name, network.name),
+            exclusive=True,
+            target=device_target.tvm_target(),
+        ) as journal,
+        open_measurer(device_target, device=device, threads=threads) as measurer,
+    ):
+        options = Options(trials=trials, tuner=tuner, force=force)
+        return search(
+            selected, device_target, journal, measurer, options=options, observer=observer
+        )
+
+
+def build(
+    model: "str | Model",
+    target: str | Path | Target = "host",
+    *,
+    out: Path = OUT,
+    logs: Path = LOGS,
+    cc: str | None = None,
+) -> "Artifact":
+    """Compile `model` for `target` with the best verified records of its log, and write the artifact.
+
+    It goes to `out`/<target>/<model>/, whole or not at all. `cc` is the C compiler to link with.
+    """
+    from compile import artifact, builder
+    from compile.journal import Journal
+
+    network, device_target = _model(model), _target(target)
+    folder = artifact_folder(out, device_target, network)
+    artifact.check_replaceable(folder)
+    log = log_path(logs, device_target.name, network.name)
+    trials = Journal.open(log, exclusive=False, target=device_target.tvm_target()).trials
+    built = builder.build(network, device_target, trials)
+    spec = model if isinstance(model, str) else network.name
+    return builder.save(built, network, device_target, folder, spec=spec, log=log, cc=cc)
+
+
+def load(folder: Path | str, *, threads: int | None = None, device: str | None = None) -> "Session":
+    """Check an artifact's files by hash, load its native code, and give a Session to run it with.
+
+    `session.run(array)` gives the outputs, `session.top(logits)` the likeliest labels. `threads` is all
+    cores by default; with `device` it runs there. Only load artifacts from people you trust.
+    """
+    from compile import artifact
+
+    checked = artifact.load(Path(folder))
+    if device is not None:
+        from compile.device.session import RemoteSession
+
+        remote: Any = RemoteSession(checked, device, threads=threads)
+        return remote  # type: ignore[no-any-return]
+    from compile.runner import Session
+
+    return Session(checked, threads=threads)
+
+
+def log_path(logs: Path, target_name: str, model_name: str) -> Path:
+    """Where the trials of a model on a target are kept."""
+    return logs / target_name / f"{model_name}.jsonl"
+
+
+def artifact_folder(out: Path, target: Target, model: "Model") -> Path:
+    """Where the artifact of a model goes; another batch size than 1 is in its name."""
+    batch = model.input_shape[0]
+    return out / target.name / (model.name if batch == 1 else f"{model.name}_b{batch}")
+
+
+def select_tasks(
+    model: "Model", target: Target, kinds: Sequence[str] | None = None
+) -> "tuple[TunableTask, ...]":
+    """The tasks of `kinds` (None: what matters in this network); UserError when it has none of them."""
+    from compile import importer, tasks
+
+    if kinds is None:
+        kinds = MOBILENET_KINDS if model.name.startswith("mobilenet") else ("all",)
+    found = tasks.extract(importer.import_model(model, target), target)
+    selected = tasks.select(found, kinds)
+    if not selected:
+        raise UserError(f"{model.name} has no task of kind {', '.join(kinds)}; see `mnc tasks`")
+    return selected
+
+
+def open_measurer(
+    target: Target, *, device: str | None, threads: int, allow_emulated: bool = False
+) -> "Measurer":
+    """A local measurer for this machine's own target, a remote one with `device`."""
+    if device is not None:
+        from compile.measure.rpc import RpcMeasurer
+
+        remote: Any = RpcMeasurer(target, device, threads=threads, allow_emulated=allow_emulated)
+        return remote  # type: ignore[no-any-return]
+    if load_target("host").model != target.model:
+        raise UserError(
+            f"{target.name} is not this machine ({target.mcpu}, {target.arch}), so its kernels cannot be "
+            "timed here: attach a device with --device rpc://HOST:PORT/KEY (docs/devices.md says how); "
+            "a virtual board (`mnc device start`) can check results, not time them"
+        )
+    from compile.measure.local import LocalMeasurer, Options
+
+    return LocalMeasurer(target, options=Options(threads=threads))
+
+
+def _model(model: "str | Model") -> "Model":
+    from model import zoo
+
+    return zoo.load(model) if isinstance(model, str) else model
+
+
+def _target(target: str | Path | Target) -> Target:
+    return target if isinstance(target, Target) else load_target(target)
