@@ -94,7 +94,7 @@ def _graph(json: _Json, weights: set[str], where: str) -> Graph:
     tensors = _tensors(json)
     calls = []
     for number, node in enumerate(json.nodes):
-        entries = tuple(rows[source] + output for source, output, _ in node.inputs)
+        entries = tuple(_entry(rows, one, before=number) for one in node.inputs)
         results = tuple(range(rows[number], rows[number + 1]))
         if node.op == "null":
             continue
@@ -111,11 +111,19 @@ def _graph(json: _Json, weights: set[str], where: str) -> Graph:
         calls=tuple(calls),
         inputs={name: entry for name, entry in arguments.items() if name not in weights},
         weights={name: entry for name, entry in arguments.items() if name in weights},
-        outputs=tuple(rows[node] + output for node, output, _ in json.heads),
+        outputs=tuple(_entry(rows, one, before=len(json.nodes)) for one in json.heads),
         scratch_bytes=json.scratch_bytes,
     )
     _check(graph, where)
     return graph
+
+
+def _entry(rows: tuple[int, ...], reference: tuple[int, int, int], *, before: int) -> int:
+    """The tensor that a (node, output, version) names, of a node that comes `before` that number."""
+    node, output, _ = reference
+    if not 0 <= node < before or not 0 <= output < rows[node + 1] - rows[node]:
+        raise ValueError(f"node {node} has no output {output} there")
+    return rows[node] + output
 
 
 def _tensors(json: _Json) -> list[Tensor]:

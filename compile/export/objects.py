@@ -6,11 +6,12 @@ with a prefix before each global name it defines. Only the symbol table's name o
 are written anew; the longer names go to the end of the file.
 """
 
+import contextlib
 import io
 import struct
+from collections.abc import Iterator
 from typing import Any
 
-from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
 from support.errors import UserError
@@ -23,41 +24,59 @@ SECTION_OFFSET, SECTION_SIZE = {32: 16, 64: 24}, {32: 20, 64: 32}
 
 
 def defined(data: bytes) -> frozenset[str]:
-    """Names that other objects could link to."""
-    return frozenset(s.name for _, s in _globals(_elf(data)) if s["st_shndx"] != "SHN_UNDEF")
+    """Names that other objects could link to. UserError when it is no object of ours."""
+    return _names(data)[0]
 
 
 def undefined(data: bytes) -> frozenset[str]:
-    """Names that other objects must provide."""
-    return frozenset(s.name for _, s in _globals(_elf(data)) if s["st_shndx"] == "SHN_UNDEF")
+    """Names that other objects must provide. UserError when it is no object of ours."""
+    return _names(data)[1]
 
 
 def privatise(data: bytes, prefix: str) -> bytes:
     """The object with `prefix` before every global name it defines, and these hidden: a shared library
     does not export them. UserError when it is no object of ours.
     """
-    elf = _elf(data)
+    with _reading():
+        return _privatise(_elf(data), bytearray(data), prefix)
+
+
+def _privatise(elf: Any, file: bytearray, prefix: str) -> bytes:
     table = elf.get_section_by_name(".symtab")
     section = table["sh_link"]
     strings = bytearray(elf.get_section(section).data())
-    result = bytearray(data)
     for position, symbol in _globals(elf):
         if symbol["st_shndx"] == "SHN_UNDEF":
             continue
         entry = table["sh_offset"] + position * table["sh_entsize"]
-        struct.pack_into("<I", result, entry + NAME_OFFSET, len(strings))
+        struct.pack_into("<I", file, entry + NAME_OFFSET, len(strings))
         other = entry + OTHER[elf.elfclass]
-        result[other] = (result[other] & ~3) | HIDDEN
+        file[other] = (file[other] & ~3) | HIDDEN
         strings += f"{prefix}{symbol.name}\0".encode()
-    _move_section(elf, result, section, bytes(strings))
-    return bytes(result)
+    _move_section(elf, file, section, bytes(strings))
+    return bytes(file)
+
+
+def _names(data: bytes) -> tuple[frozenset[str], frozenset[str]]:
+    with _reading():
+        symbols = [symbol for _, symbol in _globals(_elf(data))]
+    missing = frozenset(s.name for s in symbols if s["st_shndx"] == "SHN_UNDEF")
+    return frozenset(s.name for s in symbols) - missing, missing
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # damage makes pyelftools fail in any way
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"the kernels' object is damaged ({reason}); build it again") from None
 
 
 def _elf(data: bytes) -> Any:
-    try:
-        elf = ELFFile(io.BytesIO(data))
-    except ELFError as error:
-        raise UserError(f"the kernels' object is damaged ({error}); build it again") from None
+    elf = ELFFile(io.BytesIO(data))
     if not elf.little_endian or elf["e_type"] != "ET_REL":
         raise UserError("the kernels' object is not one of a little-endian ELF machine")
     return elf

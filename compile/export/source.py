@@ -6,6 +6,7 @@ export's prefix.
 """
 
 import string
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,15 +83,15 @@ def header(contents: Contents) -> str:
         prefix=prefix,
         PREFIX=prefix.upper(),
         summary=_comment(f"{manifest.network.name} for {manifest.target.description}"),
-        version=_comment(manifest.versions.mnc),
+        version=_harmless(manifest.versions.mnc),
         commit=f" (commit {commit}{', changed' if manifest.source.dirty else ''})"
         if commit
         else "",
         link=f"-l{prefix} -lm -lpthread",
         version_text=quote(manifest.versions.mnc),
         model_text=quote(manifest.network.name),
-        inputs=_comment("; then ".join(map(_port, manifest.inputs)) + _preprocess(manifest)),
-        outputs=_comment("; then ".join(map(_port, manifest.outputs))),
+        inputs=_comment(f"`in`: {_ports(manifest.inputs)}{_preprocess(manifest)}."),
+        outputs=_comment(f"`out`: {_ports(manifest.outputs)}."),
         **{name: str(value) for name, value in numbers.items()},
     )
 
@@ -242,6 +243,10 @@ def _elements(port: Port) -> int:
     return int(np.prod(port.shape))
 
 
+def _ports(ports: tuple[Port, ...]) -> str:
+    return "; then ".join(map(_port, ports))
+
+
 def _port(port: Port) -> str:
     size = " x ".join(map(str, port.shape))
     return f"{_elements(port)} floats, {port.name}, {size} ({port.layout})"
@@ -256,5 +261,17 @@ def _preprocess(manifest: Manifest) -> str:
 
 
 def _comment(text: str) -> str:
-    """Text that cannot end the comment it stands in."""
+    """Lines of a comment that has begun."""
+    return textwrap.fill(
+        _harmless(text),
+        width=100,
+        initial_indent=" * ",
+        subsequent_indent=" * ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _harmless(text: str) -> str:
+    """One line that cannot end the comment it stands in."""
     return " ".join(text.replace("*/", "* /").replace("/*", "/ *").split())

@@ -18,6 +18,8 @@ from support.files import cache_dir
 from targets import Target
 
 FLAGS = ("-O2", "-fPIC", "-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror")
+# zig writes debug information unless told not to, with this machine's paths in it.
+NO_DEBUG = "-g0"
 # Atomics as instructions: the helper functions for the newer ones are not in every C library.
 AARCH64_FLAGS = ("-mno-outline-atomics",)
 ARM_FLAGS = ("-mcpu=cortex_a7",)
@@ -34,7 +36,7 @@ class Toolchain:
     def compile(self, source: Path, target: Path, *, include: Sequence[Path] = ()) -> None:
         """A C or assembler file to an object."""
         folders = [f"-I{folder}" for folder in include]
-        flags = () if source.suffix == ".s" else FLAGS
+        flags = (NO_DEBUG,) if source.suffix == ".s" else (NO_DEBUG, *FLAGS)
         self._run(
             [*self.compiler, *self.flags, *flags, *folders, "-c", str(source), "-o", str(target)]
         )

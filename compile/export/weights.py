@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
 from support.errors import UserError
@@ -35,9 +34,10 @@ def read(library: Path) -> dict[str, Array]:
     try:
         with library.open("rb") as file:
             return _factory(_Reader(_symbol(ELFFile(file), BLOB)))
-    except (ELFError, struct.error, ValueError, KeyError, UnicodeDecodeError) as error:
+    except Exception as error:  # damage makes pyelftools fail in any way
         raise UserError(
-            f"{library} holds no weights that can be read ({error}); build the artifact again"
+            f"{library} holds no weights that can be read ({' '.join(str(error).split())}); "
+            "build the artifact again"
         ) from None
 
 

@@ -43,9 +43,10 @@ static int read_input(const char *path)
 
 static void print_best(void)
 {
-    for (int rank = 0; rank < TOP && rank < MNC_OUTPUT_SIZE; rank++) {
+    int classes = (int)mnc_output_size(0); /* further outputs, if any, follow the first */
+    for (int rank = 0; rank < TOP && rank < classes; rank++) {
         int best = 0;
-        for (int i = 1; i < MNC_OUTPUT_SIZE; i++)
+        for (int i = 1; i < classes; i++)
             if (output[i] > output[best])
                 best = i;
         const char *name = mnc_label(best);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * $summary
+$summary
  *
  * Made by mnc $version$commit. Link with $link.
  * The library holds the weights and all it needs of a runtime; it wants libc, libm and pthread.
@@ -47,8 +47,9 @@ typedef struct ${prefix}_instance ${prefix}_instance;
  * NULL when it cannot be had: see ${prefix}_last_error. */
 ${prefix}_instance *${prefix}_create(int threads);
 
-/* One inference. `in`: $inputs.
- * `out`: $outputs.
+/* One inference.
+$inputs
+$outputs
  * Neither needs an alignment beyond a float's. Returns 0, or another number with the reason in
  * ${prefix}_last_error. */
 int ${prefix}_run(${prefix}_instance *instance, const float *in, float *out);

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Does an exported library keep what its header promises?
+ *
+ *     check GOLDEN THREADS
+ *
+ * GOLDEN holds float32: for each example the inputs, then PyTorch's outputs. Prints what was checked;
+ * exits with 1 and the reason when something is wrong.
+ */
+#define _DEFAULT_SOURCE /* fork and friends under -std=c11 */
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mnc.h"
+
+#define TOLERANCE 1e-4f /* of the largest output of an example */
+#define CALLERS 4
+
+static float *rows;
+static int examples;
+
+static void require(int holds, const char *what)
+{
+    if (holds)
+        return;
+    printf("failed: %s (%s)\n", what, mnc_last_error());
+    exit(1);
+}
+
+static const float *input(int example)
+{
+    return rows + (size_t)example * (MNC_INPUT_SIZE + MNC_OUTPUT_SIZE);
+}
+
+static void read_golden(const char *path)
+{
+    size_t row = MNC_INPUT_SIZE + MNC_OUTPUT_SIZE;
+    FILE *file = fopen(path, "rb");
+    require(file != NULL, "golden file");
+    fseek(file, 0, SEEK_END);
+    examples = (int)((size_t)ftell(file) / sizeof(float) / row);
+    rewind(file);
+    rows = malloc((size_t)examples * row * sizeof(float));
+    require(rows && fread(rows, sizeof(float) * row, (size_t)examples, file) == (size_t)examples, "golden");
+    fclose(file);
+}
+
+static int same(const float *out, const float *wanted)
+{
+    float largest = 0, worst = 0;
+    for (int i = 0; i < MNC_OUTPUT_SIZE; i++) {
+        largest = fmaxf(largest, fabsf(wanted[i]));
+        worst = fmaxf(worst, fabsf(out[i] - wanted[i]));
+    }
+    return largest > 0 && worst <= TOLERANCE * largest;
+}
+
+/* Every example, the buffers one float off any alignment. */
+static int run_all(mnc_instance *instance)
+{
+    float *in = malloc((MNC_INPUT_SIZE + 1) * sizeof(float)), *out = malloc((MNC_OUTPUT_SIZE + 1) * sizeof(float));
+    int good = in && out;
+    for (int i = 0; good && i < examples; i++) {
+        memcpy(in + 1, input(i), MNC_INPUT_SIZE * sizeof(float));
+        good = mnc_run(instance, in + 1, out + 1) == 0 && same(out + 1, input(i) + MNC_INPUT_SIZE);
+    }
+    free(in);
+    free(out);
+    return good;
+}
+
+static void *call(void *instance)
+{
+    for (int turn = 0; turn < 3; turn++)
+        if (!run_all(instance))
+            return "wrong";
+    return NULL;
+}
+
+/* Runs each instance from threads of its own, all at once. */
+static void run_from_threads(mnc_instance **instances, int count, const char *what)
+{
+    pthread_t threads[CALLERS];
+    for (int i = 0; i < CALLERS; i++)
+        require(pthread_create(&threads[i], NULL, call, instances[i % count]) == 0, "thread");
+    for (int i = 0; i < CALLERS; i++) {
+        void *result;
+        pthread_join(threads[i], &result);
+        require(result == NULL, what);
+    }
+    printf("%s\n", what);
+}
+
+static void check_description(void)
+{
+    size_t in = 0, out = 0;
+    int rank;
+    for (int i = 0; i < mnc_input_count(); i++) {
+        size_t size = 1;
+        const int64_t *shape = mnc_input_shape(i, &rank);
+        for (int axis = 0; axis < rank; axis++)
+            size *= (size_t)shape[axis];
+        require(size == mnc_input_size(i) && mnc_input_name(i)[0], "input");
+        in += size;
+    }
+    for (int i = 0; i < mnc_output_count(); i++)
+        out += mnc_output_size(i);
+    require(in == MNC_INPUT_SIZE && out == MNC_OUTPUT_SIZE, "sizes");
+    require(!mnc_input_name(-1) && !mnc_output_name(99) && !mnc_input_size(99), "no such input");
+    require(!mnc_output_shape(99, &rank) && rank == 0 && mnc_output_shape(0, NULL), "shapes");
+    require(!strcmp(mnc_version(), MNC_VERSION) && !strcmp(mnc_model(), MNC_MODEL), "version, model");
+    require(mnc_label(0) && !mnc_label(-1) && !mnc_label(1 << 30), "labels");
+    printf("label 0: %s\n", mnc_label(0));
+}
+
+static void check_refusals(mnc_instance *instance)
+{
+    float in[MNC_INPUT_SIZE] = {0}, out[MNC_OUTPUT_SIZE];
+    require(!mnc_create(-1) && mnc_last_error()[0], "negative threads");
+    require(!mnc_create(MNC_MAX_THREADS + 1), "too many threads");
+    require(mnc_run(NULL, in, out) != 0 && mnc_last_error()[0], "no instance");
+    require(mnc_run(instance, NULL, out) != 0 && mnc_run(instance, in, NULL) != 0, "no buffers");
+    mnc_destroy(NULL);
+    printf("refusals\n");
+}
+
+static void check_fork(mnc_instance *instance)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    require(child >= 0, "fork");
+    if (child == 0) {
+        int good = run_all(instance);
+        mnc_destroy(instance);
+        _exit(!good);
+    }
+    int status;
+    require(waitpid(child, &status, 0) == child && status == 0, "run in a child process");
+    printf("fork\n");
+}
+
+int main(int count, char **words)
+{
+    require(count >= 3, "usage: check GOLDEN THREADS");
+    int threads = atoi(words[2]);
+    read_golden(words[1]);
+    check_description();
+    mnc_instance *one = mnc_create(threads), *two = mnc_create(1);
+    require(one && two, "create");
+    require(mnc_threads(one) == threads && mnc_threads(two) == 1, "threads");
+    require(mnc_memory(one) <= MNC_PEAK_BYTES(threads), "memory within the stated peak");
+    check_refusals(two);
+    require(run_all(one) && run_all(two), "outputs");
+    printf("%d examples\n", examples);
+    run_from_threads(&one, 1, "one instance from several threads");
+    run_from_threads((mnc_instance *[]){one, two}, 2, "two instances at once");
+    if (getenv("CHECK_FORK"))
+        check_fork(one);
+    usleep(5000); /* longer than the workers spin: they sleep, and wake again */
+    require(run_all(one), "outputs after a pause");
+    mnc_destroy(one);
+    require(run_all(two), "outputs after the other's end");
+    mnc_destroy(two);
+    for (int i = 0; i < 20; i++) {
+        mnc_instance *brief = mnc_create(threads);
+        require(brief != NULL, "create again");
+        mnc_destroy(brief);
+    }
+    free(rows);
+    printf("done\n");
+    return 0;
+}

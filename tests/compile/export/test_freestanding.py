@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A C program linked against exported libraries: outputs, threads, memory, sanitizers, other machines."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from compile.export import elf_check, exporter
+from compile.export.loading import Freestanding, verify
+from support.errors import UserError
+from support.registry import debian_package
+from targets import load
+
+from .conftest import Shipped, compile_check, run, ship
+from .networks import make_artifact, two_heads
+
+ALLOWED = ("libc.so.6", "libm.so.6", "libpthread.so.0", "ld-linux")
+ZIG = [sys.executable, "-m", "ziglang", "cc"]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_c_program_gets_pytorchs_outputs_from_either_library(
+    shipped: Shipped, tmp_path: Path, shared: bool
+) -> None:
+    program = compile_check(shipped, tmp_path / "check", shared=shared)
+    path = str(shipped.exported.folder)
+    for threads in (1, 2, 3):
+        said = run([program, shipped.golden, str(threads)], LD_LIBRARY_PATH=path, CHECK_FORK="1")
+        assert 'label 0: class "0" */ \\' in said
+        assert "two instances at once" in said
+        assert said.splitlines()[-1] == "done"
+
+
+def test_the_library_needs_libc_libm_and_pthread_alone_and_exports_its_header(
+    shipped: Shipped,
+) -> None:
+    with shipped.exported.shared.open("rb") as file:
+        dynamic = ELFFile(file).get_section_by_name(".dynamic")
+        needed = [tag.needed for tag in dynamic.iter_tags("DT_NEEDED")]
+    assert needed and all(name.startswith(ALLOWED) for name in needed)
+    declared = shipped.exported.header.read_text()
+    exported = elf_check.exported(shipped.exported.shared)
+    assert "mnc_run" in exported
+    assert all(f"{name}(" in declared for name in exported)
+
+
+def test_the_header_states_memory_that_holds(shipped: Shipped) -> None:
+    exported = shipped.exported
+    for threads in (1, 2, 4):
+        stated = exported.peak_bytes + (threads - 1) * exported.thread_bytes
+        with Freestanding(exported.shared, threads=threads) as library:
+            assert library.threads == threads
+            assert 0.8 * stated < library.memory <= stated
+
+
+def test_the_compilers_of_c_and_cxx_take_the_header_without_a_warning(
+    shipped: Shipped, tmp_path: Path
+) -> None:
+    source = tmp_path / "include.c"
+    source.write_text('#include "mnc.h"\n#include "mnc.h"\nint main(void) { return 0; }\n')
+    include = f"-I{shipped.exported.folder}"
+    strict = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", include]
+    run(["cc", "-std=c99", *strict, source])
+    run(["c++", "-x", "c++", "-std=c++11", *strict, source])
+
+
+@pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
+def test_sanitizers_find_nothing(shipped: Shipped, tmp_path: Path, sanitizer: str) -> None:
+    flags = [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
+    program = compile_check(shipped, tmp_path / "check", flags=flags)
+    assert "done" in run([program, shipped.golden, "3"])
+
+
+@pytest.mark.slow
+def test_the_instrumented_runtime_has_no_race_and_no_stray_access(
+    shipped: Shipped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As above, with the library's own C compiled by gcc and instrumented, not the program alone."""
+    from compile.export import toolchain
+
+    for sanitizer in ("address,undefined", "thread"):
+        flags = f"-fsanitize={sanitizer}"
+        with monkeypatch.context() as patch:
+            patch.setattr(toolchain, "FLAGS", (*toolchain.FLAGS, flags, "-g"))
+            # A sanitizer's own library is not one of the allowed: only the static library is used.
+            patch.setattr(toolchain.Toolchain, "share", lambda _self, _parts, to: to.touch())
+            patch.setattr(elf_check, "check", lambda *_words, **_options: ())
+            folder = tmp_path / sanitizer
+            exported = exporter.export(
+                shipped.artifact, folder, target=load("host"), cc=shutil.which("gcc")
+            )
+        instrumented = Shipped(shipped.artifact, exported, shipped.golden)
+        program = compile_check(instrumented, tmp_path / f"check-{sanitizer}", flags=[flags])
+        assert "done" in run([program, shipped.golden, "3"])
+
+
+@pytest.mark.slow
+def test_valgrind_finds_no_error_and_no_leak(tmp_path: Path) -> None:
+    if shutil.which("valgrind") is None:
+        pytest.skip("valgrind is not installed")
+    host = load("host")
+    # Valgrind knows no AVX-512: the same network for a Haswell.
+    core = msgspec.structs.replace(host.fast, vector_bits=256, vector_registers=16)
+    target = msgspec.structs.replace(host, mcpu="haswell", cores=(core,), mattr=())
+    artifact = make_artifact(two_heads(), target, tmp_path)
+    haswell = ship(artifact, tmp_path, "host")
+    program = compile_check(haswell, tmp_path / "check")
+    options = ["--error-exitcode=9", "--leak-check=full", "--show-leak-kinds=all", "-q"]
+    errors = ["--errors-for-leak-kinds=all", "--fair-sched=yes"]
+    assert "done" in run(["valgrind", *options, *errors, program, haswell.golden, "2"])
+
+
+def test_two_networks_live_in_one_program(shipped: Shipped, tmp_path: Path) -> None:
+    """Both static libraries define what kernels call; only the prefix tells them apart."""
+    other = exporter.export(shipped.artifact, tmp_path / "b", target=load("host"), prefix="other")
+    source = tmp_path / "both.c"
+    source.write_text("""
+#include <stdio.h>
+#include "mnc.h"
+#include "other.h"
+static float in[MNC_INPUT_SIZE], out[MNC_OUTPUT_SIZE], out2[OTHER_OUTPUT_SIZE];
+int main(void) {
+    for (int i = 0; i < MNC_INPUT_SIZE; i++) in[i] = i % 7;
+    mnc_instance *a = mnc_create(2);
+    other_instance *b = other_create(2);
+    if (!a || !b || mnc_run(a, in, out) || other_run(b, in, out2)) return 1;
+    for (int i = 0; i < MNC_OUTPUT_SIZE; i++) if (out[i] != out2[i] || out[i] == 0) return 2;
+    mnc_destroy(a);
+    other_destroy(b);
+    return 0;
+}
+""")
+    folders = [f"-I{shipped.exported.folder}", f"-I{other.folder}"]
+    libraries: list[str | Path] = [shipped.exported.static, other.static, "-lm", "-lpthread"]
+    program = tmp_path / "both"
+    run(["cc", *folders, source, *libraries, "-o", program])
+    run([program])
+
+
+def test_python_calls_the_library_as_c_does(shipped: Shipped) -> None:
+    with Freestanding(shipped.exported.shared, threads=2) as library:
+        check = verify(shipped.artifact, library)
+        assert check.ok and check.examples == shipped.artifact.golden().count
+        with pytest.raises(UserError, match="65 threads"):
+            Freestanding(shipped.exported.shared, threads=65)
+    with pytest.raises(UserError, match="no other_create"):
+        Freestanding(shipped.exported.shared, prefix="other")
+
+
+def test_a_library_that_differs_is_found_out(shipped: Shipped, tmp_path: Path) -> None:
+    """The comparison can fail: another network's library has other outputs."""
+    other = ship(make_artifact(two_heads(seed=1), load("host"), tmp_path), tmp_path, "host")
+    with Freestanding(other.exported.shared, threads=1) as library:
+        assert not verify(shipped.artifact, library).ok
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("target", "qemu", "debian", "triple"),
+    [
+        ("rpi4", "qemu-aarch64-static", "arm64", "aarch64-linux-gnu.2.28"),
+        ("armv7", "qemu-arm-static", "armhf", "arm-linux-gnueabihf.2.28"),
+    ],
+)
+def test_an_arm_library_computes_the_same_under_qemu(
+    tmp_path: Path, target: str, qemu: str, debian: str, triple: str
+) -> None:
+    try:
+        emulator = debian_package("qemu-user-static") / "usr" / "bin" / qemu
+        root = debian_package("libc6", arch=debian)
+    except UserError as error:
+        pytest.skip(f"no emulator: {error}")
+    shipped = ship(make_artifact(two_heads(), load(target), tmp_path), tmp_path, target)
+    for shared in (True, False):
+        program = tmp_path / f"check-{shared}"
+        compile_check(shipped, program, command=[*ZIG, "-target", triple], shared=shared)
+        path = f"LD_LIBRARY_PATH={shipped.exported.folder}"
+        said = run([emulator, "-L", root, "-E", path, program, shipped.golden, "2"])
+        assert said.splitlines()[-1] == "done"
+
+
+def test_a_cpu_that_lacks_a_feature_is_refused_by_name(shipped: Shipped, tmp_path: Path) -> None:
+    """The check's table is bent so that it asks for a feature which no CPU has."""
+    from compile.export import feature_checks
+
+    name = shipped.artifact.manifest.target.features[0]
+    before = feature_checks.X86[name]
+    feature_checks.X86[name] = "0x80000000, 0, EDX, 31"
+    try:
+        bent = exporter.export(shipped.artifact, tmp_path / "bent", target=load("host"))
+    finally:
+        feature_checks.X86[name] = before
+    with pytest.raises(UserError, match=f"lacks {name}, which the library"):
+        Freestanding(bent.shared, threads=1)
+
+
+def test_the_example_classifies(shipped: Shipped, tmp_path: Path) -> None:
+    source = Path(__file__).parents[3] / "examples" / "c" / "classify.c"
+    folder, program = shipped.exported.folder, tmp_path / "classify"
+    strict = ["-O2", "-Wall", "-Wextra", "-Werror", f"-I{folder}"]
+    run(["cc", *strict, source, f"-L{folder}", "-lmnc", "-lm", "-lpthread", "-o", program])
+    said = run([program, shipped.golden, "2", "5"], LD_LIBRARY_PATH=str(folder))
+    golden = shipped.artifact.golden().outputs[0][0, 0]
+    assert said.split()[0] == str(golden.argmax())
+    assert "5 runs, 2 threads: median" in said
