@@ -203,10 +203,10 @@ def _latest(trials: Iterable[Trial], key: str) -> _ByConfig:
 
 
 def _latest_by_task(trials: Iterable[Trial]) -> dict[str, _ByConfig]:
-    """The last trial of each config; one that failed with its device measured nothing."""
+    """The last trial of each config; one that failed with its device, or was emulated, measured nothing."""
     groups: dict[str, _ByConfig] = {}
     for trial in trials:
-        if trial.error != "device":
+        if trial.error != "device" and not trial.emulated:
             groups.setdefault(trial.key, {})[trial.config.index, trial.threads] = trial
     return groups
 

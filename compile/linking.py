@@ -6,6 +6,7 @@ for this machine's architecture, the one that pip installs (ziglang) for any oth
 """
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -22,10 +23,20 @@ from compile.elf import Library, check_library, how_to_link
 from support.errors import UserError
 from support.files import cache_dir, writing
 from targets import Target
+from targets.target import ARCHITECTURES
 
-__all__ = ["Compiler", "Linked", "check_library", "compiler_for", "link_library", "link_object"]
+__all__ = [
+    "Compiler",
+    "Linked",
+    "architecture",
+    "check_library",
+    "compiler_for",
+    "link_library",
+    "link_object",
+]
 
 SYSTEM_COMPILERS = ("cc", "gcc", "clang")
+EMULATIONS = {"aarch64": "aarch64linux", "arm": "armelf_linux_eabi", "x86_64": "elf_x86_64"}
 TIMEOUT = 300.0  # seconds; the first link for a target builds zig's stubs of its C library
 
 
@@ -65,21 +76,21 @@ def link_library(module: Any, path: Path, target: Target, *, cc: str | None = No
     return Linked(path=path, compiler=compiler.name, library=library, seconds=seconds)
 
 
-def link_object(source: Path, path: Path, target: Target) -> None:
+def link_object(source: Path, path: Path, arch: str) -> None:
     """Link one object file of a kernel, straight through zig's linker: it takes a tenth of `link_library`'s
     time. The C library's symbols stay open, for the loading process to fill.
     """
-    emulation = {"aarch64": "aarch64linux", "arm": "armelf_linux_eabi", "x86_64": "elf_x86_64"}
-    command = [
-        *_zig("ld.lld"),
-        "-m",
-        emulation[target.arch],
-        "-shared",
-        "-o",
-        str(path),
-        str(source),
-    ]
-    _run(command, "zig's linker", target)
+    command = [*_zig("ld.lld"), "-m", EMULATIONS[arch], "-shared", "-o", str(path), str(source)]
+    _run(command, "zig's linker", arch, "install ziglang again (`make setup`)")
+
+
+def architecture(tvm_target: str) -> str:
+    """ "x86_64", "aarch64" or "arm": what code for a TVM target string runs on; the host's by default."""
+    match = re.search(r"-mtriple=(\w+?)-", tvm_target)
+    if match is None:
+        return machine_arch()
+    first = match[1]
+    return ARCHITECTURES.get(first, "arm" if first.startswith("arm") else first)
 
 
 def compiler_for(target: Target, *, cc: str | None = None) -> Compiler:
@@ -133,14 +144,14 @@ class _Export:
         # Functions such as expf are libm's; --as-needed leaves it out when none is called.
         flags = ["-shared", "-fPIC", "-o", output, *objects, *(options or [])]
         command = [*self._compiler.command, *flags, "-Wl,--as-needed", "-lm"]
-        _run(command, self._compiler.name, self._target)
+        _run(command, self._compiler.name, self._target.name, how_to_link(self._target))
 
     def get_target_triple(self) -> str:
         """For modules that do not say their own."""
         return self._target.triple
 
 
-def _run(command: Sequence[str], name: str, target: Target) -> None:
+def _run(command: Sequence[str], name: str, target: str, remedy: str) -> None:
     cache = str(cache_dir("zig"))
     environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
     environment |= {"LC_ALL": "C.UTF-8"}
@@ -151,11 +162,9 @@ def _run(command: Sequence[str], name: str, target: Target) -> None:
     except subprocess.TimeoutExpired:
         raise UserError(f"{name} did not finish in {TIMEOUT:g} s; try again") from None
     except OSError as error:
-        raise UserError(f"{name} cannot be run ({error.strerror}); {how_to_link(target)}") from None
+        raise UserError(f"{name} cannot be run ({error.strerror}); {remedy}") from None
     if done.returncode != 0:
-        raise UserError(
-            f"{name} failed to link for {target.name}: {_cause(done)}; {how_to_link(target)}"
-        )
+        raise UserError(f"{name} failed to link for {target}: {_cause(done)}; {remedy}")
 
 
 def _cause(done: "subprocess.CompletedProcess[str]") -> str:

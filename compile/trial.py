@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 FAILED_COST = 1e9  # what AutoTVM writes as the cost of a failure
+EMULATED = "emulated"  # a word of the measurer's description
 MODEL = re.compile(r"(?:^|\s)-model=(\S+)")
 
 Failure = Literal["compile", "timeout", "crash", "wrong", "run", "device"]
@@ -97,6 +98,11 @@ class Trial(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         if self.error is not None or not self.costs:
             return math.inf
         return statistics.median(self.costs)
+
+    @property
+    def emulated(self) -> bool:
+        """Whether it was timed under emulation, which says nothing about any real core."""
+        return EMULATED in self.measurer.split()
 
     @property
     def workload(self) -> tuple[Any, ...]:

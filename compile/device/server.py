@@ -12,9 +12,11 @@ import json
 import os
 import platform
 import re
+import select
 import signal
 import socket
 import sys
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -95,6 +97,23 @@ def serve(sock: socket.socket, port: int, args: argparse.Namespace) -> None:
             else:
                 time.sleep(1.0)  # the tracker is gone for longer than TVM waits
         os.chdir(home)
+
+
+def serve_session(sock: socket.socket, *rest: Any) -> None:
+    """A session's process: TVM's, except that it does not outlive its client, in whatever it is stuck."""
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(sock, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
+        poll.poll()
+        time.sleep(0.5)  # TVM's own end comes first when it is not stuck
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
+    TVM_SERVE_LOOP(sock, *rest)
+
+
+TVM_SERVE_LOOP = tvm_server._serve_loop
 
 
 def report() -> str:
@@ -186,6 +205,7 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    tvm_server._serve_loop = serve_session
     os.register_at_fork(after_in_child=_die_with_server)
     tvm.register_func(REPORT, report)
     tvm.register_func(POOL_THREADS, pool_threads)

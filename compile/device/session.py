@@ -1,258 +1,236 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A session on a device: asked of a tracker, every step with a limit and a cause when it fails.
+"""Runs an artifact on a device over RPC: the same answers as `compile.runner`, and times taken over there.
 
-Takes an `Address`; gives a `DeviceSession` to upload and run on. All that can go wrong with a device, from a
-tracker that is not there to a board that freezes in a call, is a UserError.
+Takes an `Artifact` and a device's address or `Connection`; gives a `RemoteSession`, which `parity.verify`
+takes too, and a `DeviceBench`. Upload time is kept apart from run time, which the device's clock tells.
 """
 
-import contextlib
+import atexit
+import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
+import numpy as np
 
-from compile import tvm_setup  # noqa: F401 - before any other use of tvm
-from compile.device import server_names, tracker
-from compile.device.address import Address
-from compile.measure.worker import first_line
+from compile.artifact import Artifact
+from compile.cpu_features import FEATURES
+from compile.device.address import Address, parse
+from compile.device.connection import Connection, Cores, Report, architecture, connect
+from compile.elf import read_library
+from compile.profile import Profile, layers_of
+from compile.runner import Array, Latency, Session
 from support.errors import UserError
 
-import tvm  # isort: skip
-from tvm import rpc  # isort: skip
-
-T = TypeVar("T")
-Cores = Literal["big", "little", "all"]
-# TVM's AffinityMode. Binding by speed, "all" begins with the big ones.
-AFFINITY: dict[Cores, int] = {"big": 1, "little": -1, "all": 1}
-CONNECT_SECONDS = 30.0
-CALL_SECONDS = 300.0
-CLOSE_SECONDS = 5.0
-ATTEMPTS = 3
+WARM_UP = 3
+UPLOAD_SECONDS = 600.0  # a slow network is no failure
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a device that runs our server says of itself. Clocks are MHz, one a core, where exposed.
+@dataclass(frozen=True)
+class DeviceBench:
+    """Times of the network on the device, upload and loading apart, both in seconds.
 
-    `emulated` names what emulates it, "" for a real one. `last_exit` is the exit code of the last session
-    that ended badly (negative: by that signal), `crashes` how many did.
+    `before` and `after` are the device's reports around the runs, None where it gives none.
     """
 
-    identity: str
-    arch: str
-    cores: int
-    tvm: str
-    board: str = ""
-    emulated: str = ""
-    last_exit: int = 0
-    crashes: int = 0
-    features: tuple[
-        str, ...
-    ] = ()  # of every core, in the kernel's words; empty where it lists none
-    celsius: tuple[float, ...] = ()
-    mhz: tuple[float, ...] = ()
-    max_mhz: tuple[float, ...] = ()
+    latency: Latency
+    upload: float
+    load: float
+    before: Report | None
+    after: Report | None
 
     @property
-    def climate(self) -> str:
-        """Temperature and clock, for people."""
-        heat = f"{max(self.celsius):.0f} °C" if self.celsius else "temperature not exposed"
-        clock = f"{max(self.mhz):.0f} MHz" if self.mhz else "clock not exposed"
-        return f"{heat}, {clock}"
+    def note(self) -> str:
+        """What to know of the circumstances: emulation, temperature, clock."""
+        if self.before is None or self.after is None:
+            return "temperature and clock are not exposed by TVM's stock server"
+        if self.before.emulated:
+            return f"emulated ({self.before.emulated}): these times say nothing about a real core"
+        note = f"{self.before.climate} before, {self.after.climate} after"
+        slowed = (
+            self.after.mhz
+            and self.after.max_mhz
+            and max(self.after.mhz) < 0.9 * max(self.after.max_mhz)
+        )
+        return f"{note}; the clock is below its maximum, perhaps throttled" if slowed else note
 
 
-class DeviceSession:
-    """A device that is ours until `close`. Use as a context manager.
+class RemoteSession(Session):
+    """`compile.runner.Session` on a device. `upload_seconds` and `load_seconds` are of its making.
 
-    `report` is None on a device that runs TVM's stock server, which can say nothing of itself.
+    A connection that is opened here is closed with the process, or by `close`. `threads` (None: all of the
+    class) and `cores` are set on the device. UserError when the library is for
+    another architecture or CPU than the device, before anything is sent.
     """
 
-    def __init__(self, remote: Any, address: Address, where: str) -> None:
-        self.remote, self.address, self.where = remote, address, where
-        self._releases: list[Callable[[], None]] = []
-        self.cpu = remote.cpu(0)
-        self.report = self.ask()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
+    def __init__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        artifact: Artifact,
+        device: str | Address | Connection,
+        *,
+        threads: int | None = None,
+        cores: Cores = "big",
     ) -> None:
-        self.close()
+        if not isinstance(device, Connection):
+            device = _connect(device, artifact)
+        check_device(artifact, device)
+        self.manifest, self.labels, self.device = artifact.manifest, artifact.labels, device
+        self.known_threads = device.use_threads(threads, cores=cores)
+        self.threads = self.known_threads or 0
+        self._lock = threading.Lock()
+        name = artifact.library.name
+        started = time.monotonic()
+        device.call(lambda: device.remote.upload(str(artifact.library)), seconds=UPLOAD_SECONDS)
+        self.upload_seconds = time.monotonic() - started
+        self.factory = device.call(lambda: device.remote.load_module(name))
+        self._graph = device.call(self._create_graph)
+        self.load_seconds = time.monotonic() - started - self.upload_seconds
+        self._buffers = [
+            device.call(_input_of(self._graph, tensor.name)) for tensor in self.manifest.inputs
+        ]
+        device.on_close(self._release)
 
-    def ask(self) -> Report | None:
-        """The device's report as it is now."""
-        try:
-            function = self.remote.get_function(server_names.REPORT)
-        except AttributeError:
-            return None
-        text = self.call(function, seconds=CONNECT_SECONDS)
-        try:
-            return msgspec.json.decode(str(text), type=Report)
-        except msgspec.MsgspecError as error:
-            raise UserError(
-                f"{self} gives a damaged report ({error}); restart its server"
-            ) from None
+    def run(self, *inputs: Array) -> tuple[Array, ...]:
+        """The network's outputs for `inputs`, of exactly the signature's shapes and types."""
+        self.check_inputs(inputs)
+        with self._lock:
+            return self.device.call(lambda: self._run(inputs))
 
-    def call(self, function: Callable[[], T], *, seconds: float = CALL_SECONDS) -> T:
-        """`function()`, which uses the device; UserError when that fails or takes over `seconds`."""
-        try:
-            return within(seconds, function)
-        except UserError:
-            raise
-        except TimeoutError:
-            raise UserError(
-                f"{self} gave no answer in {seconds:g} s: it hangs, or its network is gone; restart it"
-            ) from None
-        except Exception as error:
-            raise UserError(f"{self} failed: {first_line(error)}; see its server's log") from None
+    def time(self, *inputs: Array, repeats: int) -> tuple[float, ...]:
+        """Seconds of each of `repeats` runs by the device's clock, after WARM_UP others."""
+        self.check_inputs(inputs)
+        with self._lock:
+            self.device.call(lambda: _fill(self._buffers, inputs))
+            self.device.call(lambda: self._timed(WARM_UP))
+            return tuple(self.device.call(lambda: self._timed(1)) for _ in range(repeats))
 
-    def use_threads(self, count: int | None, *, cores: Cores = "big") -> int | None:
-        """Set how many threads kernels use, on cores of which class; None: all of the class.
+    def _timed(self, repeat: int) -> float:
+        evaluate = self._graph.time_evaluator("run", self.device.cpu, number=1, repeat=repeat)
+        return float(evaluate().results[-1])
 
-        Returns the number, None where only the device knows. UserError when it has fewer cores.
-        """
-        if count is not None and count < 1:
-            raise UserError(f"{count} threads were asked for; give 1 or more")
-        most = self.report.cores if self.report is not None else None
-        if count is not None and most is not None and count > most:
-            raise UserError(f"{count} threads were asked for; {self} has {most} core(s)")
-        wanted = most if count is None and cores == "all" else count
-        configure = self.remote.get_function("runtime.config_threadpool")
-        self.call(lambda: configure(AFFINITY[cores], wanted or 0), seconds=CONNECT_SECONDS)
-        return wanted
-
-    def pool_threads(self, count: int | None) -> None:
-        """How many threads TVM's new pools have: its profiler starts one, which knows nothing of
-        `use_threads`. Without our server the device's own default stays.
-        """
-        if count is not None and self.report is not None:
-            function = self.remote.get_function(server_names.POOL_THREADS)
-            self.call(lambda: function(count), seconds=CONNECT_SECONDS)
+    def _create_graph(self) -> Any:
+        return self.factory["default"](self.device.cpu)
 
     def close(self) -> None:
-        """Give the device back; safe to call twice, and on a device that is gone."""
-        remote, self.remote = self.remote, None
-        if remote is None:
-            return
-        # What is freed after the connection has gone makes TVM complain from a destructor.
-        with contextlib.suppress(Exception):
-            within(CLOSE_SECONDS, lambda: [release() for release in self._releases])
-        with contextlib.suppress(Exception):
-            within(CLOSE_SECONDS, remote.get_function("CloseRPCConnection"))
+        """Give the device back."""
+        self.device.close()
 
-    def on_close(self, release: Callable[[], None]) -> None:
-        """Have `release` free what it holds on the device before the session ends."""
-        self._releases.append(release)
+    def _release(self) -> None:
+        """Free what is held on the device while it can still be told."""
+        self._buffers, self._graph, self.factory = [], None, None
 
-    def __str__(self) -> str:
-        return f"device {self.address.key} ({self.where})"
+    def _run(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        _fill(self._buffers, inputs)
+        self._graph["run"]()
+        outputs = [self._graph["get_output"](i) for i in range(len(self.manifest.outputs))]
+        return tuple(output.numpy() for output in outputs)
 
 
-def connect(
-    address: Address,
-    *,
-    wait_seconds: float = 60.0,
-    session_seconds: float = 0.0,
-    say: Callable[[str], None] = lambda _: None,
-) -> DeviceSession:
-    """A session on a free device of `address.key`, waiting up to `wait_seconds` while all are busy.
+class _Profiled(msgspec.Struct, frozen=True):
+    """The part of a TVM profiler's report that is needed here."""
 
-    The device ends it by itself after `session_seconds` (0: never). UserError, naming the cause.
-    """
-    _keep_quiet_about_gone_devices()
-    last: UserError | None = None
-    for _ in range(ATTEMPTS):
-        host, port, password = tracker.request(
-            address.tracker, address.key, wait_seconds=wait_seconds, say=say
+    calls: list[dict[str, dict[str, Any]]]
+    configuration: dict[str, dict[str, Any]]
+
+    @property
+    def threads(self) -> int:
+        return int(self.configuration["Number of threads"]["count"])
+
+    @property
+    def seconds(self) -> list[float]:
+        """Of each kernel. A reshape moves nothing: the graph calls it __nop."""
+        return [
+            float(call["Duration (us)"]["microseconds"]) * 1e-6
+            for call in self.calls
+            if not str(call["Name"]["string"]).startswith("__nop")
+        ]
+
+
+def bench(
+    session: RemoteSession, *inputs: Array, seconds: float = 10.0, least: int = 10, most: int = 200
+) -> DeviceBench:
+    """Time the network on the device for `seconds`, at least `least` and at most `most` runs."""
+    before = session.device.ask()
+    times = session.time(*inputs, repeats=1)
+    wanted = int(min(most, max(least, seconds / max(times[0], 1e-6))))
+    times = session.time(*inputs, repeats=wanted)
+    return DeviceBench(
+        latency=Latency(times, threads=session.known_threads),
+        upload=session.upload_seconds,
+        load=session.load_seconds,
+        before=before,
+        after=session.device.ask(),
+    )
+
+
+def profile(
+    session: RemoteSession, *inputs: Array, runs: int = 10, peak_gflops: float | None = None
+) -> Profile:
+    """`compile.profile.profile`, on the device."""
+    session.check_inputs(inputs)
+    device = session.device
+    executor = device.call(lambda: session.factory["debug_create"]("default", device.cpu))
+    buffers = [device.call(_input_of(executor, tensor.name)) for tensor in session.manifest.inputs]
+    device.call(lambda: _fill(buffers, inputs))
+    device.pool_threads(session.known_threads)
+    texts = [device.call(lambda: str(executor["profile_rpc"]())) for _ in range(runs)]
+    kernels = layers_of(device.call(lambda: str(session.factory["get_graph_json"]())))
+    reports = [msgspec.json.decode(text, type=_Profiled) for text in texts]
+    times = [report.seconds for report in reports]
+    if any(len(one) != len(kernels) for one in times):
+        raise RuntimeError("the profiler timed other kernels than the graph lists")
+    columns = zip(kernels, zip(*times, strict=True), strict=True)
+    layers = [
+        replace(layer, seconds=statistics.median(column), peak_gflops=peak_gflops)
+        for layer, column in columns
+    ]
+    return Profile(layers=tuple(layers), threads=reports[0].threads)
+
+
+def check_device(artifact: Artifact, device: Connection) -> None:
+    """UserError unless the library is what its manifest says and the device can run it."""
+    wanted = artifact.manifest.target
+    found = read_library(artifact.library).arch
+    if found != wanted.arch:
+        raise UserError(
+            f"{artifact.library} is for {found}, its manifest says {wanted.arch}; build it again with "
+            f"`mnc build --target {wanted.name}`"
         )
-        try:
-            return open_session(address, host, port, password, session_seconds=session_seconds)
-        except UserError as error:  # it may have died since it registered: the next may be well
-            last = error
-            say(str(error))
-            if not _another(address):
-                break
-    assert last is not None
-    raise last
-
-
-def open_session(
-    address: Address,
-    host: str,
-    port: int,
-    password: str,
-    *,
-    session_seconds: float = 0.0,
-    connect_seconds: float = CONNECT_SECONDS,
-) -> DeviceSession:
-    """A session on the device that a tracker has given out; UserError when it does not answer."""
-    where = tracker.text((host, port))
-    try:
-        remote = within(connect_seconds, lambda: rpc.connect(host, port, password, session_seconds))
-    except TimeoutError:
-        raise UserError(
-            f"device {address.key} at {where} is registered but did not answer in {connect_seconds:g} s: it "
-            "hangs, or this machine cannot reach it; restart it, or check the network"
-        ) from None
-    except Exception as error:
-        raise UserError(
-            f"device {address.key} at {where} is registered but cannot be used: {first_line(error)}; if it "
-            "is on another network, give its server --custom-addr with an address reachable from here"
-        ) from None
-    return DeviceSession(remote, address, where)
-
-
-def within(seconds: float, function: Callable[[], T]) -> T:
-    """`function()` in a thread of its own; TimeoutError when it is not done in time.
-
-    TVM's sockets wait for ever. A call that is given up stays behind in its thread, which holds up nothing.
-    """
-    outcome: list[tuple[bool, Any]] = []
-
-    def run() -> None:
-        try:
-            outcome.append((True, function()))
-        except BaseException as error:
-            outcome.append((False, error))
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not outcome:
-        raise TimeoutError(f"no answer in {seconds:g} s")
-    done, value = outcome[0]
-    if not done:
-        raise value
-    return value  # type: ignore[no-any-return]
-
-
-def _keep_quiet_about_gone_devices() -> None:
-    """Freeing what was on a device that is gone is no error, though TVM raises one in a destructor."""
-    before = sys.unraisablehook
-    if getattr(before, "about_devices", False):
+    report = device.report
+    if report is None:
         return
+    arch = architecture(report)
+    if arch != wanted.arch:
+        raise UserError(
+            f"{artifact.folder} is for {wanted.arch} ({wanted.name}) and {device} is {arch}; build it for a "
+            "target of that architecture, or choose another device"
+        )
+    names = FEATURES.get(arch, {})
+    lacking = [one for one in wanted.features if names.get(one) not in report.features]
+    if report.features and lacking:
+        raise UserError(
+            f"{artifact.folder} is for {wanted.description} and {device} lacks {', '.join(lacking)}; build "
+            "it for a target like the device"
+        )
 
-    def hook(args: "sys.UnraisableHookArgs") -> None:
-        if not (
-            isinstance(args.exc_value, tvm.TVMError) and "rpc_endpoint.cc" in str(args.exc_value)
-        ):
-            before(args)
 
-    hook.about_devices = True  # type: ignore[attr-defined]
-    sys.unraisablehook = hook
+def _connect(device: str | Address, artifact: Artifact) -> Connection:
+    address = (
+        parse(device, key=artifact.manifest.target.name) if isinstance(device, str) else device
+    )
+    opened = connect(address, say=lambda words: print(words, file=sys.stderr))
+    atexit.register(opened.close)
+    return opened
 
 
-def _another(address: Address) -> bool:
-    """Whether the tracker still knows a device of that key, a moment later."""
-    time.sleep(0.5)
-    with contextlib.suppress(UserError):
-        return tracker.summary(address.tracker).count(address.key) > 0
-    return False
+def _input_of(executor: Any, name: str) -> Callable[[], Any]:
+    return lambda: executor["get_input"](name)
+
+
+def _fill(buffers: Sequence[Any], inputs: Sequence[Array]) -> None:
+    for buffer, array in zip(buffers, inputs, strict=True):
+        buffer.copyfrom(np.ascontiguousarray(array))

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from compile import tvm_setup
+from compile import linking, tvm_setup
+from compile.cpu_features import machine_arch
 from compile.measure.messages import (
     Argument,
     Compiled,
@@ -84,6 +85,13 @@ def link(module: Any, library: Path) -> None:
 
     The compiler driver would take ten times as long; one object with no imports needs none of it.
     """
+    arch = linking.architecture(str(module.get_function("_get_target_string")()))
+    if arch != machine_arch() and not module.imported_modules:
+        unlinked = library.with_suffix(".o")
+        module.save(str(unlinked))
+        linking.link_object(unlinked, library, arch)
+        unlinked.unlink()
+        return
     linker = shutil.which("ld") or shutil.which("ld.gold")
     if linker is None or module.imported_modules:
         module.export_library(str(library))

@@ -73,7 +73,7 @@ class LocalMeasurer:
         self.options = options or Options()
         self._target = target
         _check(target, self.options.threads)
-        self._scratch = _scratch_folder()
+        self._scratch = scratch_folder()
         self._references: dict[str, str | None] = {}
         self._best: dict[str, float] = {}
         self._count = 0
@@ -265,7 +265,7 @@ def evict_bytes(target: Target) -> int:
     return inference if last < inference else 3 * near
 
 
-def _scratch_folder() -> Path:
+def scratch_folder() -> Path:
     """A folder in memory where there is one. Folders that killed runs left behind go first."""
     shared = Path("/dev/shm")
     parent = shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())

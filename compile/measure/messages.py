@@ -4,7 +4,7 @@
 Plain frozen structs, so that nothing is ever unpickled and a worker can be driven by hand.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -61,7 +61,34 @@ class RunJob(msgspec.Struct, frozen=True, tag=True):
     budget: float
 
 
-Job = CompileJob | ReferenceJob | RunJob
+class ConnectJob(msgspec.Struct, frozen=True, tag=True):
+    """Get a free device of `key` from the tracker at `host`:`port`, waiting `wait_seconds` for one.
+
+    The device ends the session after `session_seconds`. `threads` run each kernel, on cores of the
+    class `cores` ("big", "little" or "all").
+    """
+
+    host: str
+    port: int
+    key: str
+    wait_seconds: float
+    session_seconds: float
+    threads: int
+    cores: Literal["big", "little", "all"]
+
+
+class StepJob(msgspec.Struct, frozen=True, tag=True):
+    """One step of a RunJob on the connected device.
+
+    "load" sends library and inputs, "call" runs the kernel once, "check" fetches its output and
+    compares, "time" times it. Apart, so that a slow network does not count as a slow kernel.
+    """
+
+    step: Literal["load", "call", "check", "time"]
+    run: RunJob
+
+
+Job = CompileJob | ReferenceJob | RunJob | ConnectJob | StepJob
 
 
 class Compiled(msgspec.Struct, frozen=True, tag=True):
@@ -78,6 +105,26 @@ class Timed(msgspec.Struct, frozen=True, tag=True):
     """Seconds of each kept repeat; the kernel's output was right (or nothing was asked of it)."""
 
     costs: tuple[float, ...]
+
+
+class Connected(msgspec.Struct, frozen=True, tag=True):
+    """A device is ours. `host` and `port` are its server's; `round_trip` is seconds of a call to it.
+
+    `identity` changes when its server is started anew, `last_exit` and `crashes` tell of sessions
+    that ended badly, `emulated` names what emulates it; all empty where the device cannot say.
+    """
+
+    host: str
+    port: int
+    round_trip: float
+    identity: str = ""
+    emulated: str = ""
+    last_exit: int = 0
+    crashes: int = 0
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """A step that gives no figure is done."""
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
@@ -102,5 +149,5 @@ class TimedOut(msgspec.Struct, frozen=True, tag=True):
     seconds: float
 
 
-Reply = Compiled | Stored | Timed | Failed
-Outcome = Compiled | Stored | Timed | Failed | Died | TimedOut
+Reply = Compiled | Stored | Timed | Connected | Done | Failed
+Outcome = Reply | Died | TimedOut

@@ -55,8 +55,15 @@ def test_links_across_and_checks(tmp_path: Path, name: str, arch: str, bits: int
 def test_an_object_links_without_a_compiler_driver(tmp_path: Path) -> None:
     target, source, path = load("arm"), tmp_path / "kernel.o", tmp_path / "kernel.so"
     kernel(target).save(str(source))
-    linking.link_object(source, path, target)
+    linking.link_object(source, path, target.arch)
     assert linking.check_library(path, target).arch == "aarch64"
+
+
+@pytest.mark.parametrize(
+    ("name", "arch"), [("arm", "aarch64"), ("armv7", "arm"), ("host", "x86_64")]
+)
+def test_the_architecture_is_read_off_the_target_string(name: str, arch: str) -> None:
+    assert linking.architecture(load(name).tvm_target()) == arch
 
 
 def test_links_for_this_machine_with_its_own_compiler(tmp_path: Path) -> None:
@@ -126,7 +133,7 @@ def test_what_is_no_library_is_refused(tmp_path: Path) -> None:
     kernel(target).save(str(source))
     with pytest.raises(UserError, match="no shared library; link it with -shared"):
         linking.check_library(source, target)
-    linking.link_object(source, library, target)
+    linking.link_object(source, library, target.arch)
     whole = library.read_bytes()
     for size in (10, 70, len(whole) // 2, len(whole) - 100):
         library.write_bytes(whole[:size])

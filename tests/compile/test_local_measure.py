@@ -166,12 +166,12 @@ def test_folders_of_killed_runs_are_cleared(target: Target) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], stdout=-1, check=True
     )
-    parent = local._scratch_folder().parent
+    parent = local.scratch_folder().parent
     old = parent / f"{local.PREFIX}{int(done.stdout)}-left"
     ours = parent / f"{local.PREFIX}{os.getpid()}-ours"
     old.mkdir()
     ours.mkdir()
-    new = local._scratch_folder()
+    new = local.scratch_folder()
     assert not old.exists()
     assert ours.exists() and new.exists()
     ours.rmdir()

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A session on a device: asked of a tracker, every step with a limit and a cause when it fails.
+
+Takes an `Address`; gives a `Connection` to upload and run on. All that can go wrong with a device, from a
+tracker that is not there to a board that freezes in a call, is a UserError.
+"""
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+import msgspec
+
+from compile import tvm_setup  # noqa: F401 - before any other use of tvm
+from compile.cpu_features import MACHINES
+from compile.device import server_names, tracker
+from compile.device.address import Address
+from compile.measure.worker import first_line
+from support.errors import UserError
+
+import tvm  # isort: skip
+from tvm import rpc  # isort: skip
+
+T = TypeVar("T")
+Cores = Literal["big", "little", "all"]
+# TVM's AffinityMode. Binding by speed, "all" begins with the big ones.
+AFFINITY: dict[Cores, int] = {"big": 1, "little": -1, "all": 1}
+CONNECT_SECONDS = 30.0
+CALL_SECONDS = 300.0
+CLOSE_SECONDS = 5.0
+ATTEMPTS = 3
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device that runs our server says of itself. Clocks are MHz, one a core, where exposed.
+
+    `emulated` names what emulates it, "" for a real one. `last_exit` is the exit code of the last session
+    that ended badly (negative: by that signal), `crashes` how many did.
+    """
+
+    identity: str
+    arch: str
+    cores: int
+    tvm: str
+    board: str = ""
+    emulated: str = ""
+    last_exit: int = 0
+    crashes: int = 0
+    features: tuple[
+        str, ...
+    ] = ()  # of every core, in the kernel's words; empty where it lists none
+    celsius: tuple[float, ...] = ()
+    mhz: tuple[float, ...] = ()
+    max_mhz: tuple[float, ...] = ()
+
+    @property
+    def climate(self) -> str:
+        """Temperature and clock, for people."""
+        heat = f"{max(self.celsius):.0f} °C" if self.celsius else "temperature not exposed"
+        clock = f"{max(self.mhz):.0f} MHz" if self.mhz else "clock not exposed"
+        return f"{heat}, {clock}"
+
+
+class Connection:
+    """A device that is ours until `close`. Use as a context manager.
+
+    `report` is None on a device that runs TVM's stock server, which can say nothing of itself.
+    """
+
+    def __init__(self, remote: Any, address: Address, where: str) -> None:
+        self.remote, self.address, self.where = remote, address, where
+        self._releases: list[Callable[[], None]] = []
+        self.cpu = remote.cpu(0)
+        self.report = self.ask()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def ask(self) -> Report | None:
+        """The device's report as it is now."""
+        try:
+            function = self.remote.get_function(server_names.REPORT)
+        except AttributeError:
+            return None
+        text = self.call(function, seconds=CONNECT_SECONDS)
+        try:
+            return msgspec.json.decode(str(text), type=Report)
+        except msgspec.MsgspecError as error:
+            raise UserError(
+                f"{self} gives a damaged report ({error}); restart its server"
+            ) from None
+
+    def call(self, function: Callable[[], T], *, seconds: float = CALL_SECONDS) -> T:
+        """`function()`, which uses the device; UserError when that fails or takes over `seconds`."""
+        try:
+            return within(seconds, function)
+        except UserError:
+            raise
+        except TimeoutError:
+            raise UserError(
+                f"{self} gave no answer in {seconds:g} s: it hangs, or its network is gone; restart it"
+            ) from None
+        except Exception as error:
+            raise UserError(f"{self} failed: {first_line(error)}; see its server's log") from None
+
+    def use_threads(self, count: int | None, *, cores: Cores = "big") -> int | None:
+        """Set how many threads kernels use, on cores of which class; None: all of the class.
+
+        Returns the number, None where only the device knows. UserError when it has fewer cores.
+        """
+        if count is not None and count < 1:
+            raise UserError(f"{count} threads were asked for; give 1 or more")
+        most = self.report.cores if self.report is not None else None
+        if count is not None and most is not None and count > most:
+            raise UserError(f"{count} threads were asked for; {self} has {most} core(s)")
+        wanted = most if count is None and cores == "all" else count
+        configure = self.remote.get_function("runtime.config_threadpool")
+        self.call(lambda: configure(AFFINITY[cores], wanted or 0), seconds=CONNECT_SECONDS)
+        return wanted
+
+    def pool_threads(self, count: int | None) -> None:
+        """How many threads TVM's new pools have: its profiler starts one, which knows nothing of
+        `use_threads`. Without our server the device's own default stays.
+        """
+        if count is not None and self.report is not None:
+            function = self.remote.get_function(server_names.POOL_THREADS)
+            self.call(lambda: function(count), seconds=CONNECT_SECONDS)
+
+    def close(self) -> None:
+        """Give the device back; safe to call twice, and on a device that is gone."""
+        remote, self.remote = self.remote, None
+        if remote is None:
+            return
+        # What is freed after the connection has gone makes TVM complain from a destructor.
+        with contextlib.suppress(Exception):
+            within(CLOSE_SECONDS, lambda: [release() for release in self._releases])
+        with contextlib.suppress(Exception):
+            within(CLOSE_SECONDS, remote.get_function("CloseRPCConnection"))
+
+    def on_close(self, release: Callable[[], None]) -> None:
+        """Have `release` free what it holds on the device before the session ends."""
+        self._releases.append(release)
+
+    def __str__(self) -> str:
+        return f"device {self.address.key} ({self.where})"
+
+
+def architecture(report: Report) -> str:
+    """ "x86_64", "aarch64" or "arm", or what the device's kernel calls any other."""
+    return MACHINES.get(report.arch, report.arch)
+
+
+def connect(
+    address: Address,
+    *,
+    wait_seconds: float = 60.0,
+    session_seconds: float = 0.0,
+    say: Callable[[str], None] = lambda _: None,
+) -> Connection:
+    """A session on a free device of `address.key`, waiting up to `wait_seconds` while all are busy.
+
+    The device ends it by itself after `session_seconds` (0: never). UserError, naming the cause.
+    """
+    last: UserError | None = None
+    for _ in range(ATTEMPTS):
+        host, port, password = tracker.request(
+            address.tracker, address.key, wait_seconds=wait_seconds, say=say
+        )
+        try:
+            return open_session(address, host, port, password, session_seconds=session_seconds)
+        except UserError as error:  # it may have died since it registered: the next may be well
+            last = error
+            say(str(error))
+            if not _another(address):
+                break
+    assert last is not None
+    raise last
+
+
+def open_session(
+    address: Address,
+    host: str,
+    port: int,
+    password: str,
+    *,
+    session_seconds: float = 0.0,
+    connect_seconds: float = CONNECT_SECONDS,
+) -> Connection:
+    """A session on the device that a tracker has given out; UserError when it does not answer."""
+    _keep_quiet_about_gone_devices()
+    where = tracker.text((host, port))
+    try:
+        remote = within(connect_seconds, lambda: rpc.connect(host, port, password, session_seconds))
+    except TimeoutError:
+        raise UserError(
+            f"device {address.key} at {where} is registered but did not answer in {connect_seconds:g} s: it "
+            "hangs, or this machine cannot reach it; restart it, or check the network"
+        ) from None
+    except Exception as error:
+        raise UserError(
+            f"device {address.key} at {where} is registered but cannot be used: {first_line(error)}; if it "
+            "is on another network, give its server --custom-addr with an address reachable from here"
+        ) from None
+    return Connection(remote, address, where)
+
+
+def within(seconds: float, function: Callable[[], T]) -> T:
+    """`function()` in a thread of its own; TimeoutError when it is not done in time.
+
+    TVM's sockets wait for ever. A call that is given up stays behind in its thread, which holds up nothing.
+    """
+    outcome: list[tuple[bool, Any]] = []
+
+    def run() -> None:
+        try:
+            outcome.append((True, function()))
+        except BaseException as error:
+            outcome.append((False, error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not outcome:
+        raise TimeoutError(f"no answer in {seconds:g} s")
+    done, value = outcome[0]
+    if not done:
+        raise value
+    return value  # type: ignore[no-any-return]
+
+
+def _keep_quiet_about_gone_devices() -> None:
+    """Freeing what was on a device that is gone is no error, though TVM raises one in a destructor."""
+    before = sys.unraisablehook
+    if getattr(before, "about_devices", False):
+        return
+
+    def hook(args: "sys.UnraisableHookArgs") -> None:
+        if not (
+            isinstance(args.exc_value, tvm.TVMError) and "rpc_endpoint.cc" in str(args.exc_value)
+        ):
+            before(args)
+
+    hook.about_devices = True  # type: ignore[attr-defined]
+    sys.unraisablehook = hook
+
+
+def _another(address: Address) -> bool:
+    """Whether the tracker still knows a device of that key, a moment later."""
+    time.sleep(0.5)
+    with contextlib.suppress(UserError):
+        return tracker.summary(address.tracker).count(address.key) > 0
+    return False

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How to measure on devices: one frozen struct, shared by the measurer and its lanes."""
+
+from typing import Literal
+
+import msgspec
+
+
+class DeviceOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Times are seconds. `threads` run each kernel on cores of the class `cores`.
+
+    `allow_emulated` must be set to time virtual boards; such trials are marked. `transfer_timeout` bounds
+    an upload, however slow the network; `run_timeout` a kernel. `probe_seconds` is how long a lost device
+    may take to answer before it counts as gone, `device_wait` how long to go on without any device at all.
+    A device ends a session after `session_seconds`; one that is idle for `idle_seconds` is given back.
+    """
+
+    threads: int = 1
+    cores: Literal["big", "little", "all"] = "big"
+    allow_emulated: bool = False
+    compile_timeout: float = 15.0
+    run_timeout: float = 15.0
+    transfer_timeout: float = 120.0
+    connect_seconds: float = 60.0
+    wait_seconds: float = 20.0
+    probe_seconds: float = 10.0
+    session_seconds: float = 600.0
+    idle_seconds: float = 30.0
+    device_wait: float = 600.0
+    budget: float = 0.1
+    evict_bytes: int | None = None
+    verify: bool = True
+    templates: tuple[str, ...] = ()

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures on devices over TVM's RPC, on all of one key at once, and outlives what befalls them.
+
+Takes configurations of a task; gives Trials as LocalMeasurer does, and one with the error "device" for
+each time a device failed: its configuration is tried again, on another device if there is one.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from compile.device import connection
+from compile.device.address import Address, parse
+from compile.measure.kiln import Kiln
+from compile.measure.lane import Hub, Lane, Result, devices_known
+from compile.measure.local import evict_bytes, scratch_folder, spec_of
+from compile.measure.messages import Compiled, CompileJob, RunJob, TaskSpec
+from compile.measure.options import DeviceOptions
+from compile.trial import EMULATED, Trial, trial_of
+from support.errors import UserError
+from targets import Target
+
+if TYPE_CHECKING:
+    from compile.tasks import TunableTask
+
+VERSION = "rpc-v1"
+SMALLEST_BATCH, PER_DEVICE = 16, 4
+
+
+class RpcMeasurer:
+    """`compile.measure.base.Measurer` on the devices of `address.key`. Use as a context manager.
+
+    `threads` and `allow_emulated` are those of `options` for whoever needs no others. UserError when there
+    is no such device, or when it is emulated and that was not allowed.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        address: str | Address,
+        *,
+        threads: int = 1,
+        allow_emulated: bool = False,
+        options: DeviceOptions | None = None,
+    ) -> None:
+        address = parse(address, key=target.name) if isinstance(address, str) else address
+        self.options = options or DeviceOptions(threads=threads, allow_emulated=allow_emulated)
+        self._target, self._address = target, address
+        self._emulated = _checked(address, target, self.options)
+        self._hub = Hub(address, self.options, scratch_folder(), emulated=self._emulated)
+        self._best: dict[str, float] = {}
+        self._count = 0
+        self._lanes: list[Lane] = []
+        self._kiln = Kiln(self._hub, prepare=self._run_job)
+        self._kiln.start()
+        self._add_lanes()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def batch(self) -> int:
+        """Configurations at once: enough to keep every device busy."""
+        return max(SMALLEST_BATCH, PER_DEVICE * len(self._lanes))
+
+    def describe(self) -> str:
+        """Logged with each trial."""
+        mark = f" {EMULATED}" if self._emulated else ""
+        return f"{VERSION} cpu={self._target.model} threads={self.options.threads}{mark}"
+
+    def close(self) -> None:
+        """End the processes and remove their files; the devices are free then."""
+        self._hub.stop.set()
+        threads: list[Lane | Kiln] = [*self._lanes, self._kiln]
+        for thread in threads:
+            thread.interrupt()
+        for thread in threads:
+            thread.join(10.0)
+        shutil.rmtree(self._hub.scratch, ignore_errors=True)
+
+    def measure(self, task: "TunableTask", configs: Sequence[Any]) -> Iterator[Trial]:
+        """Yield Trials, each as soon as it is known: one a configuration, and one a failure of a device."""
+        self._add_lanes()
+        self._hub.batch += 1
+        spec = spec_of(task, templates=self.options.templates)
+        libraries = [str(self._hub.scratch / f"{self._count + i}.so") for i in range(len(configs))]
+        self._count += len(configs)
+        jobs = [
+            CompileJob(task=spec, config=config.to_json_dict(), library=library)
+            for config, library in zip(configs, libraries, strict=True)
+        ]
+        outstanding = len(jobs)
+        try:
+            if jobs:
+                self._kiln.put(self._hub.batch, jobs)
+            while outstanding:
+                for result in self._results():
+                    if result.final:
+                        outstanding -= 1
+                        Path(libraries[result.index]).unlink(missing_ok=True)
+                    self._learn(spec, result)
+                    yield self._trial(task, configs[result.index], result)
+        finally:
+            self._hub.batch += 1  # a batch given up half-way is nobody's any more
+            self._hub.work.clear()
+
+    def _run_job(self, job: CompileJob, kernel: Compiled, reference: str | None) -> RunJob:
+        return RunJob(
+            library=job.library,
+            arguments=kernel.arguments,
+            reference=reference,
+            best=self._best.get(job.task.key),
+            evict_bytes=self.options.evict_bytes or evict_bytes(self._target),
+            budget=self.options.budget,
+        )
+
+    def _learn(self, spec: TaskSpec, result: Result) -> None:
+        if result.costs:
+            cost = sorted(result.costs)[len(result.costs) // 2]
+            self._best[spec.key] = min(cost, self._best.get(spec.key, cost))
+
+    def _results(self) -> list[Result]:
+        """What has come of this batch; UserError when no device is left to wait for."""
+        end = time.monotonic() + self.options.device_wait
+        while True:
+            with self._hub.changed:
+                if not self._hub.results:
+                    self._hub.changed.wait(1.0)
+                found = [one for one in self._hub.results if one.batch == self._hub.batch]
+                self._hub.results.clear()
+            if self._hub.problem:
+                raise UserError(self._hub.problem)
+            if found:
+                return found
+            if len(self._hub.waiting) < len(self._lanes):
+                end = time.monotonic() + self.options.device_wait
+            elif time.monotonic() > end:
+                reason = next(iter(self._hub.waiting.values()))
+                raise UserError(
+                    f"no {self._address.key} for {self.options.device_wait:g} s ({reason}); the log keeps "
+                    "what was measured: start the same command again when the device is back"
+                )
+
+    def _trial(self, task: "TunableTask", config: Any, result: Result) -> Trial:
+        return trial_of(
+            task.task,
+            config,
+            costs=result.costs,
+            error=result.error,
+            message=result.message,
+            measurer=self.describe(),
+            threads=self.options.threads,
+            verified=result.error is None and self.options.verify,
+            seconds=result.seconds,
+        )
+
+    def _add_lanes(self) -> None:
+        """One a device that the tracker knows now; devices that come later are used from the next batch."""
+        try:
+            known = devices_known(self._address)
+        except UserError:
+            known = 1  # the tracker is away; lanes wait for it
+        while len(self._lanes) < known:
+            lane = Lane(len(self._lanes), self._hub)
+            self._lanes.append(lane)
+            lane.start()
+
+
+def _checked(address: Address, target: Target, options: DeviceOptions) -> bool:
+    """Whether the devices are emulated; UserError when they are no use for measuring `target`."""
+    with connection.connect(address) as device:
+        report = device.report
+        device.use_threads(options.threads, cores=options.cores)
+    if report is None:
+        return False
+    if connection.architecture(report) != target.arch:
+        raise UserError(
+            f"{device} is {report.arch} and {target.name} is {target.arch}; choose another device or target"
+        )
+    if report.emulated and not options.allow_emulated:
+        raise UserError(
+            f"{device} is emulated ({report.emulated}): its times say nothing about a real core. Tune on a "
+            "real device, or on a model of one (--simulate); to test the pipeline, --allow-emulated times it "
+            "all the same, and no build will use such records"
+        )
+    return bool(report.emulated)
