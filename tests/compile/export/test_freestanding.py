@@ -196,14 +196,3 @@ def test_a_cpu_that_lacks_a_feature_is_refused_by_name(shipped: Shipped, tmp_pat
         feature_checks.X86[name] = before
     with pytest.raises(UserError, match=f"lacks {name}, which the library"):
         Freestanding(bent.shared, threads=1)
-
-
-def test_the_example_classifies(shipped: Shipped, tmp_path: Path) -> None:
-    source = Path(__file__).parents[3] / "examples" / "c" / "classify.c"
-    folder, program = shipped.exported.folder, tmp_path / "classify"
-    strict = ["-O2", "-Wall", "-Wextra", "-Werror", f"-I{folder}"]
-    run(["cc", *strict, source, f"-L{folder}", "-lmnc", "-lm", "-lpthread", "-o", program])
-    said = run([program, shipped.golden, "2", "5"], LD_LIBRARY_PATH=str(folder))
-    golden = shipped.artifact.golden().outputs[0][0, 0]
-    assert said.split()[0] == str(golden.argmax())
-    assert "5 runs, 2 threads: median" in said

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The examples of docs/deploying.md, compiled and run: in C and Rust without TVM, in C++ with its runtime."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tvm
+
+from compile.artifact import Artifact
+from compile.device import rootfs
+from support.errors import UserError
+from targets import load
+
+from .conftest import Shipped, run, write_golden
+from .networks import make_artifact, two_heads
+
+ROOT = Path(__file__).parents[3]
+C, CXX, RUST = (ROOT / "examples" / name for name in ("c", "cpp", "rust"))
+TVM = Path(tvm.__file__).parent
+INCLUDE = [f"-I{TVM / 'include'}", f"-I{TVM / '3rdparty' / 'dlpack' / 'include'}"]
+Words = list[str | Path]
+STRICT = ["-O2", "-Wall", "-Wextra", "-Werror"]
+
+
+def ranked(artifact: Artifact) -> list[tuple[int, float]]:
+    """Class and logit, the likeliest first, of the first golden example in PyTorch."""
+    logits = artifact.golden().outputs[0][0, 0]
+    return [(int(i), float(logits[i])) for i in np.argsort(-logits)[:5]]
+
+
+def check_ranking(said: str, artifact: Artifact) -> None:
+    """The first five lines say class, logit and label as PyTorch has them."""
+    lines = said.splitlines()[:5]
+    for line, (wanted, logit) in zip(lines, ranked(artifact), strict=True):
+        index, value, label = line.split(maxsplit=2)
+        assert int(index) == wanted and label == artifact.labels[wanted]
+        assert abs(float(value) - logit) < 1e-3 * max(1.0, abs(logit))
+
+
+def test_c_classifies_and_times(shipped: Shipped, tmp_path: Path) -> None:
+    folder, program = shipped.exported.folder, tmp_path / "classify"
+    link: Words = [f"-L{folder}", "-lmnc", "-lm", "-lpthread", "-o", program]
+    run(["cc", *STRICT, f"-I{folder}", C / "classify.c", *link])
+    said = run([program, shipped.golden, "2", "5"], LD_LIBRARY_PATH=str(folder))
+    check_ranking(said, shipped.artifact)
+    assert "5 runs, 2 threads: median" in said
+
+
+def test_rust_classifies(shipped: Shipped, tmp_path: Path) -> None:
+    if shutil.which("rustc") is None:
+        pytest.skip("rustc is not installed")
+    folder, program = shipped.exported.folder, tmp_path / "classify"
+    link: Words = ["-L", folder, "-l", "static=mnc", "-l", "m", "-l", "pthread", "-o", program]
+    run(["rustc", "--edition=2021", "-D", "warnings", RUST / "classify.rs", *link])
+    check_ranking(run([program, shipped.golden]), shipped.artifact)
+
+
+def test_cxx_classifies_in_tvms_runtime(shipped: Shipped, tmp_path: Path) -> None:
+    program = tmp_path / "classify"
+    link: Words = [f"-L{TVM}", "-ltvm_runtime", f"-Wl,-rpath,{TVM}", "-o", program]
+    run(["c++", "-std=c++17", *STRICT, *INCLUDE, CXX / "classify.cpp", *link])
+    said = run([program, shipped.artifact.folder, shipped.golden, "2"])
+    check_ranking(said, shipped.artifact)
+
+
+@pytest.mark.slow
+def test_cxx_classifies_in_tvms_runtime_on_the_virtual_board(tmp_path: Path) -> None:
+    try:
+        board = rootfs.root("aarch64")
+    except UserError as error:
+        pytest.skip(f"no virtual board: {error}")
+    artifact = make_artifact(two_heads(), load("rpi4"), tmp_path)
+    golden = write_golden(artifact, tmp_path / "golden.f32")
+    runtime, program = board.site / "tvm", tmp_path / "classify"
+    zig = [sys.executable, "-m", "ziglang", "c++", "-target", "aarch64-linux-gnu.2.28"]
+    link: Words = [f"-L{runtime}", "-ltvm_runtime", "-o", program]
+    run([*zig, "-std=c++17", *STRICT, *INCLUDE, CXX / "classify.cpp", *link])
+    path = f"LD_LIBRARY_PATH={runtime}"
+    emulated: Words = [board.qemu, "-L", board.folder, "-E", path, program]
+    check_ranking(run([*emulated, artifact.folder, golden, "1"]), artifact)
