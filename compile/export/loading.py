@@ -12,8 +12,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from compile import parity
+from compile import parity, runner
 from compile.artifact import Artifact
+from compile.export.exporter import Exported
 from compile.runner import Array
 from support.errors import UserError
 
@@ -131,3 +132,13 @@ def verify(artifact: Artifact, library: Freestanding) -> parity.Check:
     inputs = [tuple(array[i] for array in golden.inputs) for i in range(golden.count)]
     wanted = [tuple(array[i] for array in golden.outputs) for i in range(golden.count)]
     return parity.compare("golden outputs", wanted, [library.run(*one) for one in inputs])
+
+
+def verify_here(artifact: Artifact, exported: Exported) -> tuple[parity.Check | None, str]:
+    """`verify` of what was just exported, or None and why it cannot run on this machine."""
+    try:
+        runner.check_cpu(artifact.manifest.target)
+    except UserError as error:
+        return None, f"not run here: {error}"
+    with Freestanding(exported.shared, prefix=exported.prefix) as library:
+        return verify(artifact, library), ""

@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """A C program linked against exported libraries: outputs, threads, memory, sanitizers, other machines."""
 
+import dataclasses
 import shutil
+import subprocess
 import sys
+import time
 from pathlib import Path
+from random import Random
 
 import msgspec
 import pytest
 from elftools.elf.elffile import ELFFile
 
 from compile.export import elf_check, exporter
-from compile.export.loading import Freestanding, verify
+from compile.export.loading import Freestanding, verify, verify_here
+from model import zoo
 from support.errors import UserError
+from support.files import sha256
 from support.registry import debian_package
 from targets import load
 
@@ -196,3 +202,57 @@ def test_a_cpu_that_lacks_a_feature_is_refused_by_name(shipped: Shipped, tmp_pat
         feature_checks.X86[name] = before
     with pytest.raises(UserError, match=f"lacks {name}, which the library"):
         Freestanding(bent.shared, threads=1)
+
+
+def test_an_export_is_compared_where_it_can_run_and_the_reason_given_where_not(
+    shipped: Shipped, tmp_path: Path
+) -> None:
+    check, note = verify_here(shipped.artifact, shipped.exported)
+    assert check is not None and check.ok and note == ""
+    platform = msgspec.structs.replace(shipped.artifact.manifest.target, arch="aarch64")
+    manifest = msgspec.structs.replace(shipped.artifact.manifest, target=platform)
+    foreign = dataclasses.replace(shipped.artifact, manifest=manifest)
+    check, note = verify_here(foreign, shipped.exported)
+    assert check is None and note.startswith("not run here: this artifact is for aarch64")
+
+
+@pytest.mark.slow
+def test_a_real_network_gives_pytorchs_outputs_on_real_images(tmp_path: Path) -> None:
+    artifact = make_artifact(zoo.load("mobilenet_v1_28"), load("host"), tmp_path)
+    real = ship(artifact, tmp_path, "host", prefix="garments")
+    check, _ = verify_here(artifact, real.exported)
+    assert check is not None and check.ok
+    assert check.top1 == check.top5 == check.predictions > 0
+    with Freestanding(real.exported.shared, prefix="garments") as library:
+        assert library.label(9) == "Ankle boot"
+
+
+@pytest.mark.slow
+def test_killing_an_export_at_any_moment_leaves_a_whole_folder_or_none(
+    shipped: Shipped, tmp_path: Path
+) -> None:
+    """Alternately with an earlier export in place, which must then still be whole."""
+    folder = tmp_path / "out"
+    words = (
+        "import sys, pathlib, targets; from compile import artifact; from compile.export import exporter\n"
+        "a = artifact.load(pathlib.Path(sys.argv[1])); print('start', flush=True)\n"
+        "exporter.export(a, pathlib.Path(sys.argv[2]), target=targets.load('host'))\n"
+    )
+    random = Random(1)
+    outcomes = set()
+    for turn in range(12):
+        process = subprocess.Popen(
+            [sys.executable, "-c", words, str(shipped.artifact.folder), str(folder)],
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[3],
+        )
+        assert process.stdout is not None and process.stdout.readline() == b"start\n"
+        if turn:  # the first may finish
+            time.sleep(random.uniform(0, 1.2))
+            process.kill()
+        process.communicate()
+        outcomes.add(process.returncode)
+        record = msgspec.json.decode((folder / exporter.RECORD).read_bytes(), type=exporter.Record)
+        assert {p.name for p in folder.iterdir()} == {exporter.RECORD, *record.files}
+        assert all(sha256(folder / name) == digest for name, digest in record.files.items())
+    assert -9 in outcomes
