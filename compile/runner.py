@@ -23,7 +23,7 @@ from support.errors import UserError
 from targets import topology
 
 Array = np.ndarray[Any, np.dtype[Any]]
-BURST = 3
+BURST, PAUSE = 10, 0.25  # calls, seconds
 BIG_CORES = 1  # TVM's AffinityMode: the fastest class first
 # TVM keeps one pool of threads for each calling thread; this is how many of them it now uses.
 _configured = threading.local()
@@ -184,8 +184,9 @@ def interleave(
     calls: Mapping[str, Callable[[], object]], *, seconds: float, most: int = 1000, least: int = 10
 ) -> dict[str, list[float]]:
     """Seconds of each call. The contestants take turns, so that a change in the machine's speed meets
-    all of them. In its turn each is called once untimed, which fills the caches again and lets the
-    threads of the one before come to rest, then `BURST` times timed. No garbage is collected meanwhile.
+    all of them. A turn is a pause, one call that is not timed, which fills the caches again, and `BURST`
+    that are. The pause lets the threads of the one before fall asleep: those of OpenMP spin for up to
+    0.2 s after their work and would take a core from the next. No garbage is collected meanwhile.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
@@ -200,6 +201,7 @@ def interleave(
                 break
             for name, call in calls.items():
                 if len(calls) > 1:
+                    time.sleep(PAUSE)
                     call()
                 for _ in range(BURST):
                     start = time.perf_counter()

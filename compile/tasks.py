@@ -51,18 +51,22 @@ def extract(program: Program, target: Target) -> tuple[TunableTask, ...]:
     relay.analysis.post_order_visit(
         program.mod["main"], lambda node: calls.update(_workloads(node))
     )
+    last = _classifier(program.mod["main"].body)
     return tuple(
-        from_workload(name, args, tvm_target, calls=count) for (name, args), count in calls.items()
+        from_workload(*workload, tvm_target, calls=count, is_classifier=[workload] == last)
+        for workload, count in calls.items()
     )
 
 
-def from_workload(name: str, args: tuple[Any, ...], target: Any, *, calls: int) -> TunableTask:
+def from_workload(
+    name: str, args: tuple[Any, ...], target: Any, *, calls: int, is_classifier: bool = False
+) -> TunableTask:
     """The task of a template's name and its arguments, as logs and workers name it."""
     data, kernel = args[0][1], args[1][1]
     output = output_size(data, kernel, args[2], args[3])
     return TunableTask(
         task=autotvm.task.create(name, args, target=target),
-        kind=_kind(name, data),
+        kind=_kind(name, data, is_classifier=is_classifier),
         shape=_shape(name, data, kernel, output, args[2]),
         macs=_multiply_adds(name, data, kernel, output),
         calls=calls,
@@ -108,11 +112,19 @@ def output_size(
     return height, (data[3] + left + right - kernel_w) // strides[1] + 1
 
 
-def _kind(name: str, data: Sequence[int]) -> Kind:
+def _classifier(body: Any) -> list[tuple[str, tuple[Any, ...]]]:
+    """The last workload before the output when it works on one pixel: a dense layer in the blocked layout."""
+    while isinstance(body, relay.Call) and not _workloads(body):
+        body = body.args[0]
+    found = _workloads(body)
+    return found if found and found[0][1][0][1][2:4] == (1, 1) else []
+
+
+def _kind(name: str, data: Sequence[int], *, is_classifier: bool) -> Kind:
     if name == depthwise.NAME:
         return "depthwise"
     if name == pointwise.NAME:
-        return "dense" if tuple(data[2:4]) == (1, 1) else "pointwise"
+        return "dense" if is_classifier else "pointwise"
     # Only the image is read in blocks of one channel.
     return "first conv" if data[4] == 1 else "conv"
 

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tasks of a network: every operator once, its share of the work, its kind."""
+
+import pytest
+import tvm
+from tvm import autotvm
+
+from compile import importer, tasks, tvm_setup
+from compile.importer import Program
+from model import zoo
+from support.errors import UserError
+from targets import Target, load
+
+
+@pytest.fixture(scope="module")
+def target() -> Target:
+    return load("arm")
+
+
+@pytest.fixture(scope="module")
+def small(target: Target) -> Program:
+    return importer.import_model(zoo.load("mobilenet_v1_28"), target)
+
+
+def test_every_kind_of_a_mobilenet_is_found(small: Program, target: Target) -> None:
+    found = tasks.extract(small, target)
+    calls = {kind: sum(t.calls for t in found if t.kind == kind) for kind in tasks.KINDS}
+    assert calls == {"first conv": 1, "depthwise": 13, "pointwise": 13, "dense": 1, "conv": 0}
+
+
+def test_multiply_adds_are_the_papers_but_for_padded_channels(target: Target) -> None:
+    model = zoo.load("mobilenet_v1_0.25_128")
+    found = tasks.extract(importer.import_model(model, target), target)
+    # 13.57 M; on blocks of 4 channels only the classifier could need padding, and 1000 fills 250 blocks.
+    assert sum(t.macs * t.calls for t in found) == pytest.approx(13.57e6, rel=1e-3)
+
+
+def test_autotvm_itself_extracts_the_same_tasks(small: Program, target: Target) -> None:
+    with tvm_setup.pass_context():
+        stock = autotvm.task.extract_from_program(
+            small.mod, None, tvm.target.Target(target.tvm_target())
+        )
+    ours = {(t.task.name, t.task.args) for t in tasks.extract(small, target)}
+    assert ours == {(task.name, task.args) for task in stock}
+
+
+def test_a_task_is_tuned_for_the_device_alone(small: Program, target: Target) -> None:
+    (first, *_) = tasks.extract(small, target)
+    assert first.task.target.attrs["model"] == target.model
+    assert first.task.target.attrs["mcpu"] == "cortex-a72"
+
+
+def test_kinds_select_and_unknown_ones_are_named(small: Program, target: Target) -> None:
+    found = tasks.extract(small, target)
+    assert {t.kind for t in tasks.select(found, ["first-conv", "dense"])} == {"first conv", "dense"}
+    assert tasks.select(found, ["all"]) == found
+    with pytest.raises(UserError, match=r"'wide'.*pointwise"):
+        tasks.select(found, ["wide"])
