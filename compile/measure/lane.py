@@ -52,6 +52,7 @@ class Work:
     index: int
     run: RunJob
     attempts: int = 0
+    timeouts: int = 0
     doubts: int = 0
 
 
@@ -224,7 +225,12 @@ class Lane(threading.Thread):
         if isinstance(outcome, TimedOut):
             self.device = None  # its process was killed, which closed the session
             if step in ("call", "time") and answers(device, self.hub.options.probe_seconds):
-                return "timeout", f"the kernel took over {outcome.seconds:g} s", True
+                message = f"the kernel took over {outcome.seconds:g} s"
+                work.timeouts += 1
+                if work.timeouts > 1:
+                    return "timeout", message, True
+                # A board that froze for a while looks the same: only the second time counts.
+                return self._device_failed(work, f"{where} answered late, or {message}")
             return self._device_failed(work, f"{where} hangs: no answer in {outcome.seconds:g} s")
         self._drop()
         if answers(device, self.hub.options.probe_seconds) and self._acquire():
