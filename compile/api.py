@@ -52,6 +52,7 @@ def tune(
     from compile.tuner import tune as search
 
     network, device_target = _model(model), _target(target)
+    check_measurable(device_target, device=device)  # before a log is made for it
     selected = select_tasks(network, device_target, tasks)
     with (
         Journal.open(
@@ -146,15 +147,20 @@ def open_measurer(
 
         remote: Any = RpcMeasurer(target, device, threads=threads, allow_emulated=allow_emulated)
         return remote  # type: ignore[no-any-return]
-    if load_target("host").model != target.model:
+    check_measurable(target, device=device)
+    from compile.measure.local import LocalMeasurer, Options
+
+    return LocalMeasurer(target, options=Options(threads=threads))
+
+
+def check_measurable(target: Target, *, device: str | None) -> None:
+    """UserError, saying what the choices are, when kernels for `target` can be timed nowhere."""
+    if device is None and load_target("host").model != target.model:
         raise UserError(
             f"{target.name} is not this machine ({target.mcpu}, {target.arch}), so its kernels cannot be "
             "timed here: attach a device with --device rpc://HOST:PORT/KEY (docs/devices.md says how); "
             "a virtual board (`mnc device start`) can check results, not time them"
         )
-    from compile.measure.local import LocalMeasurer, Options
-
-    return LocalMeasurer(target, options=Options(threads=threads))
 
 
 def _model(model: "str | Model") -> "Model":

@@ -31,8 +31,10 @@ pip_wheel_from_debian() { # prints the path of a pip wheel, fetched into folder 
     ls "$1"/usr/share/python-wheels/pip-*.whl
 }
 
-rm -rf "$venv"
-if "$python" -c 'import ensurepip' 2>/dev/null; then
+# A working environment is brought up to date in place: another make may be using it.
+if "$venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+    :
+elif rm -rf "$venv" && "$python" -c 'import ensurepip' 2>/dev/null; then
     "$python" -m venv "$venv"
 else
     "$python" -m venv --without-pip "$venv"

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from compile.api import log_path, open_measurer, select_tasks
+from compile.api import check_measurable, log_path, open_measurer, select_tasks
 from compile.cli.common import (
     as_json_option,
     console,
@@ -65,9 +65,10 @@ def tune(
     logs: Path,
     as_json: bool,
 ) -> None:
-    """Search the best kernels of MODEL for a target; every trial is logged at once.
+    """Search MODEL's best kernels for a target; resumable.
 
-    Stop it at any time and start it again: it goes on where it was.
+    Every trial is in the log the moment it is known. Stop it at any time and start it again: it goes on
+    where it was, and measures nothing twice.
     """
     from compile.journal import Journal
     from compile.progress import Display
@@ -77,10 +78,14 @@ def tune(
 
     _, model = load_model(model_spec, model_flag, weights, shape_text, batch)
     target = load(target_name)
+    check_measurable(target, device=device)
     chosen = [kind.strip() for kind in kinds.split(",")] if kinds else None
-    selected = select_tasks(model, target, chosen)
+    with console.working(f"importing {model.name}"):
+        selected = select_tasks(model, target, chosen)
     path = log_path(logs, target.name, model.name)
     options = Options(trials=trials, tuner=tuner, force=force)
+    # Before the measurer's processes start: they would take the cores whose peak is timed.
+    peak = _peak(target, threads or 1) if device is None else None
     with (
         Journal.open(path, exclusive=True, target=target.tvm_target()) as journal,
         open_measurer(
@@ -90,7 +95,6 @@ def tune(
         for reason, count in journal.skipped.items():
             console.warn(f"{path}: {count} lines are left out: {reason}")
         console.note(f"{len(selected)} tasks, log {path}, measured by {measurer.describe()}")
-        peak = _peak(target, threads or 1) if device is None else None
         if console.quiet:
             summary = search(selected, target, journal, measurer, options=options)
         else:
