@@ -6,6 +6,7 @@ tracker that is not there to a board that freezes in a call, is a UserError.
 """
 
 import contextlib
+import re
 import sys
 import threading
 import time
@@ -19,7 +20,6 @@ from compile import tvm_setup  # noqa: F401 - before any other use of tvm
 from compile.cpu_features import MACHINES
 from compile.device import server_names, tracker
 from compile.device.address import Address
-from compile.measure.worker import first_line
 from support.errors import UserError
 
 import tvm  # isort: skip
@@ -113,7 +113,7 @@ class Connection:
                 f"{self} gave no answer in {seconds:g} s: it hangs, or its network is gone; restart it"
             ) from None
         except Exception as error:
-            raise UserError(f"{self} failed: {first_line(error)}; see its server's log") from None
+            raise UserError(f"{self} failed: {cause(error)}; see its server's log") from None
 
     def use_threads(self, count: int | None, *, cores: Cores = "big") -> int | None:
         """Set how many threads kernels use, on cores of which class; None: all of the class.
@@ -210,10 +210,17 @@ def open_session(
         ) from None
     except Exception as error:
         raise UserError(
-            f"device {address.key} at {where} is registered but cannot be used: {first_line(error)}; if it "
+            f"device {address.key} at {where} is registered but cannot be used: {cause(error)}; if it "
             "is on another network, give its server --custom-addr with an address reachable from here"
         ) from None
     return Connection(remote, address, where)
+
+
+def cause(error: BaseException) -> str:
+    """The line of an error that says what was wrong; over RPC it comes with both sides' stack traces."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"\w*Error\b.*: \S", line)]
+    return (named or lines or [type(error).__name__])[-1][:300]
 
 
 def within(seconds: float, function: Callable[[], T]) -> T:
