@@ -166,6 +166,21 @@ def torch_reference(module: Callable[..., object]) -> Reference:
     return run
 
 
+def torch_call(module: Any, inputs: Sequence[Array], threads: int) -> Callable[[], object]:
+    """One inference of a PyTorch module on `threads` threads, as a contestant of `runner.bench`."""
+    import torch
+
+    tensors = [torch.from_numpy(array) for array in inputs]
+
+    def call() -> object:
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        with torch.inference_mode():
+            return module(*tensors)
+
+    return call
+
+
 def _errors(truth: Array, found: Array) -> tuple[float, float]:
     if truth.shape != found.shape:
         raise UserError(f"outputs are {list(found.shape)} where {list(truth.shape)} was wanted")

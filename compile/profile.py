@@ -48,13 +48,15 @@ class Layer:
     """One kernel call. `shape` is input, weights -> output; `seconds` the median over the runs.
 
     `macs` are multiply-adds as computed, channels that only fill a vector included; 0 for kernels
-    that are no convolution or dense layer. `peak_share` is None where no peak is known.
+    that are no convolution or dense layer. `traffic` is bytes: input, weights and output once each.
+    `peak_share` is None where no peak is known.
     """
 
     name: str
     kind: str
     shape: str
     macs: int
+    traffic: int = 0
     seconds: float = 0.0
     peak_gflops: float | None = None
 
@@ -142,6 +144,7 @@ def layers_of(graph_json: str) -> list[Layer]:
                 kind=_kind(name, weights, made),
                 shape=f"{text} -> {_text(made)}",
                 macs=_macs(weights, made),
+                traffic=4 * sum(math.prod(shape) for shape in (read[0], weights, made) if shape),
             )
         )
     return found

@@ -15,14 +15,24 @@ from torch import Tensor, nn
 from model import foreign, initialise, weights
 from model.mobilenet_v1 import MobileNetV1, small_28x28
 from model.mobilenet_v2 import MobileNetV2
+from model.names import RESOLUTIONS, SMALL, WIDTHS, names
 from model.preprocess import Preprocess
 from support.errors import UserError
 
+__all__ = [
+    "RESOLUTIONS",
+    "SMALL",
+    "WIDTHS",
+    "Model",
+    "checkpoint",
+    "labels",
+    "load",
+    "names",
+    "weights_hash",
+]
+
 DATA = Path(__file__).parent / "data"
-WIDTHS, RESOLUTIONS = (1.0, 0.75, 0.5, 0.25), (224, 192, 160, 128)
 MULTIPLIERS = re.compile(r"mobilenet_(v1|v2)_(\d+(?:\.\d+)?|\.\d+)_(\d+)")
-# The 28x28 networks and the datasets their committed checkpoints were trained on.
-SMALL = {"mobilenet_v1_28": "fashion_mnist", "mobilenet_v1_28_mnist": "mnist"}
 UNIT = 1 / 127.5  # pixels 0..255 to -1..1
 SMALL_PREPROCESS = Preprocess(
     size=28, resize=28, mean=(127.5,), scale=(UNIT,), crop="squash", channels="gray"
@@ -59,12 +69,6 @@ class _Built:
     preprocess: Preprocess | None
     labels: tuple[str, ...]
     weights: str
-
-
-def names() -> tuple[str, ...]:
-    """The models `mnc models` lists; any other width and resolution can be named as well."""
-    grid = tuple(f"mobilenet_v1_{width}_{size}" for width in WIDTHS for size in RESOLUTIONS)
-    return (*grid, *SMALL, "mobilenet_v2_1.0_224")
 
 
 def load(

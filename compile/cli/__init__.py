@@ -11,7 +11,7 @@ import warnings
 
 import click
 
-from compile.cli import artifacts, building, listing, tuning
+from compile.cli import artifacts, building, listing, reporting, tuning
 from compile.cli.common import Console, console
 from support.errors import UserError
 
@@ -38,7 +38,7 @@ def cli(quiet: bool, verbose: bool) -> None:
         warnings.simplefilter("ignore")
 
 
-for group in (listing.VERBS, tuning.VERBS, building.VERBS, artifacts.VERBS):
+for group in (listing.VERBS, tuning.VERBS, building.VERBS, artifacts.VERBS, reporting.VERBS):
     for verb in group:
         cli.add_command(verb)
 

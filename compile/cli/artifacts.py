@@ -7,12 +7,16 @@ from typing import Any
 
 import click
 
+from compile.cli import complete
 from compile.cli.common import as_json_option, console, print_json, table, threads_option
 from support.errors import UserError
 
 VERIFY_FAILED = 1
 artifact_argument = click.argument(
-    "folder", metavar="ARTIFACT", type=click.Path(path_type=Path, file_okay=True)
+    "folder",
+    metavar="ARTIFACT",
+    type=click.Path(path_type=Path, file_okay=True),
+    shell_complete=complete.artifacts,
 )
 device_option = click.option(
     "--device", metavar="rpc://HOST:PORT/KEY", help="Use this device instead of this machine."
@@ -75,12 +79,22 @@ def _fill_batch(image: Any, artifact: Any) -> Any:
 @artifact_argument
 @device_option
 @threads_option
-@click.option("--seconds", type=click.FloatRange(min=0.1), default=3.0, show_default=True)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.1),
+    default=3.0,
+    show_default=True,
+    help="For each runtime.",
+)
 @as_json_option
 def bench(
     folder: Path, device: str | None, threads: int | None, seconds: float, as_json: bool
 ) -> None:
-    """Time one inference: median, p90, minimum, spread, and PyTorch's on the same input in turn."""
+    """Time one inference, in turns with PyTorch's on the same input.
+
+    Prints median, 90th percentile, minimum, spread (the middle half of the times over the median), and
+    each runtime's median over ours.
+    """
     artifact = _load(folder)
     session = open_session(artifact, device, threads)
     print_bench(artifact, session, as_json=as_json, seconds=seconds)
@@ -95,14 +109,15 @@ def print_bench(
     seconds: float = 3.0,
 ) -> None:
     """Time the session, with PyTorch in turns where the model is there or can be rebuilt."""
-    from compile import runner
+    from compile import parity, runner
 
     inputs = runner.default_input(session)
     rivals: dict[str, Callable[[], object]] = {}
     module = reference if reference is not None else _rebuilt(artifact)
     if module is not None:
-        rivals["PyTorch"] = _torch_call(module, inputs, session.threads)
-    measured = runner.bench(session, *inputs, seconds=seconds, rivals=rivals)
+        rivals["PyTorch"] = parity.torch_call(module, inputs, session.threads)
+    with console.working(f"timing {artifact.manifest.network.name} for {seconds:g} s each"):
+        measured = runner.bench(session, *inputs, seconds=seconds, rivals=rivals)
     ours = measured["mnc"].median
     rows = [
         {
@@ -120,24 +135,12 @@ def print_bench(
     table(rows, as_json=as_json)
 
 
-def _torch_call(module: Any, inputs: tuple[Any, ...], threads: int) -> Callable[[], object]:
-    import torch
-
-    torch.set_num_threads(threads)
-    tensors = [torch.from_numpy(array) for array in inputs]
-
-    def call() -> object:
-        with torch.inference_mode():
-            return module(*tensors)
-
-    return call
-
-
 def _rebuilt(artifact: Any) -> Any:
     """The PyTorch module of the manifest's model, or None, said why."""
     from compile import parity
 
-    module, note = parity.rebuild_module(artifact.manifest)
+    with console.working(f"loading {artifact.manifest.network.name} into PyTorch"):
+        module, note = parity.rebuild_module(artifact.manifest)
     if module is None:
         console.note(f"PyTorch is not timed: {note}")
     return module
@@ -152,7 +155,10 @@ def _rebuilt(artifact: Any) -> Any:
 def profile(
     folder: Path, device: str | None, threads: int | None, runs: int, as_json: bool
 ) -> None:
-    """Time each layer within the network: ms, GFLOP/s, share of the machine's peak."""
+    """Time each layer within the network.
+
+    Prints microseconds, GFLOP/s and share of the machine's measured peak, and calls out layout transforms.
+    """
     from compile import machine
     from compile.profile import profile as measure
     from targets import load
@@ -161,8 +167,10 @@ def profile(
     if device is not None:
         raise UserError("a profile by layer is not yet made over RPC; use `mnc bench --device`")
     session = open_session(artifact, None, threads)
-    peak = machine.peak(load("host"), session.threads)
-    made = measure(session, runs=runs, peak_gflops=peak)
+    with console.working("measuring this machine's peak"):
+        peak = machine.peak(load("host"), session.threads)
+    with console.working(f"timing the layers of {artifact.manifest.network.name}"):
+        made = measure(session, runs=runs, peak_gflops=peak)
     rows = [
         {
             "layer": index,
@@ -203,7 +211,11 @@ def verify(
     model_spec: str | None,
     as_json: bool,
 ) -> None:
-    """Compare with the golden outputs and with PyTorch; exit 1 when out of tolerance."""
+    """Compare with PyTorch; exit 1 when out of tolerance.
+
+    The golden outputs, which PyTorch gave when the artifact was built, always; PyTorch itself where it is
+    installed and the model can be rebuilt.
+    """
     artifact = _load(folder)
     module = None
     if model_spec is not None:
@@ -221,7 +233,8 @@ def print_verify(artifact: Any, session: Any, *, reference: Any, as_json: bool) 
     from compile import parity
 
     function = parity.torch_reference(reference) if reference is not None else None
-    report = parity.verify(artifact, session=session, reference=function)
+    with console.working(f"comparing {artifact.manifest.network.name} with PyTorch"):
+        report = parity.verify(artifact, session=session, reference=function)
     rows = [
         {
             "compared with": check.against,

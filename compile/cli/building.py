@@ -48,7 +48,11 @@ def build(
     check: bool,
     logs: Path,
 ) -> None:
-    """Compile MODEL for a target with the best records of its log, into an artifact folder."""
+    """Compile MODEL for a target into an artifact folder.
+
+    Uses the best verified records of the target's log, says which tasks had none, and on a machine that can
+    run the result compares it with PyTorch and times both.
+    """
     from compile import artifact, builder
     from compile.journal import Journal
     from targets import load
@@ -60,8 +64,12 @@ def build(
     path = log_path(logs, target.name, model.name)
     journal = Journal.open(path, exclusive=False, target=target.tvm_target())
     started = time.monotonic()
-    built = builder.build(model, target, journal.trials)
-    saved = builder.save(built, model, target, folder, spec=spec, log=path, cc=cc)
+    with console.working(f"compiling {model.name} for {target.name}"):
+        built = builder.build(model, target, journal.trials)
+    with console.working(
+        f"linking {model.name} for {target.name}, asking PyTorch for golden outputs"
+    ):
+        saved = builder.save(built, model, target, folder, spec=spec, log=path, cc=cc)
     seconds = time.monotonic() - started
     _say_what_was_used(built, journal, path)
     console.note(f"{model.name} for {target.name} in {seconds:.1f} s, weights: {model.weights}")

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every verb shares: options, tables for people or JSON for programs, where logs and builds live."""
 
+import contextlib
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import rich.console
 from rich.table import Table
 
 from compile.api import LOGS
+from compile.cli import complete
+from compile.cli.working import working
 from support.errors import UserError
 
 DEFAULT_MODEL = "mobilenet_v1_1.0_224"
@@ -36,6 +39,15 @@ class Console:
     def result(self, text: str) -> None:
         """Print what was asked for."""
         _rich(sys.stdout).print(text, markup=False, highlight=False, soft_wrap=True)
+
+    @contextlib.contextmanager
+    def working(self, text: str) -> Iterator[None]:
+        """Show on a terminal that this takes its time, and about how much; nothing under --quiet."""
+        if self.quiet:
+            yield
+            return
+        with working(text, _rich(sys.stderr)):
+            yield
 
     @staticmethod
     def fail(text: str) -> None:
@@ -111,6 +123,8 @@ target_option = click.option(
     "target_name",
     default="x86",
     show_default=True,
+    metavar="TARGET",
+    shell_complete=complete.targets,
     help="A target of `mnc targets`, `host`, or a target's TOML file.",
 )
 logs_option = click.option(
@@ -124,15 +138,29 @@ threads_option = click.option(
     "--threads", type=click.IntRange(min=1), help="CPU threads.", default=None
 )
 model_options = stack(
-    click.argument("model_spec", metavar="[MODEL]", default=DEFAULT_MODEL, required=False),
-    click.option("--model", "model_flag", metavar="MODEL", help="The same as the argument."),
+    click.argument(
+        "model_spec",
+        metavar="[MODEL]",
+        default=DEFAULT_MODEL,
+        required=False,
+        shell_complete=complete.models,
+    ),
+    click.option(
+        "--model",
+        "model_flag",
+        metavar="MODEL",
+        shell_complete=complete.models,
+        help="The same as the argument.",
+    ),
     click.option(
         "--weights",
         type=click.Path(path_type=Path),
         help="Trained weights to load: .pth or .safetensors.",
     ),
     click.option("--input-shape", "shape_text", metavar="N,C,H,W", help="Of a network of yours."),
-    click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True),
+    click.option(
+        "--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Images at once."
+    ),
 )
 
 
@@ -144,8 +172,10 @@ def load_model(
     batch: int,
 ) -> tuple[str, Any]:
     """(spec, Model) that the model options name."""
-    from model import zoo
+    with console.working("loading PyTorch"):
+        from model import zoo
 
     spec = model_flag or model_spec
     shape = input_shape(shape_text)
-    return spec, zoo.load(spec, weights=weights, input_shape=shape, batch=batch)
+    with console.working(f"loading {spec}"):
+        return spec, zoo.load(spec, weights=weights, input_shape=shape, batch=batch)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from compile.api import log_path
+from compile.cli import complete
 from compile.cli.common import (
     as_json_option,
     console,
@@ -21,10 +22,14 @@ from support.errors import UserError
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", metavar="[MODEL]", required=False, shell_complete=complete.models)
 @as_json_option
 def models(name: str | None, as_json: bool) -> None:
-    """List the models, or the layers of one with what separability saves."""
+    """List the models, or the layers of one.
+
+    With what each costs in multiply-adds and parameters, as published and counted, and what separable
+    convolutions save over standard ones.
+    """
     if name is not None:
         _layers(name, as_json=as_json)
         return
@@ -117,7 +122,10 @@ def tasks(
     logs: Path,
     as_json: bool,
 ) -> None:
-    """List the tunable operators of MODEL and what the log knows of them."""
+    """List MODEL's tunable operators and the log's results.
+
+    Kind, shape, share of the multiply-adds, size of the config space, and the best rate measured so far.
+    """
     from compile import importer
     from compile.journal import Journal, best, current
     from compile.tasks import extract
@@ -125,7 +133,8 @@ def tasks(
 
     _, model = load_model(model_spec, model_flag, weights, shape_text, batch)
     target = load(target_name)
-    found = extract(importer.import_model(model, target), target)
+    with console.working(f"importing {model.name}"):
+        found = extract(importer.import_model(model, target), target)
     path = log_path(logs, target.name, model.name)
     trials = Journal.open(path, exclusive=False, target=target.tvm_target()).trials
     total = sum(task.macs * task.calls for task in found) or 1
@@ -153,13 +162,17 @@ def tasks(
 @click.option("--fresh", is_flag=True, help="Measure again, whatever the cache says.")
 @as_json_option
 def machine(target_name: str, fresh: bool, as_json: bool) -> None:
-    """Measure what this machine can do: multiply-adds, and reading speed of each memory level."""
+    """Measure this machine's peak and memory speeds.
+
+    By small kernels compiled through TVM: float32 multiply-adds, and reading from each level of memory.
+    """
     from compile.machine import figures
     from targets import load, topology
 
     target = load(target_name)
     counts = sorted({1, topology.usable_cores()})
-    measured = [figures(target, count, fresh=fresh) for count in counts]
+    with console.working("measuring this machine"):
+        measured = [figures(target, count, fresh=fresh) for count in counts]
     if as_json:
         print_json(measured)
         return

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a shell offers for a word: models, targets, artifacts. Nothing slow is imported for it.
+
+Functions as click's `shell_complete` wants them: context, parameter and the beginning of the word.
+"""
+
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+
+def models(_: click.Context, __: click.Parameter, start: str) -> list[CompletionItem]:
+    """The zoo's names, and files for networks of one's own."""
+    from model.names import names
+
+    return _matching(names(), start) or [CompletionItem(start, type="file")]
+
+
+def targets(_: click.Context, __: click.Parameter, start: str) -> list[CompletionItem]:
+    """Target names, and files for targets of one's own."""
+    from targets import catalog
+
+    found = _matching(("host", *catalog.names()), start)
+    return found or [CompletionItem(start, type="file")]
+
+
+def artifacts(_: click.Context, __: click.Parameter, start: str) -> list[CompletionItem]:
+    """The artifacts under build/, and any folder."""
+    built = sorted(str(path.parent) for path in Path("build").glob("*/*/manifest.json"))
+    return _matching(built, start) or [CompletionItem(start, type="dir")]
+
+
+def _matching(names: tuple[str, ...] | list[str], start: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in names if name.startswith(start)]

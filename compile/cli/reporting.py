@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs report (artifacts as one HTML page) and completion (a script for the shell)."""
+
+from pathlib import Path
+
+import click
+from click.shell_completion import get_completion_class
+
+from compile.cli import complete
+from compile.cli.common import as_json_option, console, logs_option, print_json
+from support.errors import UserError
+
+BUILD = Path("build")
+SHELLS = {
+    "bash": "mnc completion bash > ~/.local/share/bash-completion/completions/mnc",
+    "zsh": 'mnc completion zsh > "${fpath[1]}/_mnc"',
+    "fish": "mnc completion fish > ~/.config/fish/completions/mnc.fish",
+}
+
+
+@click.command()
+@click.argument(
+    "folders",
+    metavar="[ARTIFACT]...",
+    nargs=-1,
+    type=click.Path(path_type=Path),
+    shell_complete=complete.artifacts,
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("report.html"),
+    show_default=True,
+    help="The page.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    multiple=True,
+    help="Thread count to time with; may be given again. [default: 1 and all cores]",
+)
+@click.option(
+    "--run/--no-run", default=True, show_default=True, help="Run what this machine can run."
+)
+@click.option(
+    "--before",
+    is_flag=True,
+    help="Also build and time what there was before tuning: TVM as it comes, and mnc with no log.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.1),
+    default=3.0,
+    show_default=True,
+    help="Timing of each contestant.",
+)
+@logs_option
+@as_json_option
+def report(
+    folders: tuple[Path, ...],
+    out: Path,
+    threads: tuple[int, ...],
+    run: bool,
+    before: bool,
+    seconds: float,
+    logs: Path,
+    as_json: bool,
+) -> None:
+    """Show artifacts side by side on one HTML page.
+
+    Layers under the roofline, tuning curves, before and after, failures, parity, the machine. Artifacts of
+    this machine are run for it; of others, manifest and log are shown. Without ARTIFACT: all under build/.
+    """
+    from compile import artifact
+    from compile.report import collect
+    from compile.report.page import page
+    from support.files import write_atomic
+    from targets import topology
+
+    chosen = folders or tuple(sorted(path.parent for path in BUILD.glob("*/*/manifest.json")))
+    if not chosen:
+        raise UserError(f"no artifact under {BUILD}; make one with `mnc build`, or name its folder")
+    checked = [artifact.load(folder) for folder in chosen]
+    counts = threads or tuple(sorted({1, topology.usable_cores()}))
+    options = collect.Options(
+        logs=logs,
+        threads=tuple(dict.fromkeys(counts)) if run else (),
+        seconds=seconds,
+        before=before,
+        working=console.working,
+    )
+    gathered = collect.report(checked, options)
+    write_atomic(out, page(gathered).encode())
+    if as_json:
+        print_json(gathered)
+    else:
+        console.result(str(out))
+
+
+@click.command(
+    epilog="\b\n" + "\n".join(f"{shell:5} {line}" for shell, line in SHELLS.items()),
+)
+@click.argument("shell", type=click.Choice(list(SHELLS)))
+def completion(shell: str) -> None:
+    """Print a script that completes verbs, models and targets.
+
+    Put it where the shell looks for such scripts:
+    """
+    from compile.cli import cli
+
+    found = get_completion_class(shell)
+    assert found is not None
+    console.result(found(cli, {}, "mnc", "_MNC_COMPLETE").source())
+
+
+VERBS = (report, completion)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the network took before: the same model built by TVM as it comes, and by us with no log.
+
+Takes an artifact's manifest; gives libraries, built apart once and cached, and callables that run them.
+TVM as it comes needs a process of its own, one that our templates were never registered in.
+"""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from compile import provenance
+from compile.manifest import Manifest
+from support.errors import UserError
+from support.files import cache_dir
+
+ROOT = Path(__file__).resolve().parents[2]
+STOCK, UNTUNED = "TVM as it comes", "mnc untuned"
+KINDS = (STOCK, UNTUNED)
+
+
+def rivals(manifest: Manifest, inputs: tuple[Any, ...], threads: int) -> dict[str, Any]:
+    """A callable for each way of building that gives one inference on `threads` threads."""
+    kinds = KINDS if any(kernel.tuned for kernel in manifest.kernels) else (STOCK,)
+    return {kind: _caller(library(manifest, kind), manifest, inputs, threads) for kind in kinds}
+
+
+def library(manifest: Manifest, kind: str) -> Path:
+    """The library, from the cache or built now (half a minute). UserError when it cannot be."""
+    network, versions = manifest.network, manifest.versions
+    shape = "x".join(map(str, manifest.inputs[0].shape))
+    identity = (kind, network.spec, network.weights_hash, shape, manifest.target.tvm_target)
+    commit = provenance.source().commit if kind == UNTUNED else ""
+    digest = hashlib.sha256(repr((*identity, versions.tvm, versions.llvm, commit)).encode())
+    path = cache_dir("before") / f"{digest.hexdigest()[:32]}.so"
+    if not path.is_file():
+        command = [sys.executable, "-m", __name__, kind, network.spec, shape, str(path)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise UserError(f"{kind} cannot be built: {said[:200]}")
+    return path
+
+
+def _caller(
+    path: Path, manifest: Manifest, inputs: tuple[Any, ...], threads: int
+) -> Callable[[], object]:
+    import tvm
+
+    from compile.runner import use_threads
+
+    graph = tvm.runtime.load_module(str(path))["default"](tvm.cpu(0))
+    for tensor, array in zip(manifest.inputs, inputs, strict=True):
+        graph["set_input"](tensor.name, tvm.nd.array(array))
+    run, output = graph["run"], graph["get_output"]
+
+    def call() -> object:
+        use_threads(threads)
+        run()
+        return output(0).numpy()
+
+    return call
+
+
+def factory(kind: str, spec: str, shape: tuple[int, ...]) -> Any:
+    """The executor factory of a zoo model, built for this machine."""
+    from compile import tvm_setup
+    from model import prepare, zoo
+    from targets import load
+    import tvm  # isort: skip
+    from tvm import relay  # isort: skip
+
+    model = zoo.load(spec, input_shape=shape, batch=shape[0])
+    target = load("host")
+    if kind == UNTUNED:
+        from compile import builder
+
+        return builder.build(model, target).factory
+    mod, params = relay.frontend.from_pytorch(prepare.trace(model), [("input", shape)])
+    with tvm_setup.pass_context():
+        return relay.build(mod, target=tvm.target.Target(target.tvm_target()), params=params)
+
+
+def main() -> None:
+    """The building process: kind, spec, shape and the library's path as arguments."""
+    from compile.linking import link_library
+    from targets import load
+
+    kind, spec, shape, path = sys.argv[1:]
+    built = factory(kind, spec, tuple(int(part) for part in shape.split("x")))
+    with tempfile.TemporaryDirectory(dir=Path(path).parent) as scratch:
+        made = Path(scratch) / "library.so"
+        link_library(built, made, load("host"))
+        made.replace(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gathers what is known of artifacts: from their manifests and logs, and for this machine's by measuring.
+
+Takes checked `Artifact`s; gives a `Report`. A manifest's paths are never followed: logs are read from the
+folder that the caller names.
+"""
+
+import contextlib
+import datetime
+import math
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from compile import provenance
+from compile.api import log_path
+from compile.artifact import Artifact
+from compile.journal import Journal
+from compile.manifest import Kernel, Manifest
+from compile.report import measured
+from compile.report.data import Curve, Report, Row, Subject
+from compile.report.roofs import of_target
+from compile.runner import check_cpu
+from support.errors import UserError
+from targets import Target, catalog
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to gather. `threads` are the thread counts to time, none: nothing is run. `seconds` is for each
+    contestant; `before` also builds and times what there was before tuning. `working` is entered with a
+    text for whatever takes its time.
+    """
+
+    logs: Path
+    threads: tuple[int, ...] = (1,)
+    seconds: float = 3.0
+    before: bool = False
+    working: Callable[[str], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
+
+
+def report(artifacts: Sequence[Artifact], options: Options) -> Report:
+    """Everything about `artifacts`, in their order."""
+    used = provenance.versions()
+    return Report(
+        created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        versions=f"mnc {used.mnc}, TVM {used.tvm}, LLVM {used.llvm}, PyTorch {used.torch or '-'}",
+        subjects=tuple(subject(artifact, options) for artifact in artifacts),
+    )
+
+
+def subject(artifact: Artifact, options: Options) -> Subject:
+    """Everything about one artifact."""
+    manifest = artifact.manifest
+    journal = Journal.open(
+        log_path(options.logs, manifest.target.name, manifest.network.name),
+        exclusive=False,
+        target=manifest.target.tvm_target,
+    )
+    curves, notes = curves_of(journal, manifest.kernels)
+    found = measured.nothing(_why_not_here(manifest, options))
+    if not found.note:
+        found = measured.measure(artifact, options)
+    if found.note:
+        notes.append(found.note)
+    roof = found.roof or of_target(_target_of(manifest), threads=1)
+    rows = found.rows or tuple(_row_of_kernel(kernel) for kernel in manifest.kernels)
+    if roof is not None:
+        rows = tuple(_bounded(row, roof.bound(row.macs, row.traffic)) for row in rows)
+    untuned = [kernel for kernel in manifest.kernels if not kernel.tuned]
+    return Subject(
+        title=f"{manifest.network.name} on {manifest.target.name}",
+        model=manifest.network.name,
+        target=manifest.target.name,
+        folder=str(artifact.folder),
+        is_measured=bool(found.rows),
+        facts=_facts(manifest, journal),
+        machine=_machine(manifest, found.machine),
+        roof=roof,
+        rows=rows,
+        rows_origin=found.rows_origin or "costs of each kernel alone, as the tuning log has them",
+        curves=curves,
+        timings=found.timings,
+        parity=found.parity,
+        untuned=tuple(f"{kernel.kind} {kernel.shape}" for kernel in untuned),
+        kernels=len(manifest.kernels),
+        reproduce=_reproduce(manifest),
+        notes=tuple(notes) + found.notes,
+        skipped=dict(journal.skipped),
+    )
+
+
+def curves_of(journal: Journal, kernels: Sequence[Kernel]) -> tuple[tuple[Curve, ...], list[str]]:
+    """How each task of the network was tuned, of one measurer, and what was left out.
+
+    Costs of different measurers or thread counts do not belong on one curve: the one with most trials
+    is drawn.
+    """
+    known = {kernel.key: kernel for kernel in kernels}
+    ours = [trial for trial in journal.trials if trial.key in known and trial.error != "device"]
+    by_measurer = Counter((trial.measurer, trial.threads) for trial in ours)
+    notes = []
+    if len(by_measurer) > 1:
+        notes.append(
+            f"the log has trials of {len(by_measurer)} measurers; the curves show the most used"
+        )
+    chosen = by_measurer.most_common(1)[0][0] if by_measurer else None
+    trials = defaultdict(list)
+    for trial in ours:
+        if (trial.measurer, trial.threads) == chosen:
+            trials[trial.key].append(trial)
+    curves = []
+    for key, group in trials.items():
+        kernel = known[key]
+        rates = [
+            2e-9 * kernel.macs / trial.cost if math.isfinite(trial.cost) else None
+            for trial in group
+        ]
+        failures = Counter(trial.error for trial in group if trial.error is not None)
+        curves.append(
+            Curve(
+                key=key,
+                kind=kernel.kind,
+                shape=kernel.shape,
+                trials=tuple(enumerate(rates, start=1)),
+                failures=dict(failures.most_common()),
+            )
+        )
+    return tuple(curves), notes
+
+
+def traffic_of(kernel: Kernel) -> int:
+    """Bytes of a task's input, weights and output, read off its key; 0 for a key of another make."""
+    text = kernel.key[kernel.key.find("[") :] if "[" in kernel.key else ""
+    try:
+        data, weights = msgspec.json.decode(text, type=list[msgspec.Raw])[:2]
+        tensor = tuple[str, list[int], str]
+        read: list[int] = msgspec.json.decode(data, type=tensor)[1]
+        packed: list[int] = msgspec.json.decode(weights, type=tensor)[1]
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return 0
+    summed = math.prod(packed[1:5])
+    made = kernel.macs // summed if summed > 0 else 0
+    return 4 * (math.prod(read) + math.prod(packed) + made)
+
+
+def _row_of_kernel(kernel: Kernel) -> Row:
+    return Row(
+        kind=kernel.kind,
+        shape=kernel.shape,
+        macs=kernel.macs,
+        traffic=traffic_of(kernel),
+        calls=kernel.calls,
+        seconds=kernel.cost,
+        bound=None,
+        tuned=kernel.tuned,
+    )
+
+
+def _bounded(row: Row, bound: float) -> Row:
+    return replace(row, bound=bound if row.macs or row.traffic else None)
+
+
+def _why_not_here(manifest: Manifest, options: Options) -> str:
+    """Why an artifact is not measured now; "" when it is."""
+    if not options.threads:
+        return "nothing was run for this page: layers, latency and parity are not measured"
+    try:
+        check_cpu(manifest.target)
+    except UserError as error:
+        return f"not measured here, only manifest and log were read: {error}"
+    return ""
+
+
+def _target_of(manifest: Manifest) -> Target | None:
+    """The target's file, when it still describes the device that the artifact is for."""
+    try:
+        target = catalog.load(manifest.target.name)
+    except UserError:
+        return None
+    return target if target.tvm_target() == manifest.target.tvm_target else None
+
+
+def _facts(manifest: Manifest, journal: Journal) -> tuple[tuple[str, str], ...]:
+    source = manifest.source
+    commit = source.commit or "no git checkout"
+    tuned = sum(kernel.tuned for kernel in manifest.kernels)
+    workspace = manifest.workspace_bytes
+    size = sum(info.size for name, info in manifest.files.items() if name == "library.so")
+    return (
+        ("weights", manifest.network.weights),
+        ("weights' SHA-256", manifest.network.weights_hash),
+        ("input", _tensor(manifest.inputs[0].shape, manifest.dtype)),
+        ("output", _tensor(manifest.outputs[0].shape, manifest.dtype)),
+        (
+            "tuned tasks",
+            f"{tuned} of {len(manifest.kernels)}, {len(journal.trials)} trials in the log",
+        ),
+        ("peak workspace", "not known" if workspace is None else _size(workspace)),
+        ("library", _size(size)),
+        (
+            "built",
+            f"{manifest.created}, commit {commit[:12]}{' with changes' if source.dirty else ''}",
+        ),
+        (
+            "with",
+            f"mnc {manifest.versions.mnc}, TVM {manifest.versions.tvm}, LLVM {manifest.versions.llvm}",
+        ),
+    )
+
+
+def _machine(manifest: Manifest, found: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    target = manifest.target
+    return (("device", target.description), ("TVM target", target.tvm_target), *found)
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.1f} KiB"
+
+
+def _tensor(shape: Sequence[int], dtype: str) -> str:
+    return f"{dtype} {'x'.join(map(str, shape))}"
+
+
+def _reproduce(manifest: Manifest) -> tuple[str, ...]:
+    """Commands, each with its words quoted: a manifest may come from somebody else."""
+    network, target = manifest.network, manifest.target
+    checkout = [f"git checkout {manifest.source.commit}"] if manifest.source.commit else []
+    spec, name = shlex.quote(network.spec), shlex.quote(target.name)
+    folder = shlex.quote(f"build/{target.name}/{network.name}")
+    return (
+        *checkout,
+        "make setup",
+        f".venv/bin/mnc tune {spec} --target {name}",
+        f".venv/bin/mnc build {spec} --target {name}",
+        f".venv/bin/mnc report {folder} --out report.html",
+    )

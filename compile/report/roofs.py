@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a device can do at most: measured where this is the device, else from its target file.
+
+Takes a `Target` and a thread count; gives a `Roof`, or None where too little is known.
+"""
+
+from compile.report.data import Roof
+from targets import Target
+
+
+def measured_here(target: Target, threads: int) -> Roof:
+    """This machine's limits, from the cache or measured now. UserError when they cannot be."""
+    from compile.machine import figures
+
+    known = figures(target, threads)
+    return Roof(
+        gflops=known.gflops,
+        bandwidths=known.bandwidths,
+        capacities=_capacities(target, threads),
+        threads=threads,
+        origin="measured on this machine",
+    )
+
+
+def of_target(target: Target | None, *, threads: int) -> Roof | None:
+    """What the target's file says of `threads` of its fast cores; None without a clock."""
+    if target is None or target.fast.clock_ghz is None:
+        return None
+    core, clock = target.fast, target.fast.clock_ghz
+    caches = {"L1": core.l1d, "L2": core.l2, "L3": next(iter(target.caches), None)}
+    speeds = {
+        name: cache.bandwidth_bytes_per_cycle * clock * threads
+        for name, cache in caches.items()
+        if cache is not None
+    }
+    memory = min(target.memory.core_bandwidth_gb_s * threads, target.memory.bandwidth_gb_s)
+    return Roof(
+        gflops=core.peak_gflops(threads) or 0.0,
+        bandwidths={**speeds, "DRAM": memory},
+        capacities=_capacities(target, threads),
+        threads=threads,
+        origin=f"from targets/{target.name}.toml, not measured",
+    )
+
+
+def _capacities(target: Target, threads: int) -> dict[str, int]:
+    """Bytes of each level that `threads` cores reach together."""
+    core = target.fast
+    found = {"L1": core.l1d.size_bytes * threads}
+    if core.l2 is not None:
+        found["L2"] = core.l2.size_bytes * max(1, threads // core.l2.shared_by)
+    if target.caches:
+        found["L3"] = target.caches[0].size_bytes
+    return found
