@@ -6,15 +6,16 @@ inputs and outputs on the CPU, compiled kernels and reshapes that copy nothing.
 """
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
+from compile.manifest import LARGEST_TENSOR
 from support.errors import UserError
 
 BYTES = {"float32": 4, "float16": 2, "int8": 1, "uint8": 1, "bool": 1, "int32": 4, "int64": 8}
 RESHAPE = "__nop"
-KERNEL = r"\A[A-Za-z_][A-Za-z0-9_]*\Z"
+LARGEST_SCRATCH = 2**30  # bytes of one thread
 
 
 class Tensor(msgspec.Struct, frozen=True):
@@ -71,7 +72,7 @@ class _Json(msgspec.Struct):
     heads: tuple[tuple[int, int, int], ...]
     node_row_ptr: tuple[int, ...]
     attrs: dict[str, tuple[str, list[Any]]]
-    scratch_bytes: int | None = None
+    scratch_bytes: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_SCRATCH)] | None = None
 
 
 def read(text: str | bytes, *, weights: set[str], where: str) -> Graph:
@@ -152,7 +153,8 @@ def _kernel(node: _Node, where: str) -> str:
 
 def _check(graph: Graph, where: str) -> None:
     for tensor in graph.tensors:
-        if tensor.dtype not in BYTES or any(extent < 0 for extent in tensor.shape):
+        possible = all(0 <= extent <= LARGEST_TENSOR for extent in tensor.shape)
+        if tensor.dtype not in BYTES or not possible or tensor.elements > LARGEST_TENSOR:
             raise UserError(
                 f"{where} has tensors of {tensor.dtype}{list(tensor.shape)}: not supported"
             )

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <time.h>
 #include <unistd.h>
@@ -199,6 +200,7 @@ static int processors(void)
 /* Starts threads 1, 2, ... for workers that are laid out. 0, or an errno with none left running. */
 static int start_pool(struct pool *pool, int threads)
 {
+    sigset_t all, before;
     pthread_attr_t attributes;
     int error = pthread_attr_init(&attributes);
     if (error)
@@ -207,10 +209,14 @@ static int start_pool(struct pool *pool, int threads)
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->launched, NULL);
     pthread_cond_init(&pool->finished, NULL);
+    /* The app's signals are for the app's threads. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     for (pool->threads = 1; pool->threads < threads && !error; pool->threads += !error) {
         struct worker *worker = &pool->workers[pool->threads];
         error = pthread_create(&worker->thread, &attributes, work, worker);
     }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     if (error)
         stop_pool(pool);

@@ -7,12 +7,14 @@
  * GOLDEN holds float32: for each example the inputs, then PyTorch's outputs. Prints what was checked;
  * exits with 1 and the reason when something is wrong.
  */
-#define _DEFAULT_SOURCE /* fork and friends under -std=c11 */
+#define _DEFAULT_SOURCE /* fork and others, under -std=c11 */
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -144,6 +146,54 @@ static void check_fork(mnc_instance *instance)
     printf("fork\n");
 }
 
+/* With little address space left, more threads cannot be had; that is said, and nothing leaks. */
+static void check_shortage(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    require(file && fscanf(file, "%ld", &pages) == 1, "statm");
+    fclose(file);
+    struct rlimit old, tight;
+    getrlimit(RLIMIT_AS, &old);
+    tight = old;
+    tight.rlim_cur = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + (rlim_t)12 * 1024 * 1024;
+    setrlimit(RLIMIT_AS, &tight);
+    for (int i = 0; i < 3; i++)
+        require(!mnc_create(MNC_MAX_THREADS) && mnc_last_error()[0], "refusal for want of memory");
+    printf("shortage: %s\n", mnc_last_error());
+    setrlimit(RLIMIT_AS, &old);
+    mnc_instance *many = mnc_create(MNC_MAX_THREADS);
+    require(many && run_all(many), "many threads");
+    mnc_destroy(many);
+}
+
+static pthread_t interrupted;
+
+static void interrupt(int number)
+{
+    (void)number;
+    interrupted = pthread_self();
+}
+
+/* A signal to the process reaches a thread of the program, blocked or not, and none of the library's. */
+static void check_signals(void)
+{
+    struct sigaction action = {.sa_handler = interrupt};
+    sigset_t usual, blocked;
+    sigaction(SIGUSR1, &action, NULL);
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGUSR1);
+    mnc_instance *instance = mnc_create(3);
+    pthread_sigmask(SIG_BLOCK, &blocked, &usual);
+    kill(getpid(), SIGUSR1);
+    usleep(20000);
+    require(!interrupted, "no thread of the library takes a signal");
+    pthread_sigmask(SIG_SETMASK, &usual, NULL);
+    require(pthread_equal(interrupted, pthread_self()), "the signal reaches this thread");
+    mnc_destroy(instance);
+    printf("signals\n");
+}
+
 int main(int count, char **words)
 {
     require(count >= 3, "usage: check GOLDEN THREADS");
@@ -159,8 +209,11 @@ int main(int count, char **words)
     printf("%d examples\n", examples);
     run_from_threads(&one, 1, "one instance from several threads");
     run_from_threads((mnc_instance *[]){one, two}, 2, "two instances at once");
-    if (getenv("CHECK_FORK"))
+    if (getenv("CHECK_SYSTEM")) { /* what emulators and sanitizers do in their own ways */
         check_fork(one);
+        check_shortage();
+        check_signals();
+    }
     usleep(5000); /* longer than the workers spin: they sleep, and wake again */
     require(run_all(one), "outputs after a pause");
     mnc_destroy(one);

@@ -4,6 +4,8 @@
 import io
 import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -21,6 +23,8 @@ from support.files import sha256
 from targets import load
 
 from .conftest import Shipped
+
+ROOT = Path(__file__).parents[3]
 
 
 def altered(artifact: Artifact, folder: Path, *, drop: str = "", **files: bytes) -> Artifact:
@@ -161,3 +165,22 @@ def test_text_cannot_leave_its_literal_or_comment() -> None:
     assert source.quote('a"b\\c?ü\n') == '"a\\042b\\134c\\077\\303\\274\\012"'
     assert "*/" not in source._comment("x */ int y; /* z")
     assert all(line.startswith(" * ") for line in source._comment("word " * 99).splitlines())
+
+
+def test_no_room_for_the_library_is_one_clear_line(shipped: Shipped, tmp_path: Path) -> None:
+    """Files may grow to 4 KiB: the compiler, or we, cannot write what it takes."""
+    words = (
+        "import resource, sys, pathlib, targets\n"
+        "from compile import artifact; from compile.export import exporter\n"
+        "from support.errors import UserError\n"
+        "a = artifact.load(pathlib.Path(sys.argv[1]))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "try: exporter.export(a, pathlib.Path(sys.argv[2]), target=targets.load('host'))\n"
+        "except UserError as error: print(error)\n"
+    )
+    folder = tmp_path / "out"
+    command = [sys.executable, "-c", words, str(shipped.artifact.folder), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stdout.count("\n") == 1 and done.stderr == ""
+    assert "failed" in done.stdout or "cannot write" in done.stdout
+    assert not list(tmp_path.iterdir())
