@@ -14,7 +14,7 @@ TUNE_FLAGS = $(call flag,trials,$(TRIALS)) $(call flag,tasks,$(TASKS)) $(call fl
 RUN_FLAGS = $(call flag,threads,$(THREADS)) $(call flag,device,$(DEVICE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tune build test test-fast check format bench bench-tuning profile verify machine clean
+.PHONY: help setup tune build test test-fast check format bench bench-tuning profile verify machine clean report test-faults
 
 help: ## list every target with one line each
 	@echo 'Variables: TARGET=$(TARGET) MODEL=$(MODEL) TRIALS= TASKS= THREADS= DEVICE=rpc://host:port/key'
@@ -62,6 +62,12 @@ verify: setup ## compare the built artifact with its golden outputs and with PyT
 
 machine: setup ## measure what this machine's cores and memory can do
 	$(MNC) machine
+
+report: setup ## one HTML page of all built artifacts, next to stock TVM and PyTorch: report.html
+	$(MNC) report --before
+
+test-faults: setup ## kills, full disks, damage and fuzzing, in large numbers: MNC_FAULTS=500
+	MNC_FAULTS=$${MNC_FAULTS:-100} .venv/bin/pytest tests/faults tests/support/test_files.py
 
 clean: ## remove built artifacts and the Python environment
 	rm -rf build .venv

@@ -13,6 +13,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from compile.report.data import Curve, Roof, Row, Subject
 
@@ -55,8 +56,8 @@ def roofline(subject: Subject) -> str:
         return ""
 
     def draw(axes: Any) -> None:
-        low = min(row.intensity for row in points) / 2
-        high = max(2 * max(row.intensity for row in points), roof.gflops)
+        low = min(*(row.intensity for row in points), _ridge(roof)) / 2
+        high = 2 * max(*(row.intensity for row in points), _ridge(roof))
         for kind, some in _by_kind(points).items():
             axes.scatter(
                 [row.intensity for row in some],
@@ -155,15 +156,17 @@ def _by_kind(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return kinds
 
 
+def _ridge(roof: Roof) -> float:
+    """Operations a byte from which on the outermost memory is fast enough."""
+    return roof.gflops / min(roof.bandwidths.values(), default=roof.gflops)
+
+
 def _plain_ticks(axes: Any) -> None:
-    """1, 10, 100 instead of powers, which matplotlib writes as formulas."""
-
-    def text(value: float, _: int) -> str:
-        return f"{value:g}" if math.log10(value).is_integer() else ""
-
+    """1, 2, 5, 10 instead of powers, which matplotlib writes as formulas."""
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(text)
-        axis.set_minor_formatter(lambda value, position: "")
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(lambda value, position: f"{value:g}")
 
 
 def _svg(draw: Callable[[Any], None], title: str, size: tuple[float, float]) -> str:

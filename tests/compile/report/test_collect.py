@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a report gathers: from a log, from a manifest, and by running a real artifact."""
+
+import contextlib
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from compile import api, artifact, cli
+from compile.artifact import Artifact
+from compile.manifest import Kernel
+from compile.report import before, collect
+from compile.report.collect import Options, curves_of, traffic_of
+from compile.report.page import page
+from compile.report.roofs import of_target
+from support.errors import UserError
+from targets import load
+from tests.compile import tuning_tasks
+from tests.compile.conftest import Tiny
+from tests.compile.report import samples
+from tests.compile.test_journal import failed, made, read, write
+
+KEY = json.dumps(
+    [["TENSOR", [1, 2, 8, 8, 16], "float32"], ["TENSOR", [4, 2, 1, 1, 16, 16], "float32"]],
+    separators=(",", ":"),
+)
+POINTWISE = 8 * 8 * 32 * 64
+MOVED = 4 * (8 * 8 * 32 + 32 * 64 + 8 * 8 * 64)
+
+
+def kernel(key: str = KEY, macs: int = POINTWISE) -> Kernel:
+    return Kernel(key=key, kind="pointwise", shape="32->64 8x8", macs=macs, calls=1, tuned=False)
+
+
+def test_a_curve_climbs_to_its_best() -> None:
+    curve = samples.curve()
+    steps = [rate for _, rate in curve.best_so_far]
+    assert steps == sorted(steps) and steps[-1] == curve.best
+    assert curve.share_after(80) == 1.0 and curve.share_after(81) is None
+    assert curve.share_after(1) == pytest.approx(40 / (curve.best or 0))
+
+
+def test_the_bound_is_arithmetic_or_memory_of_the_level_that_holds_it() -> None:
+    roof = samples.roof()
+    assert roof.bound(50_000_000, 1000) == pytest.approx(1e-3)  # 0.1 GFLOP at 100 GFLOP/s
+    assert roof.bound(0, 20_000) == pytest.approx(20e3 / 400e9)
+    assert roof.bound(0, 30_000) == pytest.approx(30e3 / 150e9)  # more than L1 holds beside others
+    assert roof.bound(0, 15_000_000) == pytest.approx(1e-3)
+
+
+def test_a_target_file_gives_a_roof_and_says_so() -> None:
+    roof = of_target(load("rpi4"), threads=1)
+    assert roof is not None and roof.gflops == 12.0 and "not measured" in roof.origin
+    assert roof.bandwidths["L1"] > roof.bandwidths["L2"] > roof.bandwidths["DRAM"] == 4.5
+    assert of_target(load("x86"), threads=1) is None  # a virtual machine's clock is any number
+
+
+def test_traffic_is_read_off_a_task_s_key() -> None:
+    assert traffic_of(kernel(f"pointwise_NCHWc.mnc{KEY}")) == MOVED
+    for odd in (
+        "",
+        "name",
+        "name[",
+        "name[1,2]",
+        'name[["TENSOR",[-1],"float32"],["TENSOR",[0],""]]',
+    ):
+        assert traffic_of(kernel(odd)) <= 4 * POINTWISE
+
+
+def test_tasks_of_the_log_have_the_traffic_of_their_tensors() -> None:
+    task = tuning_tasks.pointwise_task(tuning_tasks.host(), inputs=64, outputs=32, size=7)
+    assert traffic_of(kernel(task.key, task.macs)) == 4 * (64 * 49 + 64 * 32 + 32 * 49)
+
+
+def test_curves_are_of_one_measurer(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    trials = [made(index, costs=(0.001 * (6 - index),)) for index in range(6)]
+    write(path, *trials, failed(6), made(7, costs=(1e-9,), measurer="another"))
+    journal = read(path)
+    key = journal.trials[0].key
+    curves, notes = curves_of(journal, [kernel(key)])
+    assert len(curves) == 1 and len(curves[0].trials) == 7
+    assert curves[0].failures == {"wrong": 1}
+    assert curves[0].best == pytest.approx(2e-9 * POINTWISE / 0.001)
+    assert len(notes) == 1 and "2 measurers" in notes[0]
+    assert curves_of(journal, [kernel("another task")])[0] == ()
+
+
+def test_an_artifact_of_this_machine_is_run(tiny_artifact: Artifact, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    @contextlib.contextmanager
+    def working(text: str) -> Iterator[None]:
+        said.append(text)
+        yield
+
+    options = Options(logs=tmp_path, threads=(1,), seconds=0.05, working=working)
+    (subject,) = collect.report([tiny_artifact], options).subjects
+    assert subject.is_measured and subject.latency and all(check.ok for check in subject.parity)
+    assert {row.kind for row in subject.rows} >= {"depthwise", "pool"}
+    assert subject.seconds and subject.bound and 0 < subject.bound < subject.seconds
+    assert [t.name for t in subject.timings] == ["mnc"]  # tiny is not of the zoo
+    assert any("PyTorch is not measured" in note for note in subject.notes)
+    assert any(text.startswith("timing tiny") for text in said)
+    assert "not measured" in page(collect.report([tiny_artifact], options))
+
+
+def test_nothing_is_run_when_asked_or_for_another_cpu(tiny: Tiny, tmp_path: Path) -> None:
+    target = load("rpi4")
+    platform = msgspec.structs.replace(
+        tiny.manifest.target, name="rpi4", arch="aarch64", tvm_target=target.tvm_target()
+    )
+    foreign = artifact.save(
+        tmp_path / "rpi4",
+        msgspec.structs.replace(tiny.manifest, target=platform, kernels=(kernel(),)),
+        library=tiny.write,
+        golden=tiny.golden,
+    )
+    own = tiny.save(tmp_path / "own")
+    options = Options(logs=tmp_path, threads=(1,), seconds=0.05)
+    (other,) = collect.report([foreign], options).subjects
+    assert other.roof is not None and "rpi4.toml" in other.roof.origin
+    assert not other.is_measured and other.rows[0].traffic == MOVED and other.rows[0].bound
+    assert any("this artifact is for aarch64" in note for note in other.notes)
+    (still,) = collect.report([own], Options(logs=tmp_path, threads=())).subjects
+    assert not still.timings and any("nothing was run" in note for note in still.notes)
+
+
+def test_the_verb_writes_the_page_whole(
+    tiny_artifact: Artifact, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "a page ü.html"
+    words = [
+        "report",
+        str(tiny_artifact.folder),
+        "--out",
+        str(out),
+        "--no-run",
+        "--logs",
+        str(tmp_path),
+    ]
+    assert cli.run(words) == 0
+    assert capsys.readouterr().out == f"{out}\n" and out.read_text().startswith("<!doctype html>")
+    assert cli.run([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["subjects"][0]["title"] == "tiny on x86"
+    assert cli.run(["report", str(tmp_path / "none")]) == 1
+    assert "no artifact at" in capsys.readouterr().err
+    blocked = tmp_path / "blocked"
+    blocked.write_text("")
+    assert cli.run([*words[:3], str(blocked / "page.html"), *words[4:]]) == 1
+    assert "cannot write" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_real_network_next_to_pytorch_and_stock(tmp_path: Path) -> None:
+    """Tuned a little, built, and timed in turns with PyTorch, stock TVM and itself with no log."""
+    logs = tmp_path / "logs"
+    api.tune("mobilenet_v1_28", trials=24, tasks=("pointwise",), tuner="random", logs=logs)
+    built = api.build("mobilenet_v1_28", out=tmp_path / "build", logs=logs)
+    options = Options(logs=logs, threads=(1,), seconds=0.2, before=True)
+    (subject,) = collect.report([built], options).subjects
+    assert [t.name for t in subject.timings] == ["mnc", "PyTorch", before.STOCK, before.UNTUNED]
+    assert subject.trials == 24 and subject.curves and len(subject.untuned) < subject.kernels
+    assert all(check.ok for check in subject.parity) and not subject.notes
+    assert all(math.isfinite(t.median) and t.median > 0 for t in subject.timings)
+    text = page(collect.report([built], options))
+    assert "best" in text and ".venv/bin/mnc tune mobilenet_v1_28 --target x86" in text
+
+
+@pytest.mark.slow
+def test_what_was_before_cannot_be_built_for_an_unknown_network(tiny: Tiny) -> None:
+    with pytest.raises(UserError, match=r"cannot be built: .*unknown model 'tiny'"):
+        before.library(tiny.manifest, before.STOCK)
