@@ -43,6 +43,7 @@ struct pool {
     pthread_mutex_t mutex;
     pthread_cond_t launched, finished;
     bool stop;
+    atomic_int caller_cpu; /* where the last launch came from */
     _Alignas(LINE) atomic_uint launch; /* counts launches */
     atomic_int asleep;                 /* workers that wait for `launched` */
     _Alignas(LINE) atomic_int pending; /* workers that have not finished this launch */
@@ -68,15 +69,34 @@ static long long now_ns(void)
     return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
+/* Systems like to wake a thread beside the one that wakes it. Two threads that yield to each other would
+ * then stay on one processor with another idle: leave it, without narrowing where this thread may run. */
+static void leave(int cpu)
+{
+    cpu_set_t allowed, others;
+    if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getcpu() != cpu)
+        return;
+    if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+        return;
+    others = allowed;
+    CPU_CLR(cpu, &others);
+    if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof(others), &others) == 0)
+        sched_setaffinity(0, sizeof(allowed), &allowed);
+}
+
 /* Spins until `ready(pool, seen)` or SPIN_NS are over; says which. After the first moment it lets others
- * on: on a busy machine the thread that is waited for may want this very processor. */
-static bool spin(struct pool *pool, bool (*ready)(struct pool *, unsigned), unsigned seen)
+ * on: on a busy machine the thread that is waited for may want this very processor. A worker then also
+ * makes sure that it is not on the caller's. */
+static bool spin(struct pool *pool, bool (*ready)(struct pool *, unsigned), unsigned seen,
+                 bool worker_waits)
 {
     for (int turn = 0; turn < SPIN_TURNS; turn++) {
         if (ready(pool, seen))
             return true;
         relax();
     }
+    if (worker_waits)
+        leave(atomic_load(&pool->caller_cpu));
     for (long long end = now_ns() + SPIN_NS; now_ns() < end;) {
         if (ready(pool, seen))
             return true;
@@ -115,13 +135,14 @@ static void *work(void *argument)
     struct pool *pool = worker->pool;
     current_worker = worker;
     for (unsigned seen = 0;; seen++) {
-        if (!spin(pool, has_launched, seen)) {
+        if (!spin(pool, has_launched, seen, true)) {
             pthread_mutex_lock(&pool->mutex);
             atomic_fetch_add(&pool->asleep, 1);
             while (!has_launched(pool, seen))
                 pthread_cond_wait(&pool->launched, &pool->mutex);
             atomic_fetch_sub(&pool->asleep, 1);
             pthread_mutex_unlock(&pool->mutex);
+            leave(atomic_load(&pool->caller_cpu));
         }
         if (pool->stop)
             return NULL;
@@ -138,6 +159,7 @@ static void *work(void *argument)
 static void announce(struct pool *pool)
 {
     atomic_store(&pool->pending, pool->threads - 1);
+    atomic_store_explicit(&pool->caller_cpu, sched_getcpu(), memory_order_relaxed);
     atomic_fetch_add(&pool->launch, 1);
     if (atomic_load(&pool->asleep)) {
         pthread_mutex_lock(&pool->mutex);
@@ -168,7 +190,7 @@ static int launch(struct worker *worker, task_function *function, void *data, in
     atomic_store(&pool->failure, 0);
     announce(pool);
     run_tasks(worker);
-    if (!spin(pool, has_finished, 0)) {
+    if (!spin(pool, has_finished, 0, false)) {
         pthread_mutex_lock(&pool->mutex);
         atomic_store(&pool->waiting, 1);
         while (!has_finished(pool, 0))
@@ -209,6 +231,7 @@ static int start_pool(struct pool *pool, int threads)
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->launched, NULL);
     pthread_cond_init(&pool->finished, NULL);
+    atomic_store(&pool->caller_cpu, -1);
     /* The app's signals are for the app's threads. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
