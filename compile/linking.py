@@ -143,7 +143,7 @@ class _Export:
     def __call__(self, output: str, objects: Sequence[str], options: Any = None) -> None:
         # Functions such as expf are libm's; --as-needed leaves it out when none is called.
         flags = ["-shared", "-fPIC", "-o", output, *objects, *(options or [])]
-        command = [*self._compiler.command, *flags, "-Wl,--as-needed", "-lm"]
+        command = [*self._compiler.command, *flags, "-Wl,--as-needed,--strip-debug", "-lm"]
         _run(command, self._compiler.name, self._target.name, how_to_link(self._target))
 
     def get_target_triple(self) -> str:

@@ -87,7 +87,7 @@ def _ssh(key: str, login: str, port: int) -> str:
     forward = f"-L {SERVER_PORT}:{HOST}:{SERVER_PORT} -R {port}:{HOST}:{port} "
     options = f"--host {HOST} --port {SERVER_PORT} --port-end {SERVER_PORT + 1}"
     options += f" --tracker {HOST}:{port} --key {key} --custom-addr {HOST}"
-    return f"""# An aarch64 Linux board as device {key!r}, through SSH: no port is open to others on either machine.
+    return f"""# An aarch64 Linux board as device {key!r}, through SSH: no port is open to others anywhere.
 {_install(login)}
 
 # 3. Here, a tracker (leave it running):
@@ -106,7 +106,7 @@ mnc doctor --target {key} --device rpc://{HOST}:{port}/{key}
 def _android(key: str, port: int) -> str:
     options = f"--host {HOST} --port {SERVER_PORT} --port-end {SERVER_PORT + 1}"
     options += f" --tracker {HOST}:{port} --key {key} --custom-addr {HOST}"
-    return f"""# An Android phone as device {key!r}, over USB. NOT TRIED: no phone was at hand when this was written.
+    return f"""# An Android phone as device {key!r}, over USB. NOT TRIED: there was no phone to try it on.
 # Needed: adb here, USB debugging allowed on the phone, and on the phone a Linux userland with glibc and
 # python3.11, for TVM's wheels are built for glibc, not for Android's C library: in Termux, proot-distro with
 # Debian 12. (The other way is TVM's own Android app or C++ RPC server, built with the NDK from TVM's sources:

@@ -75,10 +75,19 @@ class RemoteSession(Session):
         threads: int | None = None,
         cores: Cores = "big",
     ) -> None:
-        if not isinstance(device, Connection):
-            device = _connect(device, artifact)
+        self.manifest, self.labels = artifact.manifest, artifact.labels
+        ours = not isinstance(device, Connection)
+        self.device = device if isinstance(device, Connection) else _connect(device, artifact)
+        try:
+            self._set_up(artifact, threads, cores)
+        except BaseException:
+            if ours:
+                self.device.close()
+            raise
+
+    def _set_up(self, artifact: Artifact, threads: int | None, cores: Cores) -> None:
+        device = self.device
         check_device(artifact, device)
-        self.manifest, self.labels, self.device = artifact.manifest, artifact.labels, device
         self.known_threads = device.use_threads(threads, cores=cores)
         self.threads = self.known_threads or 0
         self._lock = threading.Lock()
@@ -88,10 +97,10 @@ class RemoteSession(Session):
         self.upload_seconds = time.monotonic() - started
         self.factory = device.call(lambda: device.remote.load_module(name))
         self._graph = device.call(self._create_graph)
-        self.load_seconds = time.monotonic() - started - self.upload_seconds
         self._buffers = [
             device.call(_input_of(self._graph, tensor.name)) for tensor in self.manifest.inputs
         ]
+        self.load_seconds = time.monotonic() - started - self.upload_seconds
         device.on_close(self._release)
 
     def run(self, *inputs: Array) -> tuple[Array, ...]:

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,46 +23,52 @@ from compile.tuner import Options, tune
 from targets import Target
 from tests.compile import tuning_tasks
 
-FAULTS = 30
-KINDS = ("kill", "freeze", "session", "tracker")
+KINDS = ["kill"] * 10 + ["session"] * 8 + ["freeze"] * 8 + ["tracker"] * 4
+FREEZE_SECONDS = 6.0  # more than QUICK lets a kernel and then a lost device take
 QUICK = DeviceOptions(
     allow_emulated=True, run_timeout=2.0, probe_seconds=2.0, wait_seconds=3.0, transfer_timeout=6.0
 )
 
 
 class Gremlin(threading.Thread):
-    """Does FAULTS faults, one a second or so: kills a board, a session or the tracker, or freezes a board."""
+    """Does every fault of KINDS in a random order, each to a board that is at work, after new trials."""
 
-    def __init__(self, victims: list[Board], tracker: Tracker) -> None:
+    def __init__(self, boards: list[Board], tracker: Tracker, journal: Journal) -> None:
         super().__init__(daemon=True)
-        self.victims, self.tracker = victims, tracker
+        self.boards, self.tracker, self.journal = boards, tracker, journal
         self.done: list[str] = []
-        self.over = threading.Event()
         self._dice = random.Random(1)
 
     def run(self) -> None:
-        while len(self.done) < FAULTS and not self.over.wait(self._dice.uniform(0.3, 1.5)):
-            board = self._dice.choice(self.victims)
-            kind = self._dice.choice(KINDS)
-            try:
-                self._harm(kind, board)
-            except (ProcessLookupError, RuntimeError, IndexError):
-                continue  # it was down already
+        for kind in self._dice.sample(KINDS, len(KINDS)):
+            self._wait_for_trials(2)
+            while not self._harm(kind):
+                time.sleep(0.01)
             self.done.append(kind)
 
-    def _harm(self, kind: str, board: Board) -> None:
-        if kind == "kill":
-            os.kill(board.pid, signal.SIGKILL)
-        elif kind == "tracker":
+    def _wait_for_trials(self, count: int) -> None:
+        known = len(self.journal.trials)
+        while len(self.journal.trials) < known + count:
+            time.sleep(0.01)
+        time.sleep(self._dice.uniform(0, 0.1))
+
+    def _harm(self, kind: str) -> bool:
+        if kind == "tracker":
             os.kill(self.tracker.pid, signal.SIGKILL)
-        elif kind == "session":
-            children = Path(f"/proc/{board.pid}/task/{board.pid}/children").read_text().split()
-            os.kill(int(self._dice.choice(children)), signal.SIGKILL)
-        else:
-            group = board.pid
-            os.killpg(group, signal.SIGSTOP)
-            self.over.wait(6.0)
-            os.killpg(group, signal.SIGCONT)
+            return True
+        board = self._dice.choice(self.boards)
+        try:
+            server = board.pid
+            (session,) = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+            if kind == "freeze":
+                os.killpg(server, signal.SIGSTOP)
+                time.sleep(FREEZE_SECONDS)
+                os.killpg(server, signal.SIGCONT)
+            else:
+                os.kill(server if kind == "kill" else int(session), signal.SIGKILL)
+        except (OSError, ValueError):
+            return False  # that board is down, or has no session at the moment
+        return True
 
 
 @pytest.mark.slow
@@ -75,7 +82,7 @@ def test_a_tune_outlives_thirty_faults(arm: Target, tracker: Tracker, tmp_path: 
         Journal.open(path, exclusive=True, target=arm.tvm_target()) as journal,
         RpcMeasurer(arm, one.address, options=QUICK) as measurer,
     ):
-        gremlin = Gremlin([one, two], tracker)
+        gremlin = Gremlin([one, two], tracker, journal)
         gremlin.start()
         rounds = 0
         while gremlin.is_alive():
@@ -84,14 +91,14 @@ def test_a_tune_outlives_thirty_faults(arm: Target, tracker: Tracker, tmp_path: 
             tune(tasks, arm, journal, measurer, options=options)
             rounds += 1
         gremlin.join()
-    assert len(gremlin.done) == FAULTS and set(gremlin.done) == set(KINDS)
+    assert sorted(gremlin.done) == sorted(KINDS)
     check(Journal.open(path, exclusive=False).trials, every, rounds)
 
 
 def check(trials: Sequence[Trial], every: dict[str, int], rounds: int) -> None:
     """No fault is put down to a configuration, each has a named cause, and nothing is missing."""
     failed = [trial for trial in trials if trial.error is not None]
-    assert failed
+    assert len(failed) >= len(KINDS) // 3  # others met a board between two trials, or the tracker
     assert {(trial.error, bool(trial.message)) for trial in failed} == {("device", True)}
     good = [trial for trial in trials if trial.error is None]
     assert all(trial.verified and trial.emulated and trial.costs for trial in good)
