@@ -14,7 +14,7 @@ TUNE_FLAGS = $(call flag,trials,$(TRIALS)) $(call flag,tasks,$(TASKS)) $(call fl
 RUN_FLAGS = $(call flag,threads,$(THREADS)) $(call flag,device,$(DEVICE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tune build test test-fast check format bench bench-tuning profile verify machine clean report test-faults
+.PHONY: help setup tune build export test test-fast check format bench bench-tuning profile verify machine clean report test-faults
 
 help: ## list every target with one line each
 	@echo 'Variables: TARGET=$(TARGET) MODEL=$(MODEL) TRIALS= TASKS= THREADS= DEVICE=rpc://host:port/key'
@@ -59,6 +59,9 @@ profile: setup ## time each layer of the built artifact
 
 verify: setup ## compare the built artifact with its golden outputs and with PyTorch
 	$(MNC) verify $(ARTIFACT) $(RUN_FLAGS)
+
+export: setup ## make a freestanding C library of the built artifact
+	$(MNC) export $(ARTIFACT)
 
 machine: setup ## measure what this machine's cores and memory can do
 	$(MNC) machine

@@ -18,6 +18,7 @@ from tvm import relay
 
 from compile import artifact, cpu_features, importer, parity, provenance, tasks, tvm_setup
 from compile.artifact import Artifact, Golden
+from compile.export import kernels
 from compile.importer import Program
 from compile.journal import Trial, dispatch_context
 from compile.linking import link_library
@@ -27,8 +28,6 @@ from model.examples import examples
 from model.zoo import Model
 from targets import Target
 from targets.llvm import check_cpu
-
-OBJECT, GRAPH = "kernels.o", "graph.json"  # what `mnc export` makes a freestanding library of
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,7 @@ def save(
 
     def write(path: Path) -> None:
         link_library(built.factory, path, target, cc=cc)
-        built.factory.get_lib().save(str(path.with_name(OBJECT)))
-        path.with_name(GRAPH).write_text(built.factory.get_graph_json())
+        kernels.write(built.factory, path.parent)
 
     described = _manifest(built, model, target, spec=spec, log=log, outputs=golden.outputs)
     described = msgspec.structs.replace(described, golden=origin)

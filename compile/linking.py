@@ -99,7 +99,7 @@ def compiler_for(target: Target, *, cc: str | None = None) -> Compiler:
         return _named(cc, target)
     if machine_arch() == target.arch and (system := _system_compiler()) is not None:
         return Compiler((system,), Path(system).name)
-    return _zig_compiler(target)
+    return zig_compiler(target)
 
 
 def _named(cc: str, target: Target) -> Compiler:
@@ -113,7 +113,7 @@ def _system_compiler() -> str | None:
     return next((path for name in SYSTEM_COMPILERS if (path := shutil.which(name))), None)
 
 
-def _zig_compiler(target: Target) -> Compiler:
+def zig_compiler(target: Target) -> Compiler:
     triple = _zig_triple(target)
     return Compiler((*_zig("cc"), "-target", triple), f"zig cc -target {triple}")
 

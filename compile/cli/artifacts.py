@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verbs on an artifact: run, bench, profile, verify."""
+"""Verbs on an artifact: run, bench, profile, verify, export."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -254,6 +254,52 @@ def print_verify(artifact: Any, session: Any, *, reference: Any, as_json: bool) 
     return bool(report.ok)
 
 
+@click.command()
+@artifact_argument
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder to write. [default: ARTIFACT's, with -export after it]",
+)
+@click.option("--prefix", default="mnc", show_default=True, help="What every C name begins with.")
+@click.option("--cc", help="C compiler to use, instead of the target's default.")
+@click.option("--target", "target_name", help="The artifact's target, when it has a file of yours.")
+@as_json_option
+@click.pass_context
+def export(
+    context: click.Context,
+    folder: Path,
+    out: Path | None,
+    prefix: str,
+    cc: str | None,
+    target_name: str | None,
+    as_json: bool,
+) -> None:
+    """Make a freestanding C library of an artifact: one header, .so and .a, no TVM to install."""
+    from compile.export import exporter, loading
+    from targets import load
+
+    artifact = _load(folder)
+    target = load(target_name or artifact.manifest.target.name)
+    out = out or folder.with_name(f"{folder.name}-export")
+    made = exporter.export(artifact, out, target=target, prefix=prefix, cc=cc)
+    check, note = loading.verify_here(artifact, made)
+    if note:
+        console.note(note)
+    row = {
+        "library": str(made.shared),
+        "header": str(made.header),
+        "weights MB": made.weight_bytes / 1e6,
+        "memory at run MB": made.peak_bytes / 1e6,
+        "needs": " ".join(made.needed),
+        "max relative": check.max_relative if check else None,
+        "ok": check.ok if check else None,
+    }
+    table([row], as_json=as_json)
+    if check is not None and not check.ok:
+        context.exit(VERIFY_FAILED)
+
+
 def _load(folder: Path) -> Any:
     from compile import artifact
 
@@ -271,4 +317,4 @@ def open_session(artifact: Any, device: str | None, threads: int | None) -> Any:
     return Session(artifact, threads=threads)
 
 
-VERBS = (run, bench, profile, verify)
+VERBS = (run, bench, profile, verify, export)

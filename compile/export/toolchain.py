@@ -74,7 +74,7 @@ class Toolchain:
 def find(target: Target, *, cc: str | None = None) -> Toolchain:
     """The toolchain for `target`, with the C compiler `cc` when one is named."""
     # The system's compiler links for the system's glibc, newer than what most targets promise.
-    compiler = linking.compiler_for(target, cc=cc) if cc else linking._zig_compiler(target)
+    compiler = linking.compiler_for(target, cc=cc) if cc else linking.zig_compiler(target)
     flags = {"aarch64": AARCH64_FLAGS, "arm": ARM_FLAGS if not cc else ()}.get(target.arch, ())
     return Toolchain(compiler.command, (sys.executable, "-m", "ziglang", "ar"), flags)
 
