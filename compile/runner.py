@@ -75,6 +75,7 @@ class Session:
         self.factory = _load_library(artifact)
         self._lock = threading.Lock()
         self._graph = self._create_graph()
+        check_signature(self._graph, artifact)
         self._buffers = [self._graph["get_input"](x.name) for x in self.manifest.inputs]
 
     def run(self, *inputs: Array) -> tuple[Array, ...]:
@@ -116,6 +117,20 @@ class Session:
             return self.factory["default"](tvm.cpu(0))
         except (tvm.TVMError, AttributeError) as error:
             raise UserError(f"the library is no network of TVM's: {_first_line(error)}") from None
+
+
+def check_signature(graph: Any, artifact: Artifact) -> None:
+    """UserError unless the library's inputs and outputs are those that the manifest says."""
+    manifest = artifact.manifest
+    inputs = [graph["get_input"](tensor.name) for tensor in manifest.inputs]
+    outputs = [graph["get_output"](i) for i in range(graph["get_num_outputs"]())]
+    said = [(tensor.shape, tensor.dtype) for tensor in (*manifest.inputs, *manifest.outputs)]
+    found = [(x.shape, x.dtype) if x is not None else None for x in (*inputs, *outputs)]
+    if said != found or len({tensor.name for tensor in manifest.inputs}) != len(inputs):
+        raise UserError(
+            f"{artifact.folder}: its library has other inputs or outputs than its manifest says;"
+            " build it again, or fetch it anew from where it came"
+        )
 
 
 def check_cpu(target: Platform) -> None:
