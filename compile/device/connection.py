@@ -131,8 +131,10 @@ class Connection:
         return wanted
 
     def pool_threads(self, count: int | None) -> None:
-        """How many threads TVM's new pools have: its profiler starts one, which knows nothing of
-        `use_threads`. Without our server the device's own default stays.
+        """How many threads TVM's pool over there is made with, if called before anything has used it.
+
+        The profiler starts the pool anew, with all its threads, whatever `use_threads` has said since.
+        Without our server the device's own default stays.
         """
         if count is not None and self.report is not None:
             function = self.remote.get_function(server_names.POOL_THREADS)

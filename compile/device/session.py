@@ -88,6 +88,7 @@ class RemoteSession(Session):
     def _set_up(self, artifact: Artifact, threads: int | None, cores: Cores) -> None:
         device = self.device
         check_device(artifact, device)
+        device.pool_threads(threads)
         self.known_threads = device.use_threads(threads, cores=cores)
         self.threads = self.known_threads or 0
         self._lock = threading.Lock()
@@ -185,7 +186,6 @@ def profile(
     executor = device.call(lambda: session.factory["debug_create"]("default", device.cpu))
     buffers = [device.call(_input_of(executor, tensor.name)) for tensor in session.manifest.inputs]
     device.call(lambda: _fill(buffers, inputs))
-    device.pool_threads(session.known_threads)
     texts = [device.call(lambda: str(executor["profile_rpc"]())) for _ in range(runs)]
     kernels = layers_of(device.call(lambda: str(session.factory["get_graph_json"]())))
     reports = [msgspec.json.decode(text, type=_Profiled) for text in texts]

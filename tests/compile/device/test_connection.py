@@ -32,6 +32,12 @@ def shared(arm: Target, shared_tracker: Tracker) -> Iterator[Board]:
         yield one
 
 
+def wait_until_free(board: Board) -> None:
+    """A device registers again a moment after its session has ended, or when it has booted."""
+    while not trackers.summary(board.address.tracker).free(board.key):
+        time.sleep(0.1)
+
+
 def test_no_tracker() -> None:
     with pytest.raises(UserError, match=r"no tracker at 127\.0\.0\.1:9; start a board"):
         connection.connect(Address("127.0.0.1", 9, "arm"))
@@ -95,8 +101,7 @@ def test_a_device_that_freezes(arm: Target, shared_tracker: Tracker) -> None:
             with pytest.raises(UserError, match="gave no answer in 1 s: it hangs"):
                 device.call(lambda: device.remote.listdir("."), seconds=1.0)
             os.killpg(board.pid, signal.SIGCONT)
-        while not trackers.summary(shared_tracker.address).free("frozen"):
-            time.sleep(0.1)
+        wait_until_free(board)
         os.killpg(board.pid, signal.SIGSTOP)
         host, port, password = trackers.request(shared_tracker.address, "frozen", wait_seconds=5.0)
         with pytest.raises(UserError, match="is registered but did not answer in 1 s"):
@@ -113,14 +118,16 @@ def test_a_device_that_dies_in_a_session(arm: Target, shared_tracker: Tracker) -
                 UserError, match=r"device mortal .* failed: .*; see its server's log"
             ):
                 device.call(lambda: device.remote.listdir("."))
-        time.sleep(1.0)
-        with connection.connect(board.address, wait_seconds=60.0) as device:  # it has booted again
+        wait_until_free(board)
+        with connection.connect(board.address) as device:  # it has booted again
             assert device.report is not None and device.report.crashes == 0
 
 
 @pytest.mark.slow
 def test_the_list_tells_of_free_devices_what_they_say(shared: Board) -> None:
+    wait_until_free(shared)
     (row,) = fleet.devices(shared.address.tracker)
+    wait_until_free(shared)
     assert (row.key, row.state, row.arch, row.cores, row.tvm) == (
         "arm",
         "free",
