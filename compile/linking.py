@@ -5,12 +5,14 @@ Takes TVM modules and a `Target`; gives files checked against it (`compile.elf`)
 for this machine's architecture, the one that pip installs (ziglang) for any other, or one that is named.
 """
 
+import functools
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -110,7 +112,17 @@ def _named(cc: str, target: Target) -> Compiler:
 
 
 def _system_compiler() -> str | None:
-    return next((path for name in SYSTEM_COMPILERS if (path := shutil.which(name))), None)
+    found = (path for name in SYSTEM_COMPILERS if (path := shutil.which(name)))
+    return next((path for path in found if _can_link(path)), None)
+
+
+@functools.lru_cache
+def _can_link(compiler: str) -> bool:
+    """Whether it makes a shared library: Debian's gcc comes without libc6-dev when nobody asks for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [compiler, "-shared", "-x", "c", "-o", f"{folder}/a.so", os.devnull]
+        done = subprocess.run(command, capture_output=True, check=False)
+        return done.returncode == 0
 
 
 def zig_compiler(target: Target) -> Compiler:
