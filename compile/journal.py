@@ -39,6 +39,9 @@ __all__ = [
 _ByConfig = dict[tuple[int, int], Trial]  # by index and thread count
 
 
+OTHER_DEVICE = "for another device"  # a reason to leave a line out; `other_models` has the names
+
+
 class Journal:
     """A log, read whole when opened. `trials` are its usable ones in order, `skipped` counts the
     lines that are not, by reason, and `other_models` those that are for other devices.
@@ -111,7 +114,7 @@ class Journal:
         model = trial.model
         if model is not None and model == self._model:
             return True
-        self.skipped["for another device"] += 1
+        self.skipped[OTHER_DEVICE] += 1
         self.other_models[model or "unnamed"] += 1
         return False
 

@@ -16,6 +16,7 @@ from compile.cli.common import (
     model_options,
     target_option,
 )
+from compile.journal import OTHER_DEVICE
 
 
 @click.command()
@@ -98,6 +99,8 @@ def _can_run(saved: Any) -> bool:
 def _say_what_was_used(built: Any, journal: Any, path: Path) -> None:
     console.note(f"tuned kernels: {len(built.used)} of {len(built.tasks)} tasks, log {path}")
     for reason, count in journal.skipped.items():
+        if reason == OTHER_DEVICE:
+            continue  # said below, with its name
         console.warn(f"{path}: {count} lines are left out: {reason}")
     for model, count in journal.other_models.items():
         console.warn(f"{path}: {count} trials are of another CPU, {model}, and are not used")
