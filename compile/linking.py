@@ -5,6 +5,7 @@ Takes TVM modules and a `Target`; gives files checked against it (`compile.elf`)
 for this machine's architecture, the one that pip installs (ziglang) for any other, or one that is named.
 """
 
+import errno
 import functools
 import os
 import re
@@ -176,6 +177,11 @@ def _run(command: Sequence[str], name: str, target: str, remedy: str) -> None:
     except OSError as error:
         raise UserError(f"{name} cannot be run ({error.strerror}); {remedy}") from None
     if done.returncode != 0:
+        full = os.strerror(errno.ENOSPC)
+        if full in done.stderr + done.stdout:
+            raise UserError(
+                f"{name} cannot write the library: {full}; free space or choose another folder"
+            )
         raise UserError(f"{name} failed to link for {target}: {_cause(done)}; {remedy}")
 
 
