@@ -14,7 +14,7 @@ TUNE_FLAGS = $(call flag,trials,$(TRIALS)) $(call flag,tasks,$(TASKS)) $(call fl
 RUN_FLAGS = $(call flag,threads,$(THREADS)) $(call flag,device,$(DEVICE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tune build export test test-fast check format bench bench-tuning profile verify machine clean report test-faults
+.PHONY: help setup tune build export test test-fast check format bench bench-peers bench-tuning profile verify machine clean report test-faults
 
 help: ## list every target with one line each
 	@echo 'Variables: TARGET=$(TARGET) MODEL=$(MODEL) TRIALS= TASKS= THREADS= DEVICE=rpc://host:port/key'
@@ -53,6 +53,9 @@ bench: setup ## time the built artifact, and PyTorch in turns with it
 
 bench-tuning: setup ## trials a second and noise of the measurer, against TVM's own
 	.venv/bin/python -m compile.bench_tuning
+
+bench-peers: setup ## race other runtimes; ARGS='--models .. --threads 1,2 --rounds 30 --peers .. --tune 64'
+	.venv/bin/python -m bench $(ARGS)
 
 profile: setup ## time each layer of the built artifact
 	$(MNC) profile $(ARTIFACT) $(call flag,threads,$(THREADS))

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m bench`: the race, from nothing to docs/benchmarks/<date>-<cpu>/."""
+
+import contextlib
+import datetime
+import sys
+from pathlib import Path
+
+import click
+
+from bench import environments, machine, page, peers, picture, results
+from bench.race import contest
+from bench.recipes import Kitchen
+from bench.results import Contest, Race
+from support.errors import UserError
+from targets import Target, load, topology
+
+MODELS = "mobilenet_v1_1.0_224,mobilenet_v1_0.5_160,mobilenet_v1_0.25_128,mobilenet_v2_1.0_224"
+DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
+
+
+def say(text: str) -> None:
+    """Progress, on standard error."""
+    click.echo(text, err=True)
+
+
+@click.command()
+@click.option("--models", default=MODELS, show_default=True, help="Networks, comma-separated.")
+@click.option("--threads", default="1,2", show_default=True, help="Thread counts.")
+@click.option("--rounds", type=click.IntRange(min=1), default=30, show_default=True)
+@click.option("--peers", "keys", help="Runtimes, comma-separated; all by default.")
+@click.option(
+    "--tune",
+    "trials",
+    type=click.IntRange(min=1),
+    metavar="TRIALS",
+    help="First search with AutoTVM and MetaSchedule, TRIALS a task: hours. Found schedules are kept.",
+)
+@click.option("--prepare", is_flag=True, help="Make environments and model files, and stop.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the results.  [default: docs/benchmarks/<date>-<cpu>]",
+)
+def main(
+    models: str,
+    threads: str,
+    rounds: int,
+    keys: str | None,
+    trials: int | None,
+    prepare: bool,
+    out: Path | None,
+) -> None:
+    """Race this project's MobileNets against other runtimes on this machine."""
+    target = load("host")
+    chosen = peers.find(keys)
+    counts = _counts(threads)
+    started = _now()
+    kitchens = [_kitchen(name.strip(), target, chosen, trials) for name in models.split(",")]
+    if prepare:
+        return
+    folder = out or DOCS / f"{started[:10]}-{target.model.removeprefix('x86-')}"
+    folder.mkdir(parents=True, exist_ok=True)
+    contests: list[Contest] = []
+    for kitchen, macs in kitchens:
+        for number in counts:
+            say(f"{kitchen.model}, {page.count(number)}")
+            contests.append(_contest(kitchen, macs, target, chosen, number, rounds))
+            _write(folder, started, target, chosen, contests)  # an interrupted race keeps these
+    click.echo(str(folder))
+
+
+def _kitchen(
+    name: str, target: Target, chosen: tuple[peers.Peer, ...], trials: int | None
+) -> tuple[Kitchen, int]:
+    """(all model files that could be made, multiply-adds)."""
+    from model import cost, zoo
+
+    network = zoo.load(name)
+    kitchen = Kitchen(network.name, network.weights_hash, target.model, say)
+    if trials:
+        kitchen.tune(trials)
+    for peer in chosen:
+        kitchen.make(peer.recipe)
+        with contextlib.suppress(UserError):  # said where the runtime is left out
+            environments.python(peer.environment)
+    for recipe, why in kitchen.failures.items():
+        say(f"{name}: no {recipe}: {why}")
+    return kitchen, cost.cost(network.module, network.input_shape).multiply_adds
+
+
+def _contest(
+    kitchen: Kitchen,
+    macs: int,
+    target: Target,
+    chosen: tuple[peers.Peer, ...],
+    threads: int,
+    rounds: int,
+) -> Contest:
+    from compile.machine import figures
+
+    cpus = topology.usable_cpus()[:threads]
+    peak = figures(target, threads, fresh=True).gflops
+    entries, busy = contest(
+        chosen,
+        kitchen.folder,
+        failures=kitchen.failures,
+        threads=threads,
+        cpus=cpus,
+        rounds=rounds,
+        say=say,
+    )
+    return Contest(
+        model=kitchen.model,
+        weights_hash=kitchen.weights_hash,
+        threads=threads,
+        cpus=tuple(cpus),
+        rounds=rounds,
+        macs=macs,
+        peak_gflops=peak,
+        bound=2 * macs / (peak * 1e9),
+        others_busy=busy,
+        entries=entries,
+    )
+
+
+def _write(
+    folder: Path,
+    started: str,
+    target: Target,
+    chosen: tuple[peers.Peer, ...],
+    contests: list[Contest],
+) -> None:
+    from compile.provenance import source
+
+    state = source()
+    race = Race(
+        started=started,
+        finished=_now(),
+        commit=state.commit or "unknown",
+        dirty=state.dirty,
+        machine=machine.describe(target),
+        settings={peer.key: peer.setting for peer in chosen},
+        titles={peer.key: peer.title for peer in chosen},
+        contests=tuple(contests),
+    )
+    results.save(race, folder / "race.json")
+    picture.draw(race, folder / "race.svg")
+    (folder / "README.md").write_text(page.markdown(race, picture="race.svg"), encoding="utf-8")
+
+
+def _counts(text: str) -> list[int]:
+    """Thread counts in growing order, as many as there are processors at most."""
+    available = len(topology.usable_cpus())
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and 1 <= int(part) <= available for part in parts):
+        raise UserError(f"--threads {text}: give numbers from 1 to {available}, as in 1,2")
+    return sorted({int(part) for part in parts})
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+if __name__ == "__main__":
+    try:
+        main(prog_name="python -m bench")
+    except UserError as error:
+        say(f"error: {error}")
+        sys.exit(2)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Model files for each runtime, all from one network, made by the scripts in convert/ and cached.
+
+Takes a model's name; gives a folder, and for each recipe that failed the reason in one line.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import environments
+from bench.peers import RECIPES, Recipe
+from support.errors import UserError
+from support.files import cache_dir
+
+CONVERT = Path(__file__).parent / "convert"
+LIMIT = 1800  # seconds a conversion may take; a search has no limit
+KNOWN = {recipe.name: recipe for recipe in RECIPES}
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Kitchen:
+    """The folder of one model's files. `failures` maps a recipe to why it has none."""
+
+    model: str
+    weights_hash: str
+    cpu: str
+    say: Say
+    failures: dict[str, str] = field(default_factory=dict)
+    _done: set[str] = field(default_factory=set)
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are; another's weights have another folder."""
+        return cache_dir("peers", "models", f"{self.model}-{self.weights_hash[:12]}")
+
+    def records(self, search: str) -> Path:
+        """Where a search keeps what it found for this model on this CPU."""
+        folder = cache_dir("peers", "tuned", self.cpu)
+        return folder / f"{search}-{self.model}-{self.weights_hash[:12]}"
+
+    def make(self, name: str) -> None:
+        """Make a recipe's files, and before them what they need, unless they are there."""
+        if name in self._done or name in self.failures:
+            return
+        recipe = KNOWN[name]
+        try:
+            for needed in recipe.needs:
+                self.make(needed)
+                if needed in self.failures:
+                    raise UserError(f"{needed}: {self.failures[needed]}")
+            if recipe.tuned_by and not self.records(recipe.tuned_by).exists():
+                raise UserError("not tuned on this CPU; --tune TRIALS does it, in hours")
+            if not self._is_current(recipe):
+                self.say(f"{self.model}: {name}")
+                self._cook(recipe)
+            self._done.add(name)
+        except UserError as error:
+            self.failures[name] = str(error)
+
+    def tune(self, trials: int) -> None:
+        """Run the searches, `trials` trials a task; they go on where they stopped."""
+        self.make("exchange")
+        self.make("onnx_file")
+        for script, search in (("tune_stock_tvm", "autotvm"), ("relax_tvm", "metaschedule")):
+            recipe = next(one for one in RECIPES if one.tuned_by == search)
+            self.say(f"{self.model}: searching with {search}, {trials} trials a task")
+            arguments = [str(self.records(search)), str(trials)]
+            try:
+                self._run(recipe.environment, script, arguments, limit=None, threads=2)
+            except UserError as error:
+                self.say(f"{self.model}: {search}: {error}")
+
+    def _cook(self, recipe: Recipe) -> None:
+        for file in recipe.files:
+            path = self.folder / file
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        arguments = [self.model] if recipe.takes_model else []
+        if recipe.tuned_by:
+            arguments.append(str(self.records(recipe.tuned_by)))
+        self._run(recipe.environment, recipe.script or recipe.name, arguments, limit=LIMIT)
+        missing = [file for file in recipe.files if not (self.folder / file).exists()]
+        if missing:
+            raise UserError(f"made no {', '.join(missing)}")
+        self._stamp(recipe).write_text(self._digest(recipe))
+
+    def _is_current(self, recipe: Recipe) -> bool:
+        stamp = self._stamp(recipe)
+        present = all((self.folder / file).exists() for file in recipe.files)
+        same = stamp.is_file() and stamp.read_text() == self._digest(recipe)
+        return present and same and not recipe.fresh
+
+    def _stamp(self, recipe: Recipe) -> Path:
+        return self.folder / f".{recipe.name}.stamp"
+
+    def _digest(self, recipe: Recipe) -> str:
+        """Of the script, its environment, what it was made from and, where tuned, the records."""
+        parts = [
+            (CONVERT / f"{recipe.script or recipe.name}.py").read_bytes(),
+            environments.digest(recipe.environment).encode(),
+            self.cpu.encode(),
+            *(self._digest(KNOWN[needed]).encode() for needed in recipe.needs),
+        ]
+        if recipe.tuned_by:
+            parts += [path.read_bytes() for path in _files(self.records(recipe.tuned_by))]
+        return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+    def _run(
+        self,
+        environment: str,
+        script: str,
+        arguments: list[str],
+        *,
+        limit: int | None,
+        threads: int = 1,
+    ) -> None:
+        """Run a script; its output goes to a file beside the models, its last line into the error."""
+        interpreter = environments.python(environment)
+        log = self.folder / f"{script}.log"
+        variables = os.environ | {
+            "PYTHONPATH": str(environments.ROOT),
+            "OMP_NUM_THREADS": str(threads),
+        }
+        command = [str(interpreter), str(CONVERT / f"{script}.py"), str(self.folder), *arguments]
+        with log.open("w") as output:
+            try:
+                code = subprocess.run(
+                    command,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    cwd=self.folder,
+                    env=variables,
+                    timeout=limit,
+                    check=False,
+                ).returncode
+            except subprocess.TimeoutExpired:
+                raise UserError(f"{script} took more than {limit} s") from None
+        if code:
+            raise UserError(f"{script}: {_last_error(log)}")
+
+
+def _files(path: Path) -> Iterable[Path]:
+    return sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+
+
+def _last_error(log: Path) -> str:
+    """The last line that names an error, else the last line."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if "Error" in line or "error" in line]
+    return (errors or lines or ["no output"])[-1].strip()[:300]

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""This project: the artifact in its Session, or the freestanding library (VARIANT)."""
+
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+from network import Network
+
+
+def load(folder: Path, threads: int) -> Network:
+    """The artifact that `mnc build` made, or the library that `mnc export` made of it."""
+    if os.environ["VARIANT"] == "freestanding":
+        from compile.export.loading import Freestanding
+
+        library = Freestanding(folder / "exported" / "libmnc.so", threads=threads)
+        return Network(version("mnc"), library.run, finish=lambda outputs: outputs[0])
+    from compile import load as load_artifact
+
+    session = load_artifact(folder / "artifact", threads=threads)
+    return Network(version("mnc"), session.run, finish=lambda outputs: outputs[0])
