@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Python API as examples/quickstart.py uses it, and what importing it costs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import compile
+from compile import api
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.slow
+def test_the_quickstart_runs_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    said = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "examples" / "quickstart.py"), str(tmp_path)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout)
+    first, second = said
+    assert first.startswith("32 new trials") and second.startswith("0 new trials")
+    assert re.search(r"build/\w+/mobilenet_v1_28: [1-9]\d* of 20 tasks tuned", first)
+    assert re.search(r"\d+\.\d%  \S", first) and "against PyTorch" in first
+    assert (tmp_path / "build").is_dir() and (tmp_path / "logs").is_dir()
+
+
+def test_the_names_are_the_api_s() -> None:
+    for name in ("tune", "build", "load"):
+        assert getattr(compile, name) is getattr(api, name)
+    with pytest.raises(AttributeError):
+        compile.nothing  # noqa: B018
+
+
+def test_importing_is_light() -> None:
+    code = "import sys; from compile import tune, build, load; print({'torch', 'tvm'} & {*sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"
+
+
+def test_the_page_names_every_argument() -> None:
+    import inspect
+
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    for function in (api.tune, api.build, api.load):
+        (signature,) = re.findall(rf"`{function.__name__}\(([^`]*)\)` \|", page)
+        shown = [re.sub("=.*", "", word) for word in signature.split(", ") if word != "*"]
+        assert shown == list(inspect.signature(function).parameters)
