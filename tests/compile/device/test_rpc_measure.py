@@ -29,6 +29,7 @@ OPTIONS = DeviceOptions(
     run_timeout=2.0,
     probe_seconds=3.0,
     wait_seconds=2.0,
+    transfer_timeout=5.0,
     compile_timeout=20.0,
     device_wait=4.0,
     idle_seconds=0.5,
