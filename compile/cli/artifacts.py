@@ -33,7 +33,9 @@ device_option = click.option(
     required=True,
     help="A photograph; may be given again.",
 )
-@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option(
+    "--top", type=click.IntRange(min=1), default=5, show_default=True, help="Labels of each."
+)
 @device_option
 @threads_option
 @as_json_option
@@ -97,18 +99,13 @@ def bench(
     """
     artifact = _load(folder)
     session = open_session(artifact, device, threads)
-    print_bench(artifact, session, as_json=as_json, seconds=seconds)
+    table(raced(artifact, session, seconds=seconds), as_json=as_json)
 
 
-def print_bench(
-    artifact: Any,
-    session: Any,
-    *,
-    reference: Any = None,
-    as_json: bool,
-    seconds: float = 3.0,
-) -> None:
-    """Time the session, with PyTorch in turns where the model is there or can be rebuilt."""
+def raced(
+    artifact: Any, session: Any, *, reference: Any = None, seconds: float = 3.0
+) -> list[dict[str, Any]]:
+    """Rows of times: the session's, and PyTorch's in turns where the model is there or can be rebuilt."""
     from compile import parity, runner
 
     inputs = runner.default_input(session)
@@ -119,7 +116,7 @@ def print_bench(
     with console.working(f"timing {artifact.manifest.network.name} for {seconds:g} s each"):
         measured = runner.bench(session, *inputs, seconds=seconds, rivals=rivals)
     ours = measured["mnc"].median
-    rows = [
+    return [
         {
             "runtime": name,
             "threads": session.threads,
@@ -132,7 +129,6 @@ def print_bench(
         }
         for name, latency in measured.items()
     ]
-    table(rows, as_json=as_json)
 
 
 def _rebuilt(artifact: Any) -> Any:
@@ -150,7 +146,9 @@ def _rebuilt(artifact: Any) -> Any:
 @artifact_argument
 @device_option
 @threads_option
-@click.option("--runs", type=click.IntRange(min=1), default=30, show_default=True)
+@click.option(
+    "--runs", type=click.IntRange(min=1), default=30, show_default=True, help="Inferences."
+)
 @as_json_option
 def profile(
     folder: Path, device: str | None, threads: int | None, runs: int, as_json: bool
@@ -224,18 +222,22 @@ def verify(
         shape = artifact.manifest.inputs[0].shape
         module = zoo.load(model_spec, input_shape=shape, batch=shape[0]).module
     session = open_session(artifact, device, threads)
-    if not print_verify(artifact, session, reference=module, as_json=as_json):
+    rows = compared(artifact, session, reference=module)
+    table(rows, as_json=as_json)
+    if not all(row["ok"] for row in rows):
         context.exit(VERIFY_FAILED)
 
 
-def print_verify(artifact: Any, session: Any, *, reference: Any, as_json: bool) -> bool:
-    """Compare and print; whether all is within the tolerance."""
+def compared(artifact: Any, session: Any, *, reference: Any) -> list[dict[str, Any]]:
+    """Rows of errors, one for each thing compared with."""
     from compile import parity
 
     function = parity.torch_reference(reference) if reference is not None else None
     with console.working(f"comparing {artifact.manifest.network.name} with PyTorch"):
         report = parity.verify(artifact, session=session, reference=function)
-    rows = [
+    if report.note:
+        console.note(report.note)
+    return [
         {
             "compared with": check.against,
             "examples": check.examples,
@@ -248,10 +250,6 @@ def print_verify(artifact: Any, session: Any, *, reference: Any, as_json: bool) 
         }
         for check in report.checks
     ]
-    table(rows, as_json=as_json)
-    if report.note:
-        console.note(report.note)
-    return bool(report.ok)
 
 
 @click.command()
@@ -275,14 +273,18 @@ def export(
     target_name: str | None,
     as_json: bool,
 ) -> None:
-    """Make a freestanding C library of an artifact: one header, .so and .a, no TVM to install."""
+    """Make a C library of an artifact that needs no TVM.
+
+    One header, one .so and one .a, weights and runtime inside; docs/deploying.md shows how to call it.
+    """
     from compile.export import exporter, loading
     from targets import load
 
     artifact = _load(folder)
     target = load(target_name or artifact.manifest.target.name)
     out = out or folder.with_name(f"{folder.name}-export")
-    made = exporter.export(artifact, out, target=target, prefix=prefix, cc=cc)
+    with console.working(f"linking {artifact.manifest.network.name} into a C library"):
+        made = exporter.export(artifact, out, target=target, prefix=prefix, cc=cc)
     check, note = loading.verify_here(artifact, made)
     if note:
         console.note(note)

@@ -8,12 +8,15 @@ from typing import Any
 import click
 
 from compile.api import artifact_folder, log_path
-from compile.cli.artifacts import print_bench, print_verify
+from compile.cli.artifacts import VERIFY_FAILED, compared, raced
 from compile.cli.common import (
+    as_json_option,
     console,
     load_model,
     logs_option,
     model_options,
+    print_json,
+    table,
     target_option,
 )
 from compile.journal import OTHER_DEVICE
@@ -37,7 +40,10 @@ from compile.journal import OTHER_DEVICE
     help="Compare with PyTorch and time it, where this machine can run it.",
 )
 @logs_option
+@as_json_option
+@click.pass_context
 def build(
+    context: click.Context,
     model_spec: str,
     model_flag: str | None,
     weights: Path | None,
@@ -48,6 +54,7 @@ def build(
     cc: str | None,
     check: bool,
     logs: Path,
+    as_json: bool,
 ) -> None:
     """Compile MODEL for a target into an artifact folder.
 
@@ -74,13 +81,31 @@ def build(
     seconds = time.monotonic() - started
     _say_what_was_used(built, journal, path)
     console.note(f"{model.name} for {target.name} in {seconds:.1f} s, weights: {model.weights}")
-    console.result(str(folder))
+    if not as_json:
+        console.result(str(folder))
+    parity, latency = [], []
     if check and _can_run(saved):
         from compile.runner import Session
 
         session = Session(saved)
-        print_verify(saved, session, reference=model.module, as_json=False)
-        print_bench(saved, session, reference=model.module, as_json=False)
+        parity = compared(saved, session, reference=model.module)
+        latency = raced(saved, session, reference=model.module)
+    if as_json:
+        print_json(
+            {
+                "artifact": str(folder),
+                "seconds": seconds,
+                "tuned": len(built.used),
+                "default": [f"{task.kind} {task.shape}" for task in built.fell_back],
+                "parity": parity,
+                "latency": latency,
+            }
+        )
+    elif parity:
+        table(parity, as_json=False)
+        table(latency, as_json=False)
+    if not all(row["ok"] for row in parity):
+        context.exit(VERIFY_FAILED)
 
 
 def _can_run(saved: Any) -> bool:
