@@ -14,7 +14,7 @@ TUNE_FLAGS = $(call flag,trials,$(TRIALS)) $(call flag,tasks,$(TASKS)) $(call fl
 RUN_FLAGS = $(call flag,threads,$(THREADS)) $(call flag,device,$(DEVICE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tune build export test test-fast check format bench bench-peers bench-tuning profile verify machine clean report test-faults
+.PHONY: help setup tune build export device test test-fast check format bench bench-peers bench-tuning profile verify machine clean report test-faults
 
 help: ## list every target with one line each
 	@echo 'Variables: TARGET=$(TARGET) MODEL=$(MODEL) TRIALS= TASKS= THREADS= DEVICE=rpc://host:port/key'
@@ -65,6 +65,9 @@ verify: setup ## compare the built artifact with its golden outputs and with PyT
 
 export: setup ## make a freestanding C library of the built artifact
 	$(MNC) export $(ARTIFACT)
+
+device: setup ## run a virtual ARM board until Ctrl-C (TARGET=arm, a tracker at 127.0.0.1:9190)
+	$(MNC) device start --target $(if $(filter x86,$(TARGET)),arm,$(TARGET))
 
 machine: setup ## measure what this machine's cores and memory can do
 	$(MNC) machine

@@ -11,7 +11,7 @@ import warnings
 
 import click
 
-from compile.cli import artifacts, building, listing, reporting, tuning
+from compile.cli import artifacts, building, devices, listing, reporting, tuning
 from compile.cli.common import Console, console
 from support.errors import UserError
 
@@ -38,8 +38,9 @@ def cli(quiet: bool, verbose: bool) -> None:
         warnings.simplefilter("ignore")
 
 
-for group in (listing.VERBS, tuning.VERBS, building.VERBS, artifacts.VERBS, reporting.VERBS):
-    for verb in group:
+GROUPS = (listing, tuning, building, artifacts, devices, reporting)
+for group in GROUPS:
+    for verb in group.VERBS:
         cli.add_command(verb)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from compile.cli import complete
-from compile.cli.common import as_json_option, console, print_json, table, threads_option
+from compile.cli.common import as_json_option, console, print_json, stack, table, threads_option
 from support.errors import UserError
 
 VERIFY_FAILED = 1
@@ -18,8 +18,17 @@ artifact_argument = click.argument(
     type=click.Path(path_type=Path, file_okay=True),
     shell_complete=complete.artifacts,
 )
-device_option = click.option(
-    "--device", metavar="rpc://HOST:PORT/KEY", help="Use this device instead of this machine."
+device_option = stack(
+    click.option(
+        "--device", metavar="rpc://HOST:PORT/KEY", help="Use this device instead of this machine."
+    ),
+    click.option(
+        "--cores",
+        type=click.Choice(["big", "little", "all"]),
+        default="big",
+        show_default=True,
+        help="Which class of the device's cores to use.",
+    ),
 )
 
 
@@ -44,6 +53,7 @@ def run(
     images: tuple[Path, ...],
     top: int,
     device: str | None,
+    cores: str,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -55,7 +65,7 @@ def run(
     if preprocess is None:
         raise UserError(f"{artifact.manifest.network.name} does not say how it takes images")
     inputs = [(path, _fill_batch(load_image(path, preprocess), artifact)) for path in images]
-    session = open_session(artifact, device, threads)
+    session = open_session(artifact, device, threads, cores)
     answers: list[tuple[Path, list[tuple[str, float]]]] = []
     for path, array in inputs:
         (logits, *_) = session.run(array)
@@ -90,7 +100,12 @@ def _fill_batch(image: Any, artifact: Any) -> Any:
 )
 @as_json_option
 def bench(
-    folder: Path, device: str | None, threads: int | None, seconds: float, as_json: bool
+    folder: Path,
+    device: str | None,
+    cores: str,
+    threads: int | None,
+    seconds: float,
+    as_json: bool,
 ) -> None:
     """Time one inference, in turns with PyTorch's on the same input.
 
@@ -98,8 +113,32 @@ def bench(
     each runtime's median over ours.
     """
     artifact = _load(folder)
-    session = open_session(artifact, device, threads)
-    table(raced(artifact, session, seconds=seconds), as_json=as_json)
+    session = open_session(artifact, device, threads, cores)
+    if device is None:
+        table(raced(artifact, session, seconds=seconds), as_json=as_json)
+    else:
+        _bench_device(session, seconds=seconds, as_json=as_json)
+
+
+def _bench_device(session: Any, *, seconds: float, as_json: bool) -> None:
+    """Times by the device's own clock; what moves over the network is apart."""
+    from compile.device.session import bench as time_on_device
+    from compile.runner import default_input
+
+    made = time_on_device(session, *default_input(session), seconds=seconds)
+    row = {
+        "device": str(session.device),
+        "threads": made.latency.threads,
+        "median ms": made.latency.median * 1e3,
+        "p90 ms": made.latency.p90 * 1e3,
+        "min ms": made.latency.minimum * 1e3,
+        "spread %": 100 * made.latency.spread,
+        "runs": len(made.latency.times),
+        "upload s": made.upload,
+        "load s": made.load,
+    }
+    table([row], as_json=as_json)
+    console.note(made.note)
 
 
 def raced(
@@ -151,24 +190,22 @@ def _rebuilt(artifact: Any) -> Any:
 )
 @as_json_option
 def profile(
-    folder: Path, device: str | None, threads: int | None, runs: int, as_json: bool
+    folder: Path,
+    device: str | None,
+    cores: str,
+    threads: int | None,
+    runs: int,
+    as_json: bool,
 ) -> None:
     """Time each layer within the network.
 
     Prints microseconds, GFLOP/s and share of the machine's measured peak, and calls out layout transforms.
     """
-    from compile import machine
-    from compile.profile import profile as measure
-    from targets import load
-
     artifact = _load(folder)
-    if device is not None:
-        raise UserError("a profile by layer is not yet made over RPC; use `mnc bench --device`")
-    session = open_session(artifact, None, threads)
-    with console.working("measuring this machine's peak"):
-        peak = machine.peak(load("host"), session.threads)
+    session = open_session(artifact, device, threads, cores)
+    peak = _peak(artifact, session, on_device=device is not None)
     with console.working(f"timing the layers of {artifact.manifest.network.name}"):
-        made = measure(session, runs=runs, peak_gflops=peak)
+        made = _profiled(session, runs, peak, on_device=device is not None)
     rows = [
         {
             "layer": index,
@@ -188,8 +225,33 @@ def profile(
     table(rows, as_json=False)
     console.result(
         f"{len(rows)} kernels, {made.seconds * 1e3:.2f} ms, {made.threads} threads, "
-        f"layout transforms {100 * made.transform_share:.1f} %, peak {peak:.0f} GFLOP/s"
+        f"layout transforms {100 * made.transform_share:.1f} %, "
+        f"peak {peak or float('nan'):.0f} GFLOP/s"
     )
+
+
+def _peak(artifact: Any, session: Any, *, on_device: bool) -> float | None:
+    """GFLOP/s that the session's threads could do: measured here, from the target's figures on a device."""
+    from targets import load
+
+    if on_device:
+        cores: float | None = load(artifact.manifest.target.name).fast.peak_gflops(session.threads)
+        return cores
+    from compile import machine
+
+    with console.working("measuring this machine's peak"):
+        return machine.peak(load("host"), session.threads)
+
+
+def _profiled(session: Any, runs: int, peak: float | None, *, on_device: bool) -> Any:
+    if on_device:
+        from compile.device.session import profile as remote
+        from compile.runner import default_input
+
+        return remote(session, *default_input(session), runs=runs, peak_gflops=peak)
+    from compile.profile import profile as local
+
+    return local(session, runs=runs, peak_gflops=peak)
 
 
 @click.command()
@@ -205,6 +267,7 @@ def verify(
     context: click.Context,
     folder: Path,
     device: str | None,
+    cores: str,
     threads: int | None,
     model_spec: str | None,
     as_json: bool,
@@ -221,7 +284,7 @@ def verify(
 
         shape = artifact.manifest.inputs[0].shape
         module = zoo.load(model_spec, input_shape=shape, batch=shape[0]).module
-    session = open_session(artifact, device, threads)
+    session = open_session(artifact, device, threads, cores)
     rows = compared(artifact, session, reference=module)
     table(rows, as_json=as_json)
     if not all(row["ok"] for row in rows):
@@ -308,12 +371,15 @@ def _load(folder: Path) -> Any:
     return artifact.load(folder)
 
 
-def open_session(artifact: Any, device: str | None, threads: int | None) -> Any:
-    """A session on this machine, or on a device over RPC."""
+def open_session(artifact: Any, device: str | None, threads: int | None, cores: str = "big") -> Any:
+    """A session on this machine, or on a device over RPC, on the `cores` of that class there."""
     if device is not None:
         from compile.device.session import RemoteSession
 
-        return RemoteSession(artifact, device, threads=threads)
+        chosen: Any = cores
+        return RemoteSession(artifact, device, threads=threads, cores=chosen)
+    if cores != "big":
+        raise UserError(f"--cores {cores} chooses on a device: name one with --device")
     from compile.runner import Session
 
     return Session(artifact, threads=threads)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verbs on devices: device start, tracker, list, enroll; and doctor, which checks the whole chain."""
+
+import time
+from typing import Any
+
+import click
+import msgspec
+
+from compile.cli.common import as_json_option, console, table, target_option
+
+UNHEALTHY = 1
+LOOPBACK, TRACKER_PORT = "127.0.0.1", 9190
+tracker_option = click.option(
+    "--tracker",
+    "tracker_text",
+    metavar="HOST:PORT",
+    default=f"{LOOPBACK}:{TRACKER_PORT}",
+    show_default=True,
+    help="Where the tracker is.",
+)
+host_option = click.option(
+    "--host",
+    default=LOOPBACK,
+    show_default=True,
+    help="Address to listen on. RPC has no authentication: anything but the loopback is a risk.",
+)
+
+
+@click.group()
+def device() -> None:
+    """Virtual boards, and how to connect real ones."""
+
+
+@device.command()
+@target_option
+@click.option("--key", help="Name that devices are asked for by. [default: the target's]")
+@click.option("--boards", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--cores", type=click.IntRange(min=1, max=64), default=1, show_default=True)
+@click.option("--cpu", help="CPU that qemu emulates, or max. [default: the target's]")
+@click.option("--tracker", "tracker_text", metavar="HOST:PORT", help="Tracker to register with.")
+@host_option
+def start(
+    target_name: str,
+    key: str | None,
+    boards: int,
+    cores: int,
+    cpu: str | None,
+    tracker_text: str | None,
+    host: str,
+) -> None:
+    """Run virtual boards until Ctrl-C: TVM's RPC server in AArch64 code, under qemu.
+
+    What they compute is exact; their times say nothing about a real core.
+    """
+    from compile.device.address import parse_tracker
+    from compile.device.board import serve_board
+    from targets import load
+
+    tracker = parse_tracker(tracker_text) if tracker_text else None
+    serve_board(
+        load(target_name if target_name != "x86" else "arm"),
+        tracker=tracker,
+        key=key,
+        boards=boards,
+        cores=cores,
+        cpu=cpu,
+        host=host,
+        say=console.result,
+    )
+
+
+@device.command()
+@host_option
+@click.option("--port", type=click.IntRange(1, 65535), default=TRACKER_PORT, show_default=True)
+def tracker(host: str, port: int) -> None:
+    """Run TVM's tracker until Ctrl-C: devices register with it, tools ask it for them."""
+    from compile.device.tracker import start_tracker
+
+    with start_tracker(host=host, port=port, say=console.note) as started:
+        console.result(f"tracker at {started}; Ctrl-C stops it")
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            console.note("stopping")
+
+
+@device.command(name="list")
+@tracker_option
+@as_json_option
+def list_devices(tracker_text: str, as_json: bool) -> None:
+    """List the tracker's devices: key, free or busy, CPU, cores, TVM version, last seen."""
+    from compile.device.address import parse_tracker
+    from compile.device.fleet import devices
+
+    found = devices(parse_tracker(tracker_text))
+    if not found and not as_json:
+        console.note(f"the tracker at {tracker_text} knows no device; `mnc device start` makes one")
+        return
+    table([_row(one) for one in found], as_json=as_json)
+
+
+def _row(value: Any) -> dict[str, Any]:
+    row: dict[str, Any] = msgspec.to_builtins(value)
+    return row
+
+
+@device.command()
+@click.argument("kind", type=click.Choice(["linux", "ssh", "android"]), default="linux")
+@click.option("--key", required=True, help="Name to give the device, such as rpi4.")
+@click.option("--login", default="pi@raspberrypi.local", show_default=True, help="The board's.")
+@click.option(
+    "--host", default=LOOPBACK, show_default=True, help="This machine, as the board reaches it."
+)
+@click.option("--port", type=click.IntRange(1, 65535), default=TRACKER_PORT, show_default=True)
+def enroll(kind: str, key: str, login: str, host: str, port: int) -> None:
+    """Print the commands that make a device of a board: on its network, over SSH, or a phone on USB."""
+    from compile.device.enroll import enroll as commands
+
+    console.result(commands(kind, key=key, login=login, host=host, port=port))
+
+
+@click.command()
+@target_option
+@click.option("--device", "device_text", metavar="rpc://HOST:PORT/KEY", help="Check it as well.")
+@click.option("--cc", help="C compiler to link with, instead of the target's default.")
+@as_json_option
+@click.pass_context
+def doctor(
+    context: click.Context, target_name: str, device_text: str | None, cc: str | None, as_json: bool
+) -> None:
+    """Check the chain from compiler to device and say what to fix; exit 1 when a link is broken."""
+    from compile.device.address import parse
+    from compile.device.doctor import examine
+    from targets import load
+
+    target = load(target_name)
+    address = parse(device_text, key=target.name) if device_text else None
+    checks = examine(target, device=address, cc=cc)
+    table([_row(check) for check in checks], as_json=as_json)
+    if not all(check.ok for check in checks):
+        context.exit(UNHEALTHY)
+
+
+VERBS = (device, doctor)
