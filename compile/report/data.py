@@ -8,8 +8,6 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-FULL = 0.8  # of a cache: the rest is other data
-
 
 @dataclass(frozen=True)
 class Roof:
@@ -23,17 +21,19 @@ class Roof:
     threads: int
     origin: str
 
-    def level(self, traffic: int) -> str:
-        """The innermost level that `traffic` bytes fit into."""
-        for name in self.bandwidths:
-            if traffic <= FULL * self.capacities.get(name, math.inf):
-                return name
-        return next(reversed(self.bandwidths), "")
-
     def bound(self, macs: int, traffic: int) -> float:
-        """Seconds that the work takes at least, by arithmetic or by moving each byte once."""
-        moving = self.bandwidths.get(self.level(traffic))
-        return max(2e-9 * macs / self.gflops, 1e-9 * traffic / moving if moving else 0.0)
+        """Seconds that the work takes at least: by arithmetic, or by moving each byte once, the innermost
+        levels giving as much as they hold.
+        """
+        return max(2e-9 * macs / self.gflops, self._moving(traffic))
+
+    def _moving(self, traffic: int) -> float:
+        seconds, held = 0.0, 0.0
+        for level, speed in self.bandwidths.items():
+            reach = max(held, self.capacities.get(level, math.inf))
+            seconds += 1e-9 * (min(traffic, reach) - min(traffic, held)) / speed
+            held = reach
+        return seconds
 
 
 @dataclass(frozen=True)

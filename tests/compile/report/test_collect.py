@@ -44,12 +44,14 @@ def test_a_curve_climbs_to_its_best() -> None:
     assert curve.share_after(1) == pytest.approx(40 / (curve.best or 0))
 
 
-def test_the_bound_is_arithmetic_or_memory_of_the_level_that_holds_it() -> None:
+def test_the_bound_is_arithmetic_or_memory_as_far_as_each_level_reaches() -> None:
     roof = samples.roof()
     assert roof.bound(50_000_000, 1000) == pytest.approx(1e-3)  # 0.1 GFLOP at 100 GFLOP/s
     assert roof.bound(0, 20_000) == pytest.approx(20e3 / 400e9)
-    assert roof.bound(0, 30_000) == pytest.approx(30e3 / 150e9)  # more than L1 holds beside others
-    assert roof.bound(0, 15_000_000) == pytest.approx(1e-3)
+    inner, middle = 32 << 10, (1 << 20) - (32 << 10)
+    assert roof.bound(0, inner + 9000) == pytest.approx(inner / 400e9 + 9e3 / 150e9)
+    held = inner / 400e9 + middle / 150e9
+    assert roof.bound(0, (1 << 20) + 15_000_000) == pytest.approx(held + 1e-3)
 
 
 def test_a_target_file_gives_a_roof_and_says_so() -> None:
