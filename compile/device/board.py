@@ -184,7 +184,7 @@ def _environment(root: Root, cores: int) -> dict[str, str]:
         "PATH": os.environ.get("PATH", ""),
         "HOME": "/nonexistent",
         "LC_ALL": "C.UTF-8",
-        "PYTHONPATH": str(root.site),
+        "PYTHONPATH": root.python_path,
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
         "OPENBLAS_NUM_THREADS": "1",

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from compile.device.runtime_build import LIBRARY, runtime_library, tvm_package
 from support.errors import UserError
 from support.files import cache_dir, folder_atomic
 from support.registry import debian_package, pip_files
@@ -34,18 +35,40 @@ WHEELS = (
 ).split()
 QEMU = "qemu-user-static"
 PYTHON, SITE = "usr/bin/python3.11", "site"
+DEBIAN_MODULES = "usr/lib/python3/dist-packages"
 VERSION = 1  # of the recipe below
 
 
 class System(msgspec.Struct, frozen=True, kw_only=True):
-    """An architecture whose programs qemu-user can run here."""
+    """An architecture whose programs qemu-user can run here.
+
+    Where TVM has no wheels for it (`built_for`: zig's triple and CPU), the runtime is compiled, numpy is
+    Debian's, and of the other wheels only the Python is used. `links` are made as Debian's alternatives are.
+    """
 
     debian: str
-    wheels: str
     qemu: str
+    wheels: str = "aarch64"
+    built_for: tuple[str, str] | None = None
+    extra: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
 
 
-SYSTEMS = {"aarch64": System(debian="arm64", wheels="aarch64", qemu="qemu-aarch64-static")}
+ARM_LIBRARIES = "usr/lib/arm-linux-gnueabihf"
+SYSTEMS = {
+    "aarch64": System(debian="arm64", qemu="qemu-aarch64-static"),
+    "arm": System(
+        debian="armhf",
+        qemu="qemu-arm-static",
+        built_for=("arm-linux-gnueabihf.2.28", "cortex_a7"),
+        extra=("python3-numpy", "libblas3", "liblapack3", "libgfortran5"),
+        links=(
+            (f"{ARM_LIBRARIES}/libblas.so.3", "blas/libblas.so.3"),
+            (f"{ARM_LIBRARIES}/liblapack.so.3", "lapack/liblapack.so.3"),
+        ),
+    ),
+}
+COMPILED = ("numpy", "ml_dtypes", "psutil")  # wheels of no use to another architecture
 
 
 class Root(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,9 +83,9 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
         return [*start, str(self.folder / program), *arguments]
 
     @property
-    def site(self) -> Path:
-        """Where the wheels are."""
-        return self.folder / SITE
+    def python_path(self) -> str:
+        """Where the wheels are, and Debian's own modules."""
+        return os.pathsep.join([str(self.folder / SITE), str(self.folder / DEBIAN_MODULES)])
 
 
 def root(arch: str, *, say: Callable[[str], None] = lambda _: None) -> Root:
@@ -72,12 +95,12 @@ def root(arch: str, *, say: Callable[[str], None] = lambda _: None) -> Root:
     """
     if arch not in SYSTEMS:
         raise UserError(
-            f"there is no virtual board for {arch}: the TVM runtime has no {arch} wheel; choose a target of "
-            f"{', '.join(SYSTEMS)} or connect a real device (see docs/devices.md)"
+            f"there is no virtual board for {arch}; choose a target of {', '.join(SYSTEMS)}, or connect a "
+            "real device (see docs/devices.md)"
         )
     system = SYSTEMS[arch]
     wanted = _requirements()
-    recipe = repr((VERSION, DEBIAN, wanted, sys.version_info[:2]))
+    recipe = repr((VERSION, DEBIAN, system, wanted, sys.version_info[:2]))
     folder = cache_dir("boards") / f"{arch}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     with _locked(arch):
         if not folder.is_dir():
@@ -92,17 +115,36 @@ def _requirements() -> list[str]:
 
 def _assemble(folder: Path, system: System, wanted: list[str], say: Callable[[str], None]) -> None:
     with folder_atomic(folder) as scratch:
-        for name in DEBIAN:
+        for name in (*DEBIAN, *system.extra):
             say(f"Debian package {name} for {system.debian}")
             _link_tree(debian_package(name, arch=system.debian), scratch, _not_documentation)
-        for requirement in wanted:
-            say(f"wheel {requirement} for {system.wheels}")
-            files = pip_files(requirement, platform=system.wheels)
-            keep = _runtime_only if requirement.startswith(RUNTIME) else _everything
-            _link_tree(files, scratch / SITE, keep)
+        for place, target in system.links:
+            (scratch / place).symlink_to(target)
+        if system.built_for is None:
+            _add_wheels(scratch / SITE, wanted, system.wheels, say)
+        else:
+            _add_python(scratch / SITE, wanted, system, say)
         say("compiling Python files")
         compileall.compile_dir(scratch / SITE, quiet=2, workers=1)
         compileall.compile_dir(scratch / "usr/lib/python3.11", quiet=2, workers=1)
+
+
+def _add_wheels(site: Path, wanted: list[str], platform: str, say: Callable[[str], None]) -> None:
+    for requirement in wanted:
+        say(f"wheel {requirement} for {platform}")
+        keep = _runtime_only if requirement.startswith(RUNTIME) else _everything
+        _link_tree(pip_files(requirement, platform=platform), site, keep)
+
+
+def _add_python(site: Path, wanted: list[str], system: System, say: Callable[[str], None]) -> None:
+    """Python files of the wheels, and a TVM runtime made here."""
+    assert system.built_for is not None
+    for requirement in wanted:
+        if not requirement.startswith((RUNTIME, *COMPILED)):
+            say(f"wheel {requirement}, its Python files")
+            _link_tree(pip_files(requirement, platform=system.wheels), site, _python_only)
+    _link_tree(tvm_package(), site / "tvm", _python_only)
+    _link(runtime_library(*system.built_for, say=say), site / "tvm" / LIBRARY)
 
 
 def _qemu(system: System, say: Callable[[str], None]) -> Path:
@@ -143,6 +185,10 @@ def _everything(name: Path) -> bool:
 
 def _not_documentation(name: Path) -> bool:
     return name.parts[:2] not in (("usr", "share"),)
+
+
+def _python_only(name: Path) -> bool:
+    return name.suffix == ".py" and name.parts[0] != "3rdparty"
 
 
 def _runtime_only(name: Path) -> bool:

@@ -57,6 +57,28 @@ def remote(small: Artifact, device: Address) -> Iterator[RemoteSession]:
 
 
 def test_garments_are_classified_as_by_pytorch(remote: RemoteSession) -> None:
+    check_garments(remote)
+
+
+def test_garments_on_32_bits(tmp_path: Path) -> None:
+    """The board of armv7, with a TVM runtime that is compiled when there is none in the cache."""
+    target = load("armv7")
+    made = built("mobilenet_v1_28", target, tmp_path / "artifact")
+    with (
+        trackers.start_tracker(port=9591) as tracker,
+        boards.start_board(target, tracker=tracker.address) as board,
+    ):
+        remote = RemoteSession(made, board.address)
+        report = remote.device.report
+        assert report is not None
+        assert (report.arch, report.emulated) == ("armv7l", "qemu-arm -cpu cortex-a7")
+        check_garments(remote)
+        assert parity.verify(made, session=remote).ok
+        remote.close()
+
+
+def check_garments(remote: RemoteSession) -> None:
+    """The same predictions as PyTorch's for IMAGES test images, and logits within the tolerance."""
     model = zoo.load("mobilenet_v1_28")
     images = datasets.load("fashion-mnist").test_images[:IMAGES]
     assert model.preprocess is not None
