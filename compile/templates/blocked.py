@@ -6,15 +6,15 @@ b channels of a pixel.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import tvm
 from tvm import te, tir, topi
+from tvm.topi.nn.utils import get_pad_tuple
 
-TAG = "mnc_blocked"
 
-
-def padded(data: Any, pads: Sequence[int], channels_padded: int = 0) -> Any:
+def padded(data: Any, pads: Sequence[int]) -> Any:
     """`data` (N, C, H, W, b) read through a border of zeros: `pads` is (top, left, bottom, right).
 
     The stage is inlined by the schedules, so no padded copy of the input is ever made: with the pixel loop
@@ -37,6 +37,40 @@ def padded(data: Any, pads: Sequence[int], channels_padded: int = 0) -> Any:
 def output_size(size: int, kernel: int, stride: int, before: int, after: int) -> int:
     """Pixels along one axis of a convolution's output."""
     return (size + before + after - kernel) // stride + 1
+
+
+@dataclass(frozen=True)
+class Window:
+    """How a convolution's taps move over its input: `source` is the input read through its padding."""
+
+    source: Any
+    out_h: int
+    out_w: int
+    stride_h: int
+    stride_w: int
+    tap_h: Any
+    tap_w: Any
+
+    def at(self, y: Any, x: Any) -> tuple[Any, Any]:
+        """Row and column of `source` that the tap reads for output pixel (y, x)."""
+        return y * self.stride_h + self.tap_h, x * self.stride_w + self.tap_w
+
+
+def window(data: Any, kernel: Any, strides: Any, padding: Any) -> Window:
+    """The window of `kernel` (O, I, KH, KW, i, o) over `data` (N, C, H, W, b)."""
+    _, _, height, width, _ = topi.utils.get_const_tuple(data.shape)
+    kernel_h, kernel_w = topi.utils.get_const_tuple(kernel.shape)[2:4]
+    stride_h, stride_w = pair(strides)
+    top, left, bottom, right = get_pad_tuple(padding, (kernel_h, kernel_w))
+    return Window(
+        source=padded(data, (top, left, bottom, right)),
+        out_h=output_size(height, kernel_h, stride_h, top, bottom),
+        out_w=output_size(width, kernel_w, stride_w, left, right),
+        stride_h=stride_h,
+        stride_w=stride_w,
+        tap_h=te.reduce_axis((0, kernel_h), name="tap_h"),
+        tap_w=te.reduce_axis((0, kernel_w), name="tap_w"),
+    )
 
 
 def pair(value: Any) -> tuple[int, int]:

@@ -9,7 +9,6 @@ single loads, and only around those that the unrolled tile cannot prove to be in
 from typing import Any
 
 from tvm import autotvm, te, topi
-from tvm.topi.nn.utils import get_pad_tuple
 
 from compile.templates import blocked
 
@@ -30,26 +29,17 @@ def compute(
     out_dtype: str,
 ) -> Any:
     """data (N, C, H, W, b), kernel (C, 1, KH, KW, 1, b) -> (N, C, OH, OW, b); no dilation."""
-    batch, chunks, height, width, block = topi.utils.get_const_tuple(data.shape)
-    _, _, kernel_h, kernel_w, _, _ = topi.utils.get_const_tuple(kernel.shape)
-    stride_h, stride_w = blocked.pair(strides)
-    top, left, bottom, right = get_pad_tuple(padding, (kernel_h, kernel_w))
-    out_h = blocked.output_size(height, kernel_h, stride_h, top, bottom)
-    out_w = blocked.output_size(width, kernel_w, stride_w, left, right)
-    _define_space(cfg, out_h, out_w)
-    source = blocked.padded(data, (top, left, bottom, right))
-    tap_h = te.reduce_axis((0, kernel_h), name="tap_h")
-    tap_w = te.reduce_axis((0, kernel_w), name="tap_w")
-    return te.compute(
-        (batch, chunks, out_h, out_w, block),
-        lambda n, c, y, x, v: te.sum(
-            source[n, c, y * stride_h + tap_h, x * stride_w + tap_w, v]
-            * kernel[c, 0, tap_h, tap_w, 0, v],
-            axis=[tap_h, tap_w],
-        ),
-        name="depthwise",
-        tag=TAG,
-    )
+    batch, chunks, _, _, block = topi.utils.get_const_tuple(data.shape)
+    window = blocked.window(data, kernel, strides, padding)
+    _define_space(cfg, window.out_h, window.out_w)
+
+    def tap(n: Any, c: Any, y: Any, x: Any, v: Any) -> Any:
+        weight = kernel[c, 0, window.tap_h, window.tap_w, 0, v]
+        product = window.source[n, c, *window.at(y, x), v] * weight
+        return te.sum(product, axis=[window.tap_h, window.tap_w])
+
+    shape = (batch, chunks, window.out_h, window.out_w, block)
+    return te.compute(shape, tap, name="depthwise", tag=TAG)
 
 
 def _define_space(cfg: Any, out_h: int, out_w: int) -> None:

@@ -7,7 +7,6 @@ The first convolution reads the image as it is: NCHW is NCHW1c, so no layout tra
 from typing import Any
 
 from tvm import autotvm, te, topi
-from tvm.topi.nn.utils import get_pad_tuple
 
 from compile.templates import blocked
 from compile.templates.pointwise import registers_used
@@ -30,28 +29,20 @@ def compute(
     out_dtype: str,
 ) -> Any:
     """data (N, I, H, W, i), kernel (O, I, KH, KW, i, o) -> (N, O, OH, OW, o); no dilation, no groups."""
-    batch, in_chunks, height, width, in_block = topi.utils.get_const_tuple(data.shape)
-    out_chunks, _, kernel_h, kernel_w, _, out_block = topi.utils.get_const_tuple(kernel.shape)
-    stride_h, stride_w = blocked.pair(strides)
-    top, left, bottom, right = get_pad_tuple(padding, (kernel_h, kernel_w))
-    out_h = blocked.output_size(height, kernel_h, stride_h, top, bottom)
-    out_w = blocked.output_size(width, kernel_w, stride_w, left, right)
-    _define_space(cfg, out_chunks, out_w)
-    source = blocked.padded(data, (top, left, bottom, right))
+    batch, in_chunks, _, _, in_block = topi.utils.get_const_tuple(data.shape)
+    out_chunks, _, _, _, _, out_block = topi.utils.get_const_tuple(kernel.shape)
+    window = blocked.window(data, kernel, strides, padding)
+    _define_space(cfg, out_chunks, window.out_w)
     chunk = te.reduce_axis((0, in_chunks), name="chunk")
-    tap_h = te.reduce_axis((0, kernel_h), name="tap_h")
-    tap_w = te.reduce_axis((0, kernel_w), name="tap_w")
     channel = te.reduce_axis((0, in_block), name="channel")
-    return te.compute(
-        (batch, out_chunks, out_h, out_w, out_block),
-        lambda n, o, y, x, v: te.sum(
-            source[n, chunk, y * stride_h + tap_h, x * stride_w + tap_w, channel]
-            * kernel[o, chunk, tap_h, tap_w, channel, v],
-            axis=[chunk, tap_h, tap_w, channel],
-        ),
-        name="direct",
-        tag=TAG,
-    )
+
+    def tap(n: Any, o: Any, y: Any, x: Any, v: Any) -> Any:
+        weight = kernel[o, chunk, window.tap_h, window.tap_w, channel, v]
+        product = window.source[n, chunk, *window.at(y, x), channel] * weight
+        return te.sum(product, axis=[chunk, window.tap_h, window.tap_w, channel])
+
+    shape = (batch, out_chunks, window.out_h, window.out_w, out_block)
+    return te.compute(shape, tap, name="direct", tag=TAG)
 
 
 def _define_space(cfg: Any, out_chunks: int, out_w: int) -> None:
