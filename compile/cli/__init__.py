@@ -11,7 +11,7 @@ import warnings
 
 import click
 
-from compile.cli import artifacts, building, devices, listing, reporting, tuning
+from compile.cli import artifacts, building, devices, listing, reporting, timing, tuning
 from compile.cli.common import Console, console
 from support.errors import UserError
 
@@ -38,7 +38,7 @@ def cli(quiet: bool, verbose: bool) -> None:
         warnings.simplefilter("ignore")
 
 
-GROUPS = (listing, tuning, building, artifacts, devices, reporting)
+GROUPS = (listing, tuning, building, artifacts, timing, devices, reporting)
 for group in GROUPS:
     for verb in group.VERBS:
         cli.add_command(verb)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from compile.api import artifact_folder, log_path
-from compile.cli.artifacts import VERIFY_FAILED, compared, raced
+from compile.cli.artifacts import VERIFY_FAILED, compared
 from compile.cli.common import (
     as_json_option,
     console,
@@ -19,6 +19,7 @@ from compile.cli.common import (
     table,
     target_option,
 )
+from compile.cli.timing import raced
 from compile.journal import OTHER_DEVICE
 
 

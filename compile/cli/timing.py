@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verbs that time an artifact: bench as a whole, profile by layer."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from compile.cli.artifacts import artifact_argument, device_option, load_artifact, open_session
+from compile.cli.common import as_json_option, console, print_json, table, threads_option
+
+
+@click.command()
+@artifact_argument
+@device_option
+@threads_option
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.1),
+    default=3.0,
+    show_default=True,
+    help="For each runtime.",
+)
+@as_json_option
+def bench(
+    folder: Path,
+    device: str | None,
+    cores: str,
+    threads: int | None,
+    seconds: float,
+    as_json: bool,
+) -> None:
+    """Time one inference, in turns with PyTorch's on the same input.
+
+    Prints median, 90th percentile, minimum, spread (the middle half of the times over the median), and
+    each runtime's median over ours.
+    """
+    artifact = load_artifact(folder)
+    session = open_session(artifact, device, threads, cores)
+    if device is None:
+        table(raced(artifact, session, seconds=seconds), as_json=as_json)
+    else:
+        _bench_device(session, seconds=seconds, as_json=as_json)
+
+
+def _bench_device(session: Any, *, seconds: float, as_json: bool) -> None:
+    """Times by the device's own clock; what moves over the network is apart."""
+    from compile.device.session import bench as time_on_device
+    from compile.runner import default_input
+
+    made = time_on_device(session, *default_input(session), seconds=seconds)
+    row = {
+        "device": str(session.device),
+        "threads": made.latency.threads,
+        "median ms": made.latency.median * 1e3,
+        "p90 ms": made.latency.p90 * 1e3,
+        "min ms": made.latency.minimum * 1e3,
+        "spread %": 100 * made.latency.spread,
+        "runs": len(made.latency.times),
+        "upload s": made.upload,
+        "load s": made.load,
+    }
+    table([row], as_json=as_json)
+    console.note(made.note)
+
+
+def raced(
+    artifact: Any, session: Any, *, reference: Any = None, seconds: float = 3.0
+) -> list[dict[str, Any]]:
+    """Rows of times: the session's, and PyTorch's in turns where the model is there or can be rebuilt."""
+    from compile import parity, runner
+
+    inputs = runner.default_input(session)
+    rivals: dict[str, Callable[[], object]] = {}
+    module = reference if reference is not None else _rebuilt(artifact)
+    if module is not None:
+        rivals["PyTorch"] = parity.torch_call(module, inputs, session.threads)
+    with console.working(f"timing {artifact.manifest.network.name} for {seconds:g} s each"):
+        measured = runner.bench(session, *inputs, seconds=seconds, rivals=rivals)
+    ours = measured["mnc"].median
+    return [
+        {
+            "runtime": name,
+            "threads": session.threads,
+            "median ms": latency.median * 1e3,
+            "p90 ms": latency.p90 * 1e3,
+            "min ms": latency.minimum * 1e3,
+            "spread %": 100 * latency.spread,
+            "runs": len(latency.times),
+            "time / mnc": latency.median / ours,
+        }
+        for name, latency in measured.items()
+    ]
+
+
+def _rebuilt(artifact: Any) -> Any:
+    """The PyTorch module of the manifest's model, or None, said why."""
+    from compile import parity
+
+    with console.working(f"loading {artifact.manifest.network.name} into PyTorch"):
+        module, note = parity.rebuild_module(artifact.manifest)
+    if module is None:
+        console.note(f"PyTorch is not timed: {note}")
+    return module
+
+
+@click.command()
+@artifact_argument
+@device_option
+@threads_option
+@click.option(
+    "--runs", type=click.IntRange(min=1), default=30, show_default=True, help="Inferences."
+)
+@as_json_option
+def profile(
+    folder: Path,
+    device: str | None,
+    cores: str,
+    threads: int | None,
+    runs: int,
+    as_json: bool,
+) -> None:
+    """Time each layer within the network.
+
+    Prints microseconds, GFLOP/s and share of the machine's measured peak, and calls out layout transforms.
+    """
+    artifact = load_artifact(folder)
+    session = open_session(artifact, device, threads, cores)
+    peak = _peak(artifact, session, on_device=device is not None)
+    with console.working(f"timing the layers of {artifact.manifest.network.name}"):
+        made = _profiled(session, runs, peak, on_device=device is not None)
+    rows = [
+        {
+            "layer": index,
+            "kind": layer.kind,
+            "shape": layer.shape,
+            "us": layer.seconds * 1e6,
+            "share %": 100 * layer.seconds / made.seconds,
+            "GFLOP/s": layer.gflops if layer.macs else None,
+            "peak %": 100 * layer.peak_share if layer.macs and layer.peak_share else None,
+            "note": "LAYOUT TRANSFORM" if layer.is_transform else "",
+        }
+        for index, layer in enumerate(made.layers)
+    ]
+    if as_json:
+        print_json({"threads": made.threads, "seconds": made.seconds, "layers": rows})
+        return
+    table(rows, as_json=False)
+    console.result(
+        f"{len(rows)} kernels, {made.seconds * 1e3:.2f} ms, {made.threads} threads, "
+        f"layout transforms {100 * made.transform_share:.1f} %, "
+        f"peak {peak or float('nan'):.0f} GFLOP/s"
+    )
+
+
+def _peak(artifact: Any, session: Any, *, on_device: bool) -> float | None:
+    """GFLOP/s that the session's threads could do: measured here, from the target's figures on a device."""
+    from targets import load
+
+    if on_device:
+        cores: float | None = load(artifact.manifest.target.name).fast.peak_gflops(session.threads)
+        return cores
+    from compile import machine
+
+    with console.working("measuring this machine's peak"):
+        return machine.peak(load("host"), session.threads)
+
+
+def _profiled(session: Any, runs: int, peak: float | None, *, on_device: bool) -> Any:
+    if on_device:
+        from compile.device.session import profile as remote
+        from compile.runner import default_input
+
+        return remote(session, *default_input(session), runs=runs, peak_gflops=peak)
+    from compile.profile import profile as local
+
+    return local(session, runs=runs, peak_gflops=peak)
+
+
+VERBS = (bench, profile)
