@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("MNC_FAULTS", "3"))
 # Every one goes through the whole command line.
 MANY = settings(
-    max_examples=10 * int(os.environ.get("MNC_FAULTS", "6")),
+    max_examples=10 * int(os.environ.get("MNC_FAULTS", "4")),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
