@@ -105,7 +105,7 @@ def root(arch: str, *, say: Callable[[str], None] = lambda _: None) -> Root:
     with _locked(arch):
         if not folder.is_dir():
             _assemble(folder, system, wanted, say)
-        return Root(folder=folder, qemu=_qemu(system, say))
+        return Root(folder=folder, qemu=_qemu(system))
 
 
 def _requirements() -> list[str]:
@@ -147,8 +147,7 @@ def _add_python(site: Path, wanted: list[str], system: System, say: Callable[[st
     _link(runtime_library(*system.built_for, say=say), site / "tvm" / LIBRARY)
 
 
-def _qemu(system: System, say: Callable[[str], None]) -> Path:
-    say(f"Debian package {QEMU}")
+def _qemu(system: System) -> Path:
     path = debian_package(QEMU) / "usr/bin" / system.qemu
     if not path.is_file() or not path.stat().st_mode & stat.S_IXUSR:
         raise UserError(f"{QEMU} holds no {system.qemu}; remove {path.parents[2]} and try again")

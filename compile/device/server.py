@@ -22,7 +22,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TVM_USE_RUNTIME_LIB", "1")  # the compiler's library is not needed here
+if __name__ == "__main__":
+    # The compiler's library is not needed on a device, and may not be there.
+    os.environ.setdefault("TVM_USE_RUNTIME_LIB", "1")
 
 import numpy as np
 import tvm

@@ -6,15 +6,15 @@ import subprocess
 
 import pytest
 
-from compile.device import enroll
+from compile.device import enroll, rootfs
 from support.errors import UserError
 
 
 @pytest.mark.parametrize("kind", enroll.KINDS)
 def test_the_commands_fit_this_environment_and_parse(kind: str) -> None:
     text = enroll.enroll(kind, key="rpi4", login="me@board", host="10.0.0.1", port=9200)
-    version = importlib.metadata.version(enroll.rootfs.RUNTIME)
-    assert f"{enroll.rootfs.RUNTIME}=={version}" in text
+    version = importlib.metadata.version(rootfs.RUNTIME)
+    assert f"{rootfs.RUNTIME}=={version}" in text
     assert "--key rpi4" in text and "9200" in text and "rpc://" in text
     subprocess.run(["bash", "-n"], input=text, text=True, check=True)
 
