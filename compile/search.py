@@ -15,6 +15,7 @@ from compile.trial import ERROR_NUMBERS, FAILED_COST
 from support.errors import UserError
 
 from tvm import autotvm  # isort: skip
+from tvm.autotvm.task.space import FallbackConfigEntity  # isort: skip
 
 TUNERS = ("xgb", "random", "grid", "ga")
 PLAN = 16  # trials between two fits of the cost model
@@ -50,7 +51,7 @@ class Search:
 
     def ask(self, count: int) -> list[Any]:
         """Up to `count` configurations (ConfigEntity) that were never asked for or tried."""
-        fresh: list[Any] = []
+        fresh = [config for config in self._default(count) if self._is_new(config)]
         dry = 0
         # A genetic search may ask again for what it knows: it gets the old answer at once.
         while len(fresh) < count and dry < 20 and self._tuner.has_next():
@@ -59,6 +60,13 @@ class Search:
             fresh += new
             dry = 0 if new else dry + 1
         return fresh + self._leftovers(count - len(fresh))
+
+    def _default(self, count: int) -> list[Any]:
+        """The template's default, before anything else: a build without records would use it, so a record
+        must have beaten it.
+        """
+        config = None if self._asked or count < 1 else default_config(self.task)
+        return [] if config is None else [config]
 
     def tell(self, trials: Iterable[Trial]) -> None:
         """Learn what came of configurations; a later trial of one takes the place of an earlier."""
@@ -91,6 +99,23 @@ class Search:
             self._asked.add(config.index)
             found.append(config)
         return found
+
+
+def default_config(task: Any) -> Any:
+    """The point of the task's space that an untuned build uses; None where the default is no such point."""
+    fallback = FallbackConfigEntity()
+    try:
+        with task.target:
+            task.instantiate(fallback)
+    except Exception:  # a template of somebody else's may have no default for this shape
+        return None
+    wanted = {name: str(entity) for name, entity in fallback._entity_map.items()}
+    space = task.config_space
+    for index in filter(space.is_index_valid, range(space.range_length)):
+        config = space.get(index)
+        if {name: str(entity) for name, entity in config._entity_map.items()} == wanted:
+            return config
+    return None
 
 
 def make_tuner(name: str, task: Any) -> Any:

@@ -292,3 +292,13 @@ def test_on_a_terminal_one_place_is_drawn_over(
         run(tmp_path / "log", tasks[1:2], target, measurer, Options(trials=20), display)
     assert "20/20" in out.getvalue() and "GFLOP/s" in out.getvalue()
     assert "\x1b[3" not in out.getvalue().replace("\x1b[3A", "")  # no colour
+
+
+def test_the_default_config_is_tried_first() -> None:
+    from compile.search import Search, default_config
+    from tests.compile.test_templates import CASES
+
+    for task in CASES.values():
+        wanted = default_config(task.task)
+        assert wanted is not None, task.shape
+        assert Search(task.task, tuner="random").ask(3)[0].index == wanted.index

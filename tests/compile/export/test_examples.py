@@ -58,6 +58,7 @@ def test_rust_classifies(shipped: Shipped, tmp_path: Path) -> None:
     check_ranking(run([program, shipped.golden]), shipped.artifact)
 
 
+@pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler: apt-get install g++")
 def test_cxx_classifies_in_tvms_runtime(shipped: Shipped, tmp_path: Path) -> None:
     program = tmp_path / "classify"
     link: Words = [f"-L{TVM}", "-ltvm_runtime", f"-Wl,-rpath,{TVM}", "-o", program]
