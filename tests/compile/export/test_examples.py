@@ -75,7 +75,7 @@ def test_cxx_classifies_in_tvms_runtime_on_the_virtual_board(tmp_path: Path) -> 
         pytest.skip(f"no virtual board: {error}")
     artifact = make_artifact(two_heads(), load("rpi4"), tmp_path)
     golden = write_golden(artifact, tmp_path / "golden.f32")
-    runtime, program = board.site / "tvm", tmp_path / "classify"
+    runtime, program = board.folder / rootfs.SITE / "tvm", tmp_path / "classify"
     zig = [sys.executable, "-m", "ziglang", "c++", "-target", "aarch64-linux-gnu.2.28"]
     link: Words = [f"-L{runtime}", "-ltvm_runtime", "-o", program]
     run([*zig, "-std=c++17", *STRICT, *INCLUDE, CXX / "classify.cpp", *link])
