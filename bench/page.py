@@ -58,7 +58,7 @@ def _model(race: Race, model: str) -> Iterable[str]:
     scaling = [f"{a.threads} to {b.threads}" for a, b in itertools.pairwise(contests)]
     columns = ["runtime", "version", *" | ".join(heads).split(" | ")]
     columns += [f"scaling {text}" for text in scaling]
-    columns += ["error", "model MB", "library MB", "memory MB"]
+    columns += ["error", "model MB", "library MB", "memory MB", "workspace MB"]
     yield from _table(columns, _rows(race, contests))
 
 
@@ -89,7 +89,7 @@ def _rows(race: Race, contests: Sequence[Contest]) -> Iterable[list[str]]:
         scaling = [_scaling(a, b) for a, b in itertools.pairwise(entries)]
         name = f"**{race.titles[key]}**" if key in OURS else race.titles[key]
         error = "-" if known.error is None else f"{known.error:.0e}"
-        sizes = (known.model_bytes, known.library_bytes, known.peak_growth)
+        sizes = (known.model_bytes, known.library_bytes, known.peak_growth, known.workspace_bytes)
         yield [name, _short(known.version), *times, *scaling, error, *map(_mb, sizes)]
 
 
@@ -125,7 +125,7 @@ def _settings(race: Race) -> Iterable[str]:
         "Model MB is what is loaded from the model's files (for mnc the library with its weights), library "
         "MB the shared libraries of the runtime's Python package that were mapped, memory MB the peak "
         "growth of the process by loading and running at the smallest thread count, the import of the "
-        "package not counted.",
+        "package not counted, workspace MB what is kept for tensors between layers, where a runtime tells.",
     )
 
 

@@ -78,7 +78,7 @@ PEERS = (
         "run_mnc",
         "mnc_artifact",
         ("artifact/library.so",),
-        ("tvm", "xtc"),
+        ("tvm", "llvm"),
         variant="artifact",
     ),
     Peer(
@@ -133,7 +133,7 @@ PEERS = (
         "run_executorch",
         "executorch_file",
         ("model.pte",),
-        ("executorch/extension/pybindings",),
+        ("executorch",),
     ),
     Peer(
         "ncnn",
@@ -207,7 +207,7 @@ PEERS = (
         "run_tvm_stock",
         "stock_tvm_tuned",
         ("stock-tuned.so",),
-        ("tvm", "xtc"),
+        ("tvm", "llvm"),
         variant="stock-tuned.so",
     ),
     Peer(
@@ -218,7 +218,7 @@ PEERS = (
         "run_tvm_stock",
         "stock_tvm",
         ("stock.so",),
-        ("tvm", "xtc"),
+        ("tvm", "llvm"),
         variant="stock.so",
     ),
     Peer(

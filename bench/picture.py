@@ -55,7 +55,9 @@ def _panel(axes: Axes, contest: Contest, race: Race) -> None:
         low, high = 1e3 * (entry.low or 0), 1e3 * (entry.high or 0)
         if high < limit:
             axes.plot([low, high], [place, place], color="black", linewidth=1)
-        text = f"{value:.2f}" + (" (bar cut)" if value > limit else "")
+        text = (f"{value:.3f}" if value < 10 else f"{value:.1f}") + (
+            " (bar cut)" if value > limit else ""
+        )
         axes.text(min(max(value, high), limit), place, f" {text}", va="center", fontsize=8)
     axes.axvline(1e3 * contest.bound, color=BOUND_COLOUR, linewidth=1)
     axes.set_yticks(places, [race.titles[entry.peer] for entry in entries], fontsize=8)

@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 
 from bench.peers import Peer
-from bench.results import Entry
+from bench.results import Entry, quartiles
 from bench.worker_process import Worker
 from support.errors import UserError
 
 TOLERANCE = 1e-4  # of the largest logit; the product's own (compile/parity.py)
-UNTIMED, CALLS, FEWEST = 2, 10, 2
-BURST = 0.5  # seconds a burst may take about; slow runtimes make fewer calls in it
+UNTIMED, CALLS = 2, 10
+BURST = 0.5  # seconds a burst may take about; slow runtimes make fewer calls, at least 1 of each
 WARM, WARM_CALLS = 2.0, 30  # seconds, calls before the first round: JITs settle
 PAUSE = 0.1  # seconds between bursts, with every runtime frozen
 
@@ -38,6 +38,7 @@ class Runner:
     peer: Peer
     worker: Worker
     known: dict[str, Any]
+    untimed: int = UNTIMED
     calls: int = CALLS
     why: str = ""
     bursts: list[list[float]] = field(default_factory=list)
@@ -83,7 +84,7 @@ def _admit(peer: Peer, worker: Worker, folder: Path) -> Runner:
     if not error <= TOLERANCE:
         raise UserError(f"wrong: differs from PyTorch by {error:.1e} of the largest logit")
     (first,) = worker.ask("run", untimed=1, calls=1)["seconds"]
-    warm = max(FEWEST, min(WARM_CALLS, int(WARM / first)))
+    warm = max(1, min(WARM_CALLS, int(WARM / first)))
     each = statistics.median(worker.ask("run", untimed=0, calls=warm)["seconds"])
     memory = worker.ask("memory", packages=list(peer.packages))
     worker.freeze()
@@ -92,12 +93,14 @@ def _admit(peer: Peer, worker: Worker, folder: Path) -> Runner:
         "version": worker.facts["version"],
         "error": error,
         "load_seconds": worker.facts["load_seconds"],
+        "workspace_bytes": worker.facts["workspace_bytes"],
         "rss_growth": memory["rss"] - before,
         "peak_growth": memory["peak"] - before,
         "library_bytes": memory["libraries"],
         "model_bytes": sum((folder / file).stat().st_size for file in peer.files),
     }
-    return Runner(peer, worker, known, calls=max(FEWEST, min(CALLS, int(BURST / each))))
+    untimed, calls = (max(1, min(most, int(BURST / each))) for most in (UNTIMED, CALLS))
+    return Runner(peer, worker, known, untimed=untimed, calls=calls)
 
 
 def _error(worker: Worker, folder: Path) -> float:
@@ -134,7 +137,7 @@ def _rounds(runners: list[Runner], rounds: int, busy: "Busy", say: Callable[[str
 def _burst(runner: Runner) -> None:
     runner.worker.thaw()
     try:
-        answer = runner.worker.ask("run", untimed=UNTIMED, calls=runner.calls)
+        answer = runner.worker.ask("run", untimed=runner.untimed, calls=runner.calls)
         runner.bursts.append(answer["seconds"])
         runner.worker.freeze()
     except UserError as error:
@@ -148,7 +151,7 @@ def _entry(runner: Runner) -> Entry:
     if runner.why or not runner.bursts:
         return known
     times = [seconds for burst in runner.bursts for seconds in burst]
-    low, middle, high = statistics.quantiles(times, n=4, method="inclusive")
+    low, middle, high = quartiles(times)
     return Entry(
         peer=runner.peer.key,
         calls=len(times),

@@ -2,6 +2,7 @@
 """What a race found, as it is kept in race.json. Seconds are floats, sizes bytes."""
 
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -77,9 +78,7 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
         if first is None or second is None or not first.rounds or not second.rounds:
             return None
         ratios = [a / b for a, b in zip(first.rounds, second.rounds, strict=True)]
-        if len(ratios) < 2:
-            return ratios[0], ratios[0], ratios[0]
-        low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
+        low, middle, high = quartiles(ratios)
         return middle, low, high
 
 
@@ -107,6 +106,14 @@ class Race(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, str]
     titles: dict[str, str]
     contests: tuple[Contest, ...]
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """(lower quartile, median, upper quartile), for one value too."""
+    if len(values) < 2:
+        return values[0], values[0], values[0]
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, middle, high
 
 
 def save(race: Race, path: Path) -> None:

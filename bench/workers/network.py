@@ -18,9 +18,12 @@ def _same(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Network:
-    """A loaded network and the version of the runtime it is loaded in."""
+    """A loaded network and the version of the runtime it is loaded in. `workspace_bytes` is what it
+    keeps for the tensors between layers, where the runtime tells.
+    """
 
     version: str
     call: Callable[[Any], Any]
     prepare: Callable[[Any], Any] = _same
     finish: Callable[[Any], Any] = np.asarray
+    workspace_bytes: int | None = None

@@ -7,15 +7,28 @@ from pathlib import Path
 
 from network import Network
 
+if os.environ["VARIANT"] == "freestanding":
+    from compile.export.loading import Freestanding
+else:
+    import tvm  # noqa: F401 - what the import takes is not the network's
+
+    from compile import load as load_artifact
+
 
 def load(folder: Path, threads: int) -> Network:
     """The artifact that `mnc build` made, or the library that `mnc export` made of it."""
     if os.environ["VARIANT"] == "freestanding":
-        from compile.export.loading import Freestanding
-
         library = Freestanding(folder / "exported" / "libmnc.so", threads=threads)
-        return Network(version("mnc"), library.run, finish=lambda outputs: outputs[0])
-    from compile import load as load_artifact
-
+        return Network(
+            version("mnc"),
+            library.run,
+            finish=lambda outputs: outputs[0],
+            workspace_bytes=library.memory,
+        )
     session = load_artifact(folder / "artifact", threads=threads)
-    return Network(version("mnc"), session.run, finish=lambda outputs: outputs[0])
+    return Network(
+        version("mnc"),
+        session.run,
+        finish=lambda outputs: outputs[0],
+        workspace_bytes=session.manifest.workspace_bytes,
+    )

@@ -64,6 +64,7 @@ def _load(worker: str, folder: str, threads: str) -> tuple[Any, dict[str, Any]]:
         "version": network.version,
         "load_seconds": time.perf_counter() - started,
         "rss_before": before,
+        "workspace_bytes": network.workspace_bytes,
     }
 
 
