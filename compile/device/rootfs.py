@@ -83,9 +83,14 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
         return [*start, str(self.folder / program), *arguments]
 
     @property
+    def site(self) -> Path:
+        """Where the wheels are."""
+        return self.folder / SITE
+
+    @property
     def python_path(self) -> str:
         """Where the wheels are, and Debian's own modules."""
-        return os.pathsep.join([str(self.folder / SITE), str(self.folder / DEBIAN_MODULES)])
+        return os.pathsep.join([str(self.site), str(self.folder / DEBIAN_MODULES)])
 
 
 def root(arch: str, *, say: Callable[[str], None] = lambda _: None) -> Root:
