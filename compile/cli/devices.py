@@ -25,6 +25,13 @@ host_option = click.option(
     show_default=True,
     help="Address to listen on. RPC has no authentication: anything but the loopback is a risk.",
 )
+port_option = click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=TRACKER_PORT,
+    show_default=True,
+    help="The tracker's port.",
+)
 
 
 @click.group()
@@ -33,10 +40,14 @@ def device() -> None:
 
 
 @device.command()
-@target_option
+@click.option("--target", "target_name", default="arm", show_default=True, help="What to be.")
 @click.option("--key", help="Name that devices are asked for by. [default: the target's]")
-@click.option("--boards", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--cores", type=click.IntRange(min=1, max=64), default=1, show_default=True)
+@click.option(
+    "--boards", type=click.IntRange(min=1), default=1, show_default=True, help="How many to run."
+)
+@click.option(
+    "--cores", type=click.IntRange(1, 64), default=1, show_default=True, help="Cores of each."
+)
 @click.option("--cpu", help="CPU that qemu emulates, or max. [default: the target's]")
 @click.option("--tracker", "tracker_text", metavar="HOST:PORT", help="Tracker to register with.")
 @host_option
@@ -59,7 +70,7 @@ def start(
 
     tracker = parse_tracker(tracker_text) if tracker_text else None
     serve_board(
-        load(target_name if target_name != "x86" else "arm"),
+        load(target_name),
         tracker=tracker,
         key=key,
         boards=boards,
@@ -72,7 +83,7 @@ def start(
 
 @device.command()
 @host_option
-@click.option("--port", type=click.IntRange(1, 65535), default=TRACKER_PORT, show_default=True)
+@port_option
 def tracker(host: str, port: int) -> None:
     """Run TVM's tracker until Ctrl-C: devices register with it, tools ask it for them."""
     from compile.device.tracker import start_tracker
@@ -113,7 +124,7 @@ def _row(value: Any) -> dict[str, Any]:
 @click.option(
     "--host", default=LOOPBACK, show_default=True, help="This machine, as the board reaches it."
 )
-@click.option("--port", type=click.IntRange(1, 65535), default=TRACKER_PORT, show_default=True)
+@port_option
 def enroll(kind: str, key: str, login: str, host: str, port: int) -> None:
     """Print the commands that make a device of a board: on its network, over SSH, or a phone on USB."""
     from compile.device.enroll import enroll as commands
@@ -130,7 +141,10 @@ def enroll(kind: str, key: str, login: str, host: str, port: int) -> None:
 def doctor(
     context: click.Context, target_name: str, device_text: str | None, cc: str | None, as_json: bool
 ) -> None:
-    """Check the chain from compiler to device and say what to fix; exit 1 when a link is broken."""
+    """Check the chain from compiler to device.
+
+    Says what to fix; exits with 1 when a link is broken.
+    """
     from compile.device.address import parse
     from compile.device.doctor import examine
     from targets import load

@@ -191,7 +191,7 @@ def _checked(address: Address, target: Target, options: DeviceOptions) -> bool:
     if report.emulated and not options.allow_emulated:
         raise UserError(
             f"{device} is emulated ({report.emulated}): its times say nothing about a real core. Tune on a "
-            "real device, or on a model of one (--simulate); to test the pipeline, --allow-emulated times it "
+            "real device; to test the pipeline, --allow-emulated times it "
             "all the same, and no build will use such records"
         )
     return bool(report.emulated)
