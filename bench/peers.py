@@ -57,12 +57,11 @@ RECIPES = (
     Recipe("executorch_file", "executorch", ("model.pte",)),
     Recipe("stock_tvm", PROJECT, ("stock.so",)),
     Recipe("stock_tvm_tuned", PROJECT, ("stock-tuned.so",), tuned_by="autotvm", script="stock_tvm"),
-    Recipe("relax_tvm", "tvm", ("relax.so",), needs=("onnx_file",)),
+    Recipe("relax_tvm", "tvm", ("relax.so",)),
     Recipe(
         "relax_tvm_tuned",
         "tvm",
         ("relax-tuned.so", "relax-tuned.params"),
-        needs=("onnx_file",),
         tuned_by="metaschedule",
         script="relax_tvm",
     ),

@@ -55,7 +55,7 @@ class Kitchen:
                 self.make(needed)
                 if needed in self.failures:
                     raise UserError(f"{needed}: {self.failures[needed]}")
-            if recipe.tuned_by and not self.records(recipe.tuned_by).exists():
+            if recipe.tuned_by and not _has_records(self.records(recipe.tuned_by)):
                 raise UserError("not tuned on this CPU; --tune TRIALS does it, in hours")
             if not self._is_current(recipe):
                 self.say(f"{self.model}: {name}")
@@ -143,6 +143,12 @@ class Kitchen:
                 raise UserError(f"{script} took more than {limit} s") from None
         if code:
             raise UserError(f"{script}: {_last_error(log)}")
+
+
+def _has_records(path: Path) -> bool:
+    """Whether a search found anything: AutoTVM's log, or MetaSchedule's folder."""
+    file = path / "database_tuning_record.json" if path.is_dir() else path
+    return file.is_file() and file.stat().st_size > 0
 
 
 def _files(path: Path) -> Iterable[Path]:

@@ -11,23 +11,27 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import onnx
+import torch
 import tvm
 from tvm import relax
-from tvm.relax.frontend.onnx import from_onnx
+from tvm.relax.frontend.torch import from_exported_program
 from tvm.s_tir import meta_schedule
+
+BUILD_LIMIT = 120.0  # seconds
 
 
 def main(folder: Path, records: Path | None, trials: int) -> None:
     """Compile and write the library, and the weights beside it where they are its inputs."""
     target = machine(folder)
-    network = onnx.load(str(folder / "model.onnx"))
+    program = torch.export.load(folder / "model.pt2")
     if records is None:
-        module = from_onnx(network, keep_params_in_input=False)
+        module = from_exported_program(program, unwrap_unit_return_tuple=True)
         with target:
             tvm.compile(module, target=target).export_library(str(folder / "relax.so"))
         return
-    module = from_onnx(network, keep_params_in_input=True)
+    module = from_exported_program(
+        program, keep_params_as_input=True, unwrap_unit_return_tuple=True
+    )
     module, weights = relax.frontend.detach_params(module)
     tvm.runtime.save_param_dict_to_file(
         {str(index): weight for index, weight in enumerate(weights["main"])},
@@ -36,13 +40,17 @@ def main(folder: Path, records: Path | None, trials: int) -> None:
     if trials:
         search(module, target, records, trials)
     with target:
-        module = pipeline(target, records, total=0, each=None)(module)
+        module = pipeline(target, records)(module)
         executable = tvm.compile(module, target=target)
     executable.export_library(str(folder / "relax-tuned.so"))
 
 
 def search(module: Any, target: Any, records: Path, trials: int) -> None:
-    """Fill `records` with `trials` trials a task, less what it holds."""
+    """Fill `records` with `trials` trials a task, less what it holds.
+
+    What the pipeline does when it is given trials, but with more time for a build: a worker imports
+    PyTorch with TVM, and half a minute is too little for both on a busy machine.
+    """
     records.mkdir(parents=True, exist_ok=True)
     ready = tvm.transform.Sequential(
         [
@@ -53,24 +61,32 @@ def search(module: Any, target: Any, records: Path, trials: int) -> None:
         ]
     )
     with target:
-        tasks = meta_schedule.relax_integration.extract_tasks(ready(module), target)
+        module = ready(module)
+        tasks = meta_schedule.relax_integration.extract_tasks(module, target)
     log = records / "database_tuning_record.json"
     done = len(log.read_text().splitlines()) if log.exists() else 0
     left = trials * len(tasks) - done
     print(f"{len(tasks)} tasks, {done} trials done, {max(left, 0)} to do", file=sys.stderr)
     if left > 0:
-        pipeline(target, records, total=left, each=trials)(module)
+        meta_schedule.relax_integration.tune_relax(
+            module,
+            {},
+            target,
+            str(records),
+            max_trials_global=left,
+            max_trials_per_task=trials,
+            builder=meta_schedule.builder.LocalBuilder(timeout_sec=BUILD_LIMIT),
+        )
 
 
-def pipeline(target: Any, records: Path, *, total: int, each: int | None) -> Any:
-    """TVM's pipeline; with `total` 0 it only applies what `records` holds."""
+def pipeline(target: Any, records: Path) -> Any:
+    """TVM's pipeline for static shapes, applying what `records` holds."""
     return relax.get_pipeline(
         "static_shape_tuning",
-        total_trials=total,
+        total_trials=0,
         target=target,
         work_dir=str(records),
         cpu_weight_prepack=True,
-        max_trials_per_task=each,
     )
 
 
