@@ -5,7 +5,7 @@
 it. They take the names that the command line takes, and raise UserError with what to do next.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from targets import load as load_target
 
 if TYPE_CHECKING:
     from compile.artifact import Artifact
+    from compile.family import Choice, Timer
     from compile.measure.base import Measurer
     from compile.runner import Session
     from compile.tasks import TunableTask
@@ -81,6 +82,7 @@ def build(
     It goes to `out`/<target>/<model>/, whole or not at all. `cc` is the C compiler to link with.
     """
     from compile import artifact, builder
+    from compile.family import chosen
     from compile.journal import Journal
 
     network, device_target = _model(model), _target(target)
@@ -88,9 +90,68 @@ def build(
     artifact.check_replaceable(folder)
     log = log_path(logs, device_target.name, network.name)
     trials = Journal.open(log, exclusive=False, target=device_target.tvm_target()).trials
-    built = builder.build(network, device_target, trials)
+    choice = chosen(log)
+    built = builder.build(network, device_target, trials, family=choice.family)
     spec = model if isinstance(model, str) else network.name
-    return builder.save(built, network, device_target, folder, spec=spec, log=log, cc=cc)
+    return builder.save(
+        built, network, device_target, folder, spec=spec, log=log, cc=cc, choice=choice
+    )
+
+
+def choose_family(
+    model: "Model",
+    target: Target,
+    *,
+    device: str | None,
+    threads: int | None,
+    logs: Path = LOGS,
+    seconds: float = 3.0,
+    say: Callable[[str], None] = lambda _: None,
+) -> "Choice":
+    """Time the whole network in every family of kernels, here or on `device`, and keep the fastest beside
+    its log, where builds find it.
+    """
+    from compile import family
+    from compile.journal import Journal
+
+    check_measurable(target, device=device)
+    log = log_path(logs, target.name, model.name)
+    trials = Journal.open(log, exclusive=False, target=target.tvm_target()).trials
+    timer, measurer = _family_timer(target, device, threads, seconds)
+    return family.choose(model, target, trials, timer, log=log, measurer=measurer, say=say)
+
+
+def _family_timer(
+    target: Target, device: str | None, threads: int | None, seconds: float
+) -> "tuple[Timer, str]":
+    """What times an artifact, and its name for the record."""
+    from compile import runner
+
+    if device is None:
+
+        def here(made: "Artifact") -> float:
+            session = runner.Session(made, threads=threads)
+            inputs = runner.default_input(session)
+            return runner.bench(session, *inputs, seconds=seconds)["mnc"].median
+
+        return here, f"local cpu={target.model}"
+    from compile.device import connection
+    from compile.device.address import parse
+    from compile.device.session import RemoteSession, bench
+
+    address = parse(device, key=target.name)
+    with connection.connect(address) as opened:
+        report = opened.report
+    emulated = "emulated " if report is not None and report.emulated else ""
+
+    def there(made: "Artifact") -> float:
+        session = RemoteSession(made, address, threads=threads)
+        try:
+            return bench(session, *runner.default_input(session), seconds=seconds).latency.median
+        finally:
+            session.close()
+
+    return there, f"{emulated}rpc key={address.key} cpu={target.model}"
 
 
 def load(folder: Path | str, *, threads: int | None = None, device: str | None = None) -> "Session":

@@ -17,8 +17,10 @@ import tvm
 from tvm import relay
 
 from compile import artifact, cpu_features, importer, parity, provenance, tasks, tvm_setup
+from compile import family as families
 from compile.artifact import Artifact, Golden
 from compile.export import kernels
+from compile.family import Choice
 from compile.importer import Program
 from compile.journal import Trial, dispatch_context
 from compile.linking import link_library
@@ -49,12 +51,21 @@ class Built:
         return tuple(task for task in self.tasks if task.key not in self.used)
 
 
-def build(model: Model, target: Target, trials: Sequence[Trial] = ()) -> Built:
-    """Compile `model` for `target` with the best verified trial of each task made for its `-model`."""
+def build(
+    model: Model,
+    target: Target,
+    trials: Sequence[Trial] = (),
+    *,
+    family: str = families.BLOCKED,
+) -> Built:
+    """Compile `model` for `target` with the best verified trial of each task made for its `-model`.
+
+    Only the family of our own templates has tasks; TVM's are built with their defaults.
+    """
     check_cpu(target)
-    program = importer.import_model(model, target)
+    program = importer.import_model(model, target, family=family)
     found = tasks.extract(program, target)
-    wanted = target.tvm_target()
+    wanted = families.tvm_target(target, family)
     records = dispatch_context(trials, wanted, tasks=[task.task for task in found])
     with records, tvm_setup.pass_context():
         factory = relay.build(program.mod, target=tvm.target.Target(wanted))
@@ -72,9 +83,10 @@ def save(
     spec: str,
     log: Path | None = None,
     cc: str | None = None,
+    choice: Choice | None = None,
 ) -> Artifact:
     """Write `built` as an artifact at `folder`. `spec` is how the model was named, `log` where its records
-    came from, `cc` the C compiler to link with (None: the target's default).
+    came from, `cc` the C compiler to link with (None: the target's default), `choice` why its family.
     """
     golden, origin = _golden(model)
 
@@ -83,7 +95,10 @@ def save(
         kernels.write(built.factory, path.parent)
 
     described = _manifest(built, model, target, spec=spec, log=log, outputs=golden.outputs)
-    described = msgspec.structs.replace(described, golden=origin)
+    choice = choice or Choice(family=families.BLOCKED, why=families.UNMEASURED)
+    described = msgspec.structs.replace(
+        described, golden=origin, family=choice.family, family_reason=choice.why
+    )
     return artifact.save(folder, described, library=write, golden=golden, labels=model.labels)
 
 

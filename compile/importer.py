@@ -10,7 +10,8 @@ from typing import Any
 import tvm
 from tvm import relay
 
-from compile import layout, tvm_setup
+from compile import family as families
+from compile import tvm_setup
 from model import prepare
 from model.zoo import Model
 from support.errors import UserError
@@ -29,8 +30,11 @@ class Program:
     output_shapes: tuple[tuple[int, ...], ...]
 
 
-def import_model(model: Model, target: Target) -> Program:
-    """Fold BN, trace, import into Relay, block the layout. UserError when an operator is unknown."""
+def import_model(model: Model, target: Target, *, family: str = families.BLOCKED) -> Program:
+    """Fold BN, trace, import into Relay, lay it out for a family of kernels (`compile.family`).
+
+    UserError when an operator is unknown.
+    """
     try:
         traced = prepare.trace(model)
         mod, params = relay.frontend.from_pytorch(traced, [(INPUT_NAME, model.input_shape)])
@@ -42,7 +46,7 @@ def import_model(model: Model, target: Target) -> Program:
             "or replace the operator it names"
         ) from error
     mod["main"] = relay.build_module.bind_params_by_name(mod["main"], params)
-    mod = layout.to_blocked(_simplify(mod), target.lanes)
+    mod = families.in_layout(_simplify(mod), family, target.lanes)
     return Program(mod, INPUT_NAME, tuple(model.input_shape), _output_shapes(mod))
 
 

@@ -91,8 +91,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """All of `manifest.json`. `created` is ISO 8601, UTC. `fell_back` are keys of untuned kernels.
 
     `workspace_bytes` is the peak of what the network allocates besides weights, inputs and outputs;
-    None when it is not known. `golden` says what the golden inputs are. `files` holds every file but
-    the manifest; `save` fills it in.
+    None when it is not known. `golden` says what the golden inputs are, `family` and `family_reason`
+    which kernels the network is made of and why. `files` holds every file but the manifest; `save`
+    fills it in.
     """
 
     format: int = FORMAT
@@ -107,6 +108,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     fell_back: tuple[Text, ...] = ()
     workspace_bytes: Size | None = None
     golden: Text = ""
+    family: Text = "blocked"
+    family_reason: Text = ""
     source: Source
     created: Text
     files: dict[Name, FileInfo] = {}

@@ -63,6 +63,7 @@ def build(
     run the result compares it with PyTorch and times both.
     """
     from compile import artifact, builder
+    from compile.family import chosen
     from compile.journal import Journal
     from targets import load
 
@@ -72,15 +73,19 @@ def build(
     artifact.check_replaceable(folder)
     path = log_path(logs, target.name, model.name)
     journal = Journal.open(path, exclusive=False, target=target.tvm_target())
+    choice = chosen(path)
     started = time.monotonic()
     with console.working(f"compiling {model.name} for {target.name}"):
-        built = builder.build(model, target, journal.trials)
+        built = builder.build(model, target, journal.trials, family=choice.family)
     with console.working(
         f"linking {model.name} for {target.name}, asking PyTorch for golden outputs"
     ):
-        saved = builder.save(built, model, target, folder, spec=spec, log=path, cc=cc)
+        saved = builder.save(
+            built, model, target, folder, spec=spec, log=path, cc=cc, choice=choice
+        )
     seconds = time.monotonic() - started
     _say_what_was_used(built, journal, path)
+    console.note(f"kernel family: {choice.family}; {choice.why}")
     console.note(f"{model.name} for {target.name} in {seconds:.1f} s, weights: {model.weights}")
     if not as_json:
         console.result(str(folder))

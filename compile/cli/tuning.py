@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb tune: search the best kernels of a model for a target, on real hardware."""
+"""The verbs tune and family: search the best kernels of a model for a target, on real hardware."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from compile.api import check_measurable, log_path, open_measurer, select_tasks
+from compile.api import check_measurable, choose_family, log_path, open_measurer, select_tasks
 from compile.cli.common import (
     as_json_option,
     console,
@@ -102,7 +102,62 @@ def tune(
                 summary = search(
                     selected, target, journal, measurer, options=options, observer=display
                 )
+    if device is not None:
+        choice = choose_family(
+            model, target, device=device, threads=threads, logs=logs, say=console.note
+        )
+        console.note(f"kernel family: {choice.family}; {choice.why}")
     _report(summary, as_json=as_json)
+
+
+@click.command()
+@model_options
+@target_option
+@click.option("--device", metavar="rpc://HOST:PORT/KEY", help="Time on this device.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.1),
+    default=3.0,
+    show_default=True,
+    help="For each family.",
+)
+@threads_option
+@logs_option
+@as_json_option
+def family(
+    model_spec: str,
+    model_flag: str | None,
+    weights: Path | None,
+    shape_text: str | None,
+    batch: int,
+    target_name: str,
+    device: str | None,
+    seconds: float,
+    threads: int | None,
+    logs: Path,
+    as_json: bool,
+) -> None:
+    """Time whole families of kernels; builds use the fastest.
+
+    MODEL is built from our templates and from each of TVM's own families, every one timed as a whole network
+    with its layout transforms. The choice and the times are kept beside the tuning log.
+    """
+    from targets import load
+
+    _, model = load_model(model_spec, model_flag, weights, shape_text, batch)
+    choice = choose_family(
+        model,
+        load(target_name),
+        device=device,
+        threads=threads,
+        logs=logs,
+        seconds=seconds,
+        say=console.note,
+    )
+    if as_json:
+        print_json(choice)
+    else:
+        console.result(f"{choice.family}: {choice.why}")
 
 
 def _peak(target: Any, threads: int) -> float:
@@ -133,4 +188,4 @@ def _report(summary: Any, *, as_json: bool) -> None:
     )
 
 
-VERBS = (tune,)
+VERBS = (tune, family)

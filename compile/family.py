@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which family of kernels a whole network is built from: ours on one blocked layout, or one of TVM's own.
+
+Takes a model, a target and something to time artifacts on; gives a `Choice`, kept beside the tuning log,
+that builds follow. A family is chosen for the network as a whole by its measured total, layout transforms
+included: mixing families layer by layer was measured slower than any of them (apache/tvm pull 5334).
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+
+from compile.artifact import Artifact
+from compile.trial import EMULATED, Trial
+from support.errors import UserError
+from support.files import write_atomic
+
+BLOCKED = "blocked"
+FAMILIES = {
+    BLOCKED: "our templates, one layout NCHW{b}c, no transforms",
+    "spatial-pack": "TVM's templates for NCHW (arm_cpu's spatial pack on ARM)",
+    "nchwc": "TVM's x86-style templates, a channel block for each layer",
+    "nhwc": "TVM's templates for NHWC",
+}
+UNMEASURED = "no device has timed the families; this one needs no layout transform between layers"
+
+Timer = Callable[[Artifact], float]  # median seconds of one inference, on what the network is for
+
+
+class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The family, and why. `seconds` are medians of a whole inference, `failed` says why one has none."""
+
+    family: str
+    why: str
+    seconds: dict[str, float] = {}
+    failed: dict[str, str] = {}
+    measurer: str = ""
+
+    def __post_init__(self) -> None:
+        if self.family not in FAMILIES:
+            raise ValueError(f"family must be one of {', '.join(FAMILIES)}, not {self.family!r}")
+
+    @property
+    def emulated(self) -> bool:
+        """Whether its times are an emulator's, which say nothing about a real core."""
+        return EMULATED in self.measurer.split()
+
+
+def path_beside(log: Path) -> Path:
+    """Where the choice that goes with a log is kept."""
+    return log.with_suffix(".family.json")
+
+
+def chosen(log: Path) -> Choice:
+    """The choice beside `log`; ours where there is none, or only an emulator's. UserError when damaged."""
+    path = path_beside(log)
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Choice)
+    except FileNotFoundError:
+        return Choice(family=BLOCKED, why=UNMEASURED)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}); delete it, or tune again") from None
+    if found.emulated:
+        return Choice(family=BLOCKED, why=f"{UNMEASURED} (an emulator's times do not count)")
+    return found
+
+
+def choose(
+    model: Any,
+    target: Any,
+    trials: Sequence[Trial],
+    timer: Timer,
+    *,
+    log: Path,
+    measurer: str,
+    say: Callable[[str], None] = lambda _: None,
+) -> Choice:
+    """Build the network in every family, time each whole, keep the fastest beside `log`.
+
+    Ours is built with the log's records, TVM's own with their defaults. A family that cannot be built or run
+    is left out with the reason; UserError when none can.
+    """
+    seconds: dict[str, float] = {}
+    failed: dict[str, str] = {}
+    for name, words in FAMILIES.items():
+        try:
+            seconds[name] = _time(model, target, trials, timer, name)
+            say(f"family {name}: {seconds[name] * 1e3:.2f} ms ({words})")
+        except Exception as error:  # TVM raises nearly anything for a layout it has no kernels for
+            lines = str(error).strip().splitlines()
+            failed[name] = lines[-1][:200] if lines else type(error).__name__
+            say(f"family {name}: left out, {failed[name]}")
+    if not seconds:
+        raise UserError(f"no family of kernels works for {model.name} on {target.name}: {failed}")
+    best = min(seconds, key=lambda name: seconds[name])
+    others = sorted(value for name, value in seconds.items() if name != best)
+    why = f"fastest as a whole, transforms included: {seconds[best] * 1e3:.2f} ms"
+    why += f", the next {others[0] * 1e3:.2f} ms" if others else ""
+    made = Choice(family=best, why=why, seconds=seconds, failed=failed, measurer=measurer)
+    write_atomic(path_beside(log), msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
+    return made
+
+
+def _time(model: Any, target: Any, trials: Sequence[Trial], timer: Timer, family: str) -> float:
+    from compile import builder
+
+    with TemporaryDirectory(prefix="mnc-family-") as folder:
+        built = builder.build(model, target, trials, family=family)
+        saved = builder.save(built, model, target, Path(folder) / "artifact", spec=model.name)
+        return timer(saved)
+
+
+def in_layout(mod: Any, family: str, block: int) -> Any:
+    """The Relay module in the family's layout."""
+    if family == BLOCKED:
+        from compile import layout
+
+        return layout.to_blocked(mod, block)
+    if family == "nhwc":
+        from tvm import relay, transform
+
+        wanted = {"nn.conv2d": ["NHWC", "default"]}
+        return transform.Sequential(
+            [relay.transform.ConvertLayout(wanted), relay.transform.FoldConstant()]
+        )(mod)
+    return mod
+
+
+def tvm_target(target: Any, family: str) -> str:
+    """The TVM target string; x86-style templates on ARM are had by not saying arm_cpu."""
+    text = str(target.tvm_target())
+    if family != "nchwc":
+        return text
+    return text.replace("-keys=arm_cpu,cpu", "-keys=cpu").replace(" -device=arm_cpu", "")

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every family computes the network; the fastest as a whole is kept, and followed by builds."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from compile import artifact, builder, family, parity
+from compile.api import choose_family
+from compile.cli import run
+from compile.runner import Session
+from model import zoo
+from support.errors import UserError
+from targets import load
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", family.FAMILIES)
+def test_every_family_agrees_with_pytorch(name: str, tmp_path: Path) -> None:
+    model, host = zoo.load("mobilenet_v1_28"), load("host")
+    built = builder.build(model, host, family=name)
+    builder.save(built, model, host, tmp_path / "made", spec=model.name)
+    made = artifact.load(tmp_path / "made")
+    report = parity.verify(
+        made, session=Session(made), reference=parity.torch_reference(model.module)
+    )
+    assert report.ok
+
+
+@pytest.mark.slow
+def test_the_fastest_is_kept_beside_the_log_and_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, host = zoo.load("mobilenet_v1_28"), load("host")
+    choice = choose_family(model, host, device=None, threads=1, logs=tmp_path, seconds=0.2)
+    assert choice.seconds[choice.family] == min(choice.seconds.values())
+    assert "transforms included" in choice.why
+    log = tmp_path / host.name / "mobilenet_v1_28.jsonl"
+    assert family.chosen(log) == choice
+    words = ["build", "mobilenet_v1_28", "--target", "host", "--no-check"]
+    assert run([*words, "--logs", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    assert f"kernel family: {choice.family}" in " ".join(capsys.readouterr().err.split())
+    (made,) = (tmp_path / "out").glob("*/*")
+    assert artifact.load(made).manifest.family == choice.family
+
+
+def test_without_a_choice_ours_is_built_and_says_why(tmp_path: Path) -> None:
+    choice = family.chosen(tmp_path / "log.jsonl")
+    assert choice.family == family.BLOCKED
+    assert "no device has timed" in choice.why
+
+
+def test_an_emulators_choice_is_not_followed(tmp_path: Path) -> None:
+    made = family.Choice(family="nhwc", why="fastest", measurer="emulated rpc key=arm")
+    (tmp_path / "log.family.json").write_bytes(msgspec.json.encode(made))
+    assert family.chosen(tmp_path / "log.jsonl").family == family.BLOCKED
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"family": "best", "why": ""}', b"[1]"])
+def test_a_damaged_choice_is_one_line(damage: bytes, tmp_path: Path) -> None:
+    (tmp_path / "log.family.json").write_bytes(damage)
+    with pytest.raises(UserError, match="delete it, or tune again"):
+        family.chosen(tmp_path / "log.jsonl")
