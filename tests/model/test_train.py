@@ -103,6 +103,7 @@ def test_logits_do_not_depend_on_the_batch(fashion: datasets.Dataset) -> None:
     assert np.allclose(one, logits(model.module, images, zoo.SMALL_PREPROCESS), atol=1e-4)
 
 
+@needs_npm
 @pytest.mark.slow
 def test_the_command_writes_a_checkpoint_that_loads(tmp_path: Path) -> None:
     out = tmp_path / "a.safetensors"

@@ -3,6 +3,7 @@
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -146,13 +147,15 @@ def test_debian_package_without_root(tmp_path: Path) -> None:
     for parent in tmp_path.parents[:2]:
         parent.chmod(0o755)
     tmp_path.chmod(0o755)
+    # The checkout may lie where nobody else can read.
+    shutil.copytree(Path.cwd() / "support", tmp_path / "support")
     code = (
         "from support.registry import debian_package\n"
         "print(debian_package('libgcc-s1', arch='armhf'))"
     )
     done = subprocess.run(
         ["python3.11", "-c", code],
-        env={"PATH": os.environ["PATH"], "MNC_CACHE": str(cache), "PYTHONPATH": str(Path.cwd())},
+        env={"PATH": os.environ["PATH"], "MNC_CACHE": str(cache), "PYTHONPATH": str(tmp_path)},
         user=65534,
         capture_output=True,
         text=True,
