@@ -70,6 +70,7 @@ def tune(
     Every trial is in the log the moment it is known. Stop it at any time and start it again: it goes on
     where it was, and measures nothing twice.
     """
+    from compile.family import chosen
     from compile.journal import Journal
     from compile.progress import Display
     from compile.tuner import Options
@@ -103,10 +104,9 @@ def tune(
                     selected, target, journal, measurer, options=options, observer=display
                 )
     if device is not None:
-        choice = choose_family(
-            model, target, device=device, threads=threads, logs=logs, say=console.note
-        )
-        console.note(f"kernel family: {choice.family}; {choice.why}")
+        choose_family(model, target, device=device, threads=threads, logs=logs, say=console.note)
+        followed = chosen(path)  # not an emulator's
+        console.note(f"builds use family {followed.family}; {followed.why}")
     _report(summary, as_json=as_json)
 
 
