@@ -80,9 +80,9 @@ def tune(
     _, model = load_model(model_spec, model_flag, weights, shape_text, batch)
     target = load(target_name)
     check_measurable(target, device=device)
-    chosen = [kind.strip() for kind in kinds.split(",")] if kinds else None
+    wanted = [kind.strip() for kind in kinds.split(",")] if kinds else None
     with console.working(f"importing {model.name}"):
-        selected = select_tasks(model, target, chosen)
+        selected = select_tasks(model, target, wanted)
     path = log_path(logs, target.name, model.name)
     options = Options(trials=trials, tuner=tuner, force=force)
     # Before the measurer's processes start: they would take the cores whose peak is timed.
