@@ -23,7 +23,7 @@ from compile.device.address import Address, parse
 from compile.device.connection import Connection, Cores, Report, architecture, connect
 from compile.elf import read_library
 from compile.profile import Profile, layers_of
-from compile.runner import Array, Latency, Session
+from compile.runner import Array, Latency, Session, check_signature
 from support.errors import UserError
 
 WARM_UP = 3
@@ -98,6 +98,7 @@ class RemoteSession(Session):
         self.upload_seconds = time.monotonic() - started
         self.factory = device.call(lambda: device.remote.load_module(name))
         self._graph = device.call(self._create_graph)
+        device.call(lambda: check_signature(self._graph, artifact))
         self._buffers = [
             device.call(_input_of(self._graph, tensor.name)) for tensor in self.manifest.inputs
         ]
