@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What decoders turn machine code into: micro-ops for the interpreter, and what timing needs to know.
+
+Takes nothing; gives the enums, `MicroOp`, `Instruction`, and `pack`, which lays them out as core.h declares
+them. One numbering of registers serves all architectures.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum, auto
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Registers as timing sees them: 0-31 integer, 32-95 vector and mask, 96 flags.
+FIRST_VECTOR = 32
+FLAGS = 96
+NONE = 255
+# Integer registers of micro-ops only: always zero; written and forgotten; temporaries.
+ZERO = 32
+SINK = 33
+TEMPORARIES = (34, 35, 36, 37, 38, 39)
+INTEGERS = 40
+
+MAX_DST = MAX_SRC = 6
+
+
+class Op(IntEnum):
+    """Micro-ops. `operand` below is `modify(R[b], shift) + imm`: a register, a shifted one or a constant
+    (b = ZERO). `size` is the width of the operation in bytes (4 or 8): the result is cut to it and
+    zero-extended. An address is `R[a] + operand`.
+    """
+
+    NOP = 0
+    MOV = auto()  # dst = operand
+    ADD = auto()  # dst = R[a] + operand (lea too)
+    SUB = auto()  # dst = R[a] - operand
+    RSB = auto()  # dst = operand - R[a]
+    ADC = auto()  # dst = R[a] + operand + carry
+    SBC = auto()  # dst = R[a] - operand - 1 + carry (carry as ARM has it)
+    MUL = auto()  # dst = R[a] * R[b]
+    MADD = auto()  # dst = R[c] + R[a] * R[b]
+    MSUB = auto()  # dst = R[c] - R[a] * R[b]
+    MADD_WIDE_S = auto()  # dst = R[c] + sext32(R[a]) * sext32(R[b]), 64 bits (smaddl)
+    MADD_WIDE_U = auto()
+    MSUB_WIDE_S = auto()
+    MSUB_WIDE_U = auto()
+    MULH_S = auto()  # upper half of the product of `size` bytes
+    MULH_U = auto()
+    DIV_S = auto()  # by zero gives 0
+    DIV_U = auto()
+    REM_S = auto()
+    REM_U = auto()
+    AND = auto()
+    OR = auto()
+    XOR = auto()
+    BIC = auto()  # dst = R[a] & ~operand
+    ORN = auto()  # dst = R[a] | ~operand (NOT with a = ZERO)
+    EON = auto()  # dst = R[a] ^ ~operand
+    SHL = auto()  # dst = R[a] << (operand mod width)
+    SHR = auto()
+    SAR = auto()
+    ROR = auto()
+    BITS_U = auto()  # dst = (R[a] >> shift) & ones(c): ubfx
+    BITS_S = auto()
+    BITS_SHL_U = auto()  # dst = (R[a] & ones(c)) << shift: ubfiz
+    BITS_SHL_S = auto()
+    BITS_INSERT = auto()  # dst[shift + c - 1 : shift] = R[a]: bfi
+    BITS_INSERT_LOW = auto()  # dst[c - 1 : 0] = R[a] >> shift: bfxil
+    EXTRACT = auto()  # dst = (R[a]:R[b]) >> shift, low `size` bytes
+    CLZ = auto()
+    CTZ = auto()
+    POPCOUNT = auto()
+    REVERSE_BITS = auto()
+    REVERSE_BYTES = auto()
+    SELECT = auto()  # dst = holds(c) ? R[a] : operand
+    SELECT_INC = auto()  # dst = holds(c) ? R[a] : operand + 1
+    SELECT_INV = auto()  # ... : ~operand
+    SELECT_NEG = auto()  # ... : -operand
+    FLAGS_ADD = auto()  # N Z C V of R[a] + operand
+    FLAGS_SUB = auto()  # of R[a] - operand; carry = no borrow, as ARM has it
+    FLAGS_LOGIC = auto()  # of R[a] & operand; C = V = 0
+    FLAGS_SUB_IF = auto()  # ccmp: if holds(c) then FLAGS_SUB else N Z C V = dst (bits 3 2 1 0)
+    FLAGS_ADD_IF = auto()
+    FLAGS_UNKNOWN = auto()  # from floating point: a branch on them is an error
+    # Memory. size = bytes of the access.
+    LOAD = auto()  # dst = zero-extended
+    LOAD_S = auto()  # dst = sign-extended to c bytes (4 or 8)
+    STORE = auto()  # R[dst] to memory
+    TOUCH_LOAD = auto()  # an access whose data do not matter
+    TOUCH_STORE = auto()
+    PREFETCH = auto()  # an access to the line, reported as a load of 1 byte; never faults
+    V_LOAD = auto()  # V[dst] = size bytes; the rest of the register becomes 0
+    V_STORE = auto()  # the first size bytes of V[dst]
+    V_LOAD_LANE = auto()  # lane c of `size` bytes of V[dst], the rest stays
+    V_STORE_LANE = auto()
+    V_LOAD_DUP = auto()  # c bytes of V[dst] filled with copies of `size` bytes; the rest becomes 0
+    # Vector registers V[0..63]. size = lane bytes, c = bytes of vector; the rest becomes 0.
+    V_MOVE = auto()  # c bytes of V[a]
+    V_FILL = auto()  # lanes = imm
+    V_DUP = auto()  # lanes = R[a]
+    V_DUP_LANE = auto()  # lanes = lane `shift` of V[a]
+    V_SET = auto()  # lane `shift` = R[a], the rest stays
+    V_SET_LANE = auto()  # lane `shift` of V[dst] = lane `imm` of V[a], the rest stays
+    V_GET = auto()  # R[dst] = lane `shift` of V[a], zero-extended
+    V_GET_S = auto()  # sign-extended to c bytes
+    V_ADD = auto()  # lane by lane
+    V_SUB = auto()
+    V_MUL = auto()
+    V_AND = auto()
+    V_OR = auto()
+    V_XOR = auto()
+    V_BIC = auto()  # V[a] & ~V[b]
+    V_SHL = auto()  # by imm
+    V_SHR = auto()
+    V_SAR = auto()
+    V_WIDEN_U = (
+        auto()
+    )  # lanes of `size` bytes from lanes of `size / 2` bytes of V[a], from lane `shift` on
+    V_WIDEN_S = auto()
+    V_UNKNOWN = auto()  # V[dst] = the result of arithmetic that is priced, not computed
+    # Control. imm = the target's address.
+    BRANCH = auto()
+    BRANCH_IF = auto()  # holds(c)
+    BRANCH_ZERO = auto()  # the low `size` bytes of R[a] are 0
+    BRANCH_NONZERO = auto()
+    BRANCH_BIT = auto()  # bit `shift` of R[a] equals c
+    JUMP = auto()  # to R[a]: returns, calls of registers, imports
+
+
+class Modify(IntEnum):
+    """What is done to R[b] before imm is added. The first seven extend, then shift left by `shift`."""
+
+    LSL = 0
+    UXTB = 1
+    UXTH = 2
+    UXTW = 3
+    SXTB = 4
+    SXTH = 5
+    SXTW = 6
+    LSR = 7  # of `size` bytes
+    ASR = 8
+    ROR = 9
+
+
+class Condition(IntEnum):
+    """ARM's, over N Z C V."""
+
+    EQ = 0
+    NE = 1
+    CS = 2
+    CC = 3
+    MI = 4
+    PL = 5
+    VS = 6
+    VC = 7
+    HI = 8
+    LS = 9
+    GE = 10
+    LT = 11
+    GT = 12
+    LE = 13
+    AL = 14
+
+
+class Class(IntEnum):
+    """Timing classes, in the order of core.h."""
+
+    NOP = 0
+    INT = auto()
+    SHIFT = auto()
+    MUL = auto()
+    DIV = auto()
+    BRANCH = auto()
+    CALL = auto()
+    LOAD_INT = auto()
+    STORE_INT = auto()
+    LOAD_VEC = auto()
+    STORE_VEC = auto()
+    LOAD_BROADCAST = auto()
+    LOAD_LANE = auto()
+    FMA = auto()
+    FP_ADD = auto()
+    FP_MUL = auto()
+    FP_CMP = auto()
+    FP_DIV_SQRT = auto()
+    VEC_MOVE = auto()
+    VEC_PERMUTE = auto()
+    VEC_INT = auto()
+    VEC_TO_INT = auto()
+    INT_TO_VEC = auto()
+    PREFETCH = auto()
+
+
+class Flag(IntEnum):
+    """Bits of `Instruction.flags`, as core.h has them."""
+
+    ENDS_BLOCK = 1
+    CONTINUES = 2
+    STACK = 4
+    BY_ELEMENT = 8
+
+
+class MicroOp(NamedTuple):
+    """One step of the interpreter; what the fields mean is said at each `Op`."""
+
+    op: Op
+    size: int = 8
+    dst: int = SINK
+    a: int = ZERO
+    b: int = ZERO
+    c: int = ZERO
+    shift: int = 0
+    modify: Modify = Modify.LSL
+    imm: int = 0
+
+
+class Instruction(NamedTuple):
+    """One machine instruction, or a part of one (Flag.CONTINUES).
+
+    `dst` and `src` are registers as timing sees them, `accumulator` and `base_update` indices into them,
+    `first_address` the index in `src` from which registers form the address.
+    """
+
+    cls: Class
+    micro_ops: tuple[MicroOp, ...] = ()
+    dst: tuple[int, ...] = ()
+    src: tuple[int, ...] = ()
+    width: int = 0
+    loads: int = 0
+    stores: int = 0
+    flops: int = 0
+    accumulator: int = NONE
+    base_update: int = NONE
+    first_address: int = NONE
+    flags: int = 0
+
+
+class Line(NamedTuple):
+    """One disassembled instruction: `operands` as text, comments removed; addresses as in the image."""
+
+    address: int
+    size: int
+    mnemonic: str
+    operands: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.mnemonic} {self.operands}".strip()
+
+
+class Abi(NamedTuple):
+    """How a function is called: argument registers (integer numbering), result, stack pointer, and where the
+    return address goes (a register, or None: pushed).
+    """
+
+    arguments: tuple[int, ...]
+    result: int
+    stack_pointer: int
+    link: int | None
+    pointer_bytes: int
+
+
+MICRO_OP = np.dtype(
+    [(name, "u1") for name in ("op", "size", "dst", "a", "b", "c", "shift", "modify")]
+    + [("imm", "<i8")]
+)
+INSN = np.dtype(
+    [
+        ("address", "<u8"),
+        ("first", "<u4"),
+        ("count", "<u2"),
+        ("flops", "<u2"),
+        *((name, "u1") for name in ("cls", "width", "flags", "loads", "stores")),
+        *((name, "u1") for name in ("accumulator", "base_update", "first_address")),
+        ("n_dst", "u1"),
+        ("n_src", "u1"),
+        ("dst", "u1", (MAX_DST,)),
+        ("src", "u1", (MAX_SRC,)),
+        ("spare", "u1", (2,)),
+    ]
+)
+
+Array = np.ndarray[Any, Any]
+
+
+def pack(code: Sequence[tuple[int, Instruction]]) -> tuple[Array, Array]:
+    """Instructions with their addresses as arrays of `struct insn` and `struct micro_op`."""
+    ops: list[MicroOp] = []
+    rows = []
+    for address, one in code:
+        rows.append(_row(address, one, len(ops)))
+        ops += one.micro_ops
+    return np.array(rows, INSN), np.array(ops, MICRO_OP)
+
+
+def _row(address: int, one: Instruction, first: int) -> tuple[Any, ...]:
+    sizes = (first, len(one.micro_ops), one.flops)
+    kind = (one.cls, one.width, one.flags, one.loads, one.stores)
+    indices = (one.accumulator, one.base_update, one.first_address)
+    counts = (len(one.dst), len(one.src))
+    dst = _padded(one.dst, MAX_DST)
+    src = _padded(one.src, MAX_SRC)
+    return (address, *sizes, *kind, *indices, *counts, dst, src, (0, 0))
+
+
+def _padded(registers: tuple[int, ...], size: int) -> tuple[int, ...]:
+    return registers + (NONE,) * (size - len(registers))
