@@ -54,7 +54,9 @@ def main(
     """Race this project's MobileNets against other runtimes on this machine."""
     target = load("host")
     chosen = peers.find(keys)
-    counts = _counts(threads)
+    counts = (
+        [] if prepare else _counts(threads)
+    )  # preparing may go on in a corner, on one processor
     started = _now()
     kitchens = [_kitchen(name.strip(), target, chosen, trials) for name in models.split(",")]
     if prepare:

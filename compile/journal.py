@@ -7,7 +7,7 @@ Lines that cannot be used are skipped and counted, never fatal and never rewritt
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,15 @@ __all__ = [
     "current",
     "dispatch_context",
     "measured",
+    "ranked",
     "summary",
     "task_key",
     "trial_of",
 ]
 
 
-_ByConfig = dict[tuple[int, int], Trial]  # by index and thread count
+# By index, thread count and, where simulated, the model: no trial of a model hides a device's.
+_ByConfig = dict[tuple[int, int, str], Trial]
 
 
 OTHER_DEVICE = "for another device"  # a reason to leave a line out; `other_models` has the names
@@ -130,16 +132,17 @@ class TaskSummary(msgspec.Struct, frozen=True):
 
 def measured(trials: Iterable[Trial], key: str) -> set[int]:
     """Indices of the configs of task `key` that were tried, failures included."""
-    return {index for index, _ in _latest(trials, key)}
+    return {index for index, _, _ in _latest(trials, key)}
 
 
 def best(trials: Iterable[Trial], key: str) -> Trial | None:
-    """The verified trial of task `key` with the lowest median cost; a config's last trial counts.
+    """The verified trial of task `key` that a build should use: the first of the `ranked`. A config's last
+    trial counts.
 
     Costs of different thread counts are not comparable: of several, the lowest count's are used.
-    So filter by `threads` first to have another's, and by `measurer` where those differ in kind.
+    So filter by `threads` first to have another's.
     """
-    return _cheapest(_latest(trials, key).values())
+    return next(iter(ranked(_latest(trials, key).values())), None)
 
 
 def best_of_each(
@@ -148,8 +151,7 @@ def best_of_each(
     """`best` for every task that has one, in one pass, of the trials that `accept` takes."""
     found = {}
     for key, group in _latest_by_task(trials).items():
-        cheapest_first = sorted(_usable(group.values()), key=lambda trial: trial.cost)
-        trial = next(filter(accept, cheapest_first), None)
+        trial = next(filter(accept, _best_first(group.values())), None)
         if trial is not None:
             found[key] = trial
     return found
@@ -184,9 +186,9 @@ def summary(trials: Iterable[Trial]) -> tuple[TaskSummary, ...]:
     return tuple(
         TaskSummary(
             key=key,
-            trials=len({index for index, _ in latest}),
+            trials=len({index for index, _, _ in latest}),
             failures=dict(Counter(t.error for t in latest.values() if t.error is not None)),
-            best=_cheapest(latest.values()),
+            best=next(iter(ranked(latest.values())), None),
         )
         for key, latest in _latest_by_task(trials).items()
     )
@@ -210,16 +212,22 @@ def _latest_by_task(trials: Iterable[Trial]) -> dict[str, _ByConfig]:
     groups: dict[str, _ByConfig] = {}
     for trial in trials:
         if trial.error != "device" and not trial.emulated:
-            groups.setdefault(trial.key, {})[trial.config.index, trial.threads] = trial
+            identity = trial.config.index, trial.threads, trial.in_network
+            groups.setdefault(trial.key, {})[identity] = trial
     return groups
 
 
-def _cheapest(trials: Iterable[Trial]) -> Trial | None:
-    return min(_usable(trials), key=lambda trial: trial.cost, default=None)
+def ranked(trials: Iterable[Trial]) -> list[Trial]:
+    """The verified trials of one task, in the order in which a build would take them.
 
-
-def _usable(trials: Iterable[Trial]) -> list[Trial]:
-    """Verified trials that can be compared with one another: those of the fewest threads."""
+    Only those of the fewest threads; what the latest sitting in the network timed goes before all that was
+    timed alone, and its costs are of another kind: caches and neighbours are the network's.
+    """
     usable = [trial for trial in trials if trial.verified and trial.error is None]
     fewest = min((trial.threads for trial in usable), default=1)
-    return [trial for trial in usable if trial.threads == fewest]
+    usable = [trial for trial in usable if trial.threads == fewest]
+    latest = max((trial.when for trial in usable if trial.in_network), default=None)
+    return sorted(
+        (trial for trial in usable if not trial.in_network or trial.when == latest),
+        key=lambda trial: (not trial.in_network, trial.cost),
+    )

@@ -15,6 +15,8 @@ import msgspec
 
 FAILED_COST = 1e9  # what AutoTVM writes as the cost of a failure
 EMULATED = "emulated"  # a word of the measurer's description
+IN_NETWORK = "in-network"  # another: timed as a layer of the whole network (compile/rerank.py)
+SIMULATED = "simulated"  # how the description of a measurer that is a model of a core begins
 MODEL = re.compile(r"(?:^|\s)-model=(\S+)")
 
 Failure = Literal["compile", "timeout", "crash", "wrong", "run", "device"]
@@ -74,8 +76,9 @@ class Trial(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     `key` is the task's stable id. `args` is the task's arguments as AutoTVM's workload has them
     (nested tuples). `target` is a TVM target string. `costs` are seconds a call, empty when the
     trial failed (`error` then says how). `when` is Unix time in seconds. Only a `verified` trial,
-    one whose kernel's output was found right before it was timed, may be used in a build. The error
-    "device" means that the device failed, not the config: such a trial measured nothing.
+    one whose kernel's output was found right before it was timed, may be used in a build (a `simulated`
+    one's is checked on the machine that simulates). The error "device" means that the device failed, not
+    the config: such a trial measured nothing.
     """
 
     key: str
@@ -103,6 +106,20 @@ class Trial(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def emulated(self) -> bool:
         """Whether it was timed under emulation, which says nothing about any real core."""
         return EMULATED in self.measurer.split()
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a model of the core worked it out. Such costs compare with others of the same model only:
+        never, by number, with a real device's.
+        """
+        return self.measurer.startswith(SIMULATED)
+
+    @property
+    def in_network(self) -> bool:
+        """Whether it was timed within the running network, not alone. Trials of one sitting, whose costs
+        can be compared, have the same `when`.
+        """
+        return IN_NETWORK in self.measurer.split()
 
     @property
     def workload(self) -> tuple[Any, ...]:

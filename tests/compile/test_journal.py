@@ -250,6 +250,35 @@ def test_costs_of_different_thread_counts_are_not_compared() -> None:
     assert summary(trials)[0].trials == 3
 
 
+def test_what_was_timed_in_the_network_goes_before_what_was_timed_alone() -> None:
+    inside = {"measurer": "in-network local-v1 threads=1", "when": 1.8e9}
+    alone = [made(0, costs=(1e-3,)), made(1, costs=(2e-3,)), made(2, costs=(3e-3,))]
+    sitting = [made(1, costs=(5e-3,), **inside), made(2, costs=(4e-3,), **inside)]
+    for trials in (alone + sitting, sitting + alone):
+        found = best(trials, KEY)
+        assert found == sitting[1] == journal.best_of_each(trials)[KEY]
+        assert summary(trials)[0].best == found
+        assert summary(trials)[0].trials == 3
+    assert best([*sitting, *alone, made(1, costs=(1e-6,))], KEY) == sitting[1]
+
+
+def test_only_the_latest_sitting_in_the_network_counts() -> None:
+    inside = {"measurer": "in-network local-v1 threads=1"}
+    slow_day = [made(i, costs=(5e-3 - 1e-3 * i,), when=1.9e9, **inside) for i in (0, 1)]
+    fast_day = [made(i, costs=(1e-4,), when=1.8e9, **inside) for i in (2, 3)]
+    assert best(fast_day + slow_day, KEY) == slow_day[1]
+    # Where its records are stale, those of kernels timed alone are next.
+    alone = made(5)
+    found = journal.best_of_each([*slow_day, alone], accept=lambda trial: trial.config.index == 5)
+    assert found[KEY] == alone
+
+
+def test_in_network_times_with_more_threads_do_not_win_over_fewer() -> None:
+    two = made(1, threads=2, costs=(1e-4,), measurer="in-network local-v1 threads=2")
+    assert best([two, made(0)], KEY) == made(0)
+    assert best([two], KEY) == two
+
+
 def test_measured_counts_failures_of_the_config_but_not_of_the_device() -> None:
     trials = [made(0), failed(1, "timeout"), failed(2, "device")]
     assert measured(trials, KEY) == {0, 1}
