@@ -7,7 +7,7 @@ Lines that cannot be used are skipped and counted, never fatal and never rewritt
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,16 @@ import msgspec
 from compile import line_file
 from compile.line_file import LineFile
 from compile.record import LineDecoder, LineError, encode_line
-from compile.trial import FAILURES, Config, Failure, Trial, target_model, task_key, trial_of
+from compile.trial import (
+    FAILURES,
+    IN_NETWORK,
+    Config,
+    Failure,
+    Trial,
+    target_model,
+    task_key,
+    trial_of,
+)
 
 __all__ = [
     "FAILURES",
@@ -37,7 +46,7 @@ __all__ = [
 ]
 
 
-# By index, thread count and, where simulated, the model: no trial of a model hides a device's.
+# By index, thread count and how it came about (`_origin`): none hides a trial of another origin.
 _ByConfig = dict[tuple[int, int, str], Trial]
 
 
@@ -151,7 +160,7 @@ def best_of_each(
     """`best` for every task that has one, in one pass, of the trials that `accept` takes."""
     found = {}
     for key, group in _latest_by_task(trials).items():
-        trial = next(filter(accept, _best_first(group.values())), None)
+        trial = next(filter(accept, ranked(group.values())), None)
         if trial is not None:
             found[key] = trial
     return found
@@ -212,22 +221,37 @@ def _latest_by_task(trials: Iterable[Trial]) -> dict[str, _ByConfig]:
     groups: dict[str, _ByConfig] = {}
     for trial in trials:
         if trial.error != "device" and not trial.emulated:
-            identity = trial.config.index, trial.threads, trial.in_network
+            identity = trial.config.index, trial.threads, _origin(trial)
             groups.setdefault(trial.key, {})[identity] = trial
     return groups
+
+
+def _origin(trial: Trial) -> str:
+    """What a trial's cost compares with: others of its model, in the network, or alone on the device."""
+    if trial.simulated:
+        return trial.measurer
+    return IN_NETWORK if trial.in_network else ""
 
 
 def ranked(trials: Iterable[Trial]) -> list[Trial]:
     """The verified trials of one task, in the order in which a build would take them.
 
-    Only those of the fewest threads; what the latest sitting in the network timed goes before all that was
-    timed alone, and its costs are of another kind: caches and neighbours are the network's.
+    A device's go before a model's of it. Of a device's only those of the fewest threads count, and what the
+    latest sitting in the network timed goes before all that was timed alone: its costs are of another kind,
+    with the network's caches and neighbours. Of several models, the last one used counts.
     """
     usable = [trial for trial in trials if trial.verified and trial.error is None]
-    fewest = min((trial.threads for trial in usable), default=1)
-    usable = [trial for trial in usable if trial.threads == fewest]
-    latest = max((trial.when for trial in usable if trial.in_network), default=None)
-    return sorted(
-        (trial for trial in usable if not trial.in_network or trial.when == latest),
-        key=lambda trial: (not trial.in_network, trial.cost),
-    )
+    real = _fewest_threads([trial for trial in usable if not trial.simulated])
+    sitting = max((trial.when for trial in real if trial.in_network), default=None)
+    inside = [trial for trial in real if trial.in_network and trial.when == sitting]
+    alone = [trial for trial in real if not trial.in_network]
+    simulated = [trial for trial in usable if trial.simulated]
+    newest = max(simulated, key=lambda trial: trial.when, default=None)
+    modelled = [one for one in simulated if newest and one.measurer == newest.measurer]
+    groups = (inside, alone, _fewest_threads(modelled))
+    return [trial for group in groups for trial in sorted(group, key=lambda one: one.cost)]
+
+
+def _fewest_threads(trials: list[Trial]) -> list[Trial]:
+    fewest = min((trial.threads for trial in trials), default=1)
+    return [trial for trial in trials if trial.threads == fewest]
