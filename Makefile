@@ -5,16 +5,18 @@ TRIALS ?=
 TASKS ?=
 THREADS ?=
 DEVICE ?=
+WORKERS ?=
+TRACKER ?=
 
 MNC = .venv/bin/mnc
 ARTIFACT = build/$(TARGET)/$(MODEL)
 flag = $(if $(2),--$(1) '$(2)')
 TUNE_FLAGS = $(call flag,trials,$(TRIALS)) $(call flag,tasks,$(TASKS)) $(call flag,threads,$(THREADS)) \
-	$(call flag,device,$(DEVICE))
+	$(call flag,device,$(DEVICE)) $(call flag,workers,$(WORKERS)) $(call flag,tracker,$(TRACKER))
 RUN_FLAGS = $(call flag,threads,$(THREADS)) $(call flag,device,$(DEVICE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tune build export device test test-fast check format bench bench-peers bench-tuning profile verify machine clean report test-faults
+.PHONY: help setup tune build export device test test-fast check format bench bench-peers bench-tuning profile verify validate-model machine clean report test-faults
 
 help: ## list every target with one line each
 	@echo 'Variables: TARGET=$(TARGET) MODEL=$(MODEL) TRIALS= TASKS= THREADS= DEVICE=rpc://host:port/key'
@@ -26,7 +28,7 @@ setup: .venv/.ready ## make the Python environment with the pinned packages
 	bash support/make_venv.sh .venv
 	touch $@
 
-tune: setup ## search the best kernels of MODEL for TARGET; stop and start it at will
+tune: setup ## search the best kernels of MODEL for TARGET, simulated where it is not here; stop and start it at will
 	$(MNC) tune --model $(MODEL) --target $(TARGET) $(TUNE_FLAGS)
 
 build: setup ## compile MODEL for TARGET, compare with PyTorch on photographs, time it
@@ -68,6 +70,9 @@ export: setup ## make a freestanding C library of the built artifact
 
 device: setup ## run a virtual ARM board until Ctrl-C (TARGET=arm, a tracker at 127.0.0.1:9190)
 	$(MNC) device start --target $(if $(filter x86,$(TARGET)),arm,$(TARGET))
+
+validate-model: setup ## the core model against boards' tuning logs; LOGS='file or folder..' ARGS='--worst 5 --out f'
+	.venv/bin/python -m compile.simulator.validation $(LOGS) $(ARGS)
 
 machine: setup ## measure what this machine's cores and memory can do
 	$(MNC) machine

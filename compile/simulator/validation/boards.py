@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which target a log's board is, and the TVM target string that makes the code its records measured.
+
+Takes `Record`s; gives `Board`s. The device comes from targets/*.toml by its `model`; architecture and
+features are the log's, for a board may have run a 32-bit system on 64-bit cores.
+"""
+
+import msgspec
+
+import targets
+from compile.simulator.validation.records import Record
+from support.errors import UserError
+from targets import Target
+
+# Boards by the names of their logs, where these are not a target's `model` or name.
+ALIASES = {"mate10": "kirin970", "p20": "kirin970", "hikey970": "kirin970", "rasp3b": "bcm2837"}
+
+
+class Board(msgspec.Struct, frozen=True):
+    """A device as a log has it: `target` with the log's architecture, the code's TVM target string."""
+
+    target: Target
+    tvm_target: str
+    threads: int
+
+
+def board_of(record: Record) -> Board:
+    """The board that measured `record`: all its fast cores, as TVM's runtime used them by default.
+
+    The records give no -mcpu, so code was generated and scheduled for a generic core; so it is here.
+    Raises UserError when no target file describes the board.
+    """
+    device = device_of(record.model)
+    target = msgspec.structs.replace(
+        device, triple=record.triple, mattr=record.mattr, glibc=None, mcpu=record.mcpu or "generic"
+    )
+    words = ["llvm -keys=arm_cpu,cpu -device=arm_cpu", f"-mtriple={record.triple}"]
+    words += [f"-mcpu={record.mcpu}"] if record.mcpu else []
+    words += [f"-mattr={','.join(record.mattr)}"] if record.mattr else []
+    words += ["-mfloat-abi=hard"] if record.triple.endswith("eabihf") else []
+    words += [f"-model={record.model}"]
+    return Board(target, " ".join(words), device.fast.count)
+
+
+def device_of(model: str) -> Target:
+    """The target of the board that logs call `model`; UserError names the ones there are."""
+    wanted = ALIASES.get(model, model)
+    known = []
+    for name in targets.names():
+        if name == "x86":  # the machine this runs on, whatever it is
+            continue
+        target = targets.load(name)
+        if wanted in (target.model, target.name):
+            return target
+        known.append(target.model)
+    raise UserError(
+        f"no target file describes the log's board -model={model}; known boards: "
+        f"{', '.join(sorted(known))}; add targets/<name>.toml with this model"
+    )

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiles a record's config again, as its board ran it: TVM's stock template, in tuning mode.
+
+Takes `Record`s; gives `BuiltKernel`s, kept in the cache under their content, so that nothing is compiled
+twice. Importing this is cheap; only a kernel that is not in the cache imports tvm.
+"""
+
+import hashlib
+import importlib.util
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from compile import linking
+from compile.simulator.validation.boards import Board
+from compile.simulator.validation.records import Record
+from support.errors import UserError
+from support.files import cache_dir, write_atomic
+
+if TYPE_CHECKING:
+    from tvm.te import Tensor
+
+RECIPE = 1  # raise it when the same record would be compiled differently
+NAME = "kernel"  # of the packed function
+# The weights of a spatial pack in tuning mode: AutoTVM left out their packing, and read what it had.
+UNWRITTEN = "kernel_autotvm"
+
+
+class Buffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One argument, float32. `unwritten`: nothing ever wrote to it before the kernel was timed."""
+
+    shape: tuple[int, ...]
+    unwritten: bool
+
+
+class BuiltKernel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A shared library with one packed function, and its arguments in calling order."""
+
+    library: str
+    arguments: tuple[Buffer, ...]
+
+
+def build(record: Record, board: Board) -> BuiltKernel:
+    """The kernel of `record`, from the cache or compiled now. Raises UserError when it does not compile."""
+    folder = cache_dir("validation")
+    key = _key(record, board)
+    described, library = folder / f"{key}.json", folder / f"{key}.so"
+    if described.exists() and library.exists():
+        return msgspec.json.decode(described.read_bytes(), type=BuiltKernel)
+    try:
+        kernel = _compile(record, board, library)
+    except UserError:
+        raise
+    except Exception as error:  # TVM raises anything
+        last = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise UserError(f"{record.source}: does not compile here: {last[0]}") from error
+    write_atomic(described, msgspec.json.encode(kernel))
+    return kernel
+
+
+def _key(record: Record, board: Board) -> str:
+    what = [RECIPE, record.template, msgspec.to_builtins(record.convolution), record.knobs]
+    text = json.dumps([*what, board.tvm_target], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _compile(record: Record, board: Board, library: Path) -> BuiltKernel:
+    import tvm
+    import tvm.topi.arm_cpu
+    from tvm import autotvm
+
+    from compile import tvm_setup
+
+    autotvm.GLOBAL_SCOPE.in_tuning = True
+    target = tvm.target.Target(board.tvm_target)
+    task = autotvm.task.create(record.template, _arguments(record), target)
+    entity = {"index": 0, "code_hash": None, "entity": json.loads(record.knobs)}
+    with target:
+        schedule, tensors = task.instantiate(autotvm.task.space.ConfigEntity.from_json_dict(entity))
+    with tvm_setup.pass_context():
+        module = tvm.build(schedule, tensors, target=target, name=NAME)
+    with tempfile.TemporaryDirectory() as scratch:
+        unlinked = Path(scratch) / "kernel.o"
+        _object(module, board, unlinked)
+        partial = Path(scratch) / "kernel.so"
+        linking.link_object(unlinked, partial, board.target.arch)
+        write_atomic(library, partial.read_bytes())
+    return BuiltKernel(str(library), tuple(_buffer(tensor) for tensor in tensors))
+
+
+def _arguments(record: Record) -> tuple[Any, ...]:
+    """The template's arguments in the order of TVM 0.19."""
+    one = record.convolution
+    data = ("TENSOR", (one.batch, one.inputs, one.height, one.width), "float32")
+    depth = 1 if one.depthwise else one.inputs
+    weights = ("TENSOR", (one.outputs, depth, *one.kernel), "float32")
+    return (data, weights, one.stride, one.padding, one.dilation, "float32")
+
+
+def _buffer(tensor: "Tensor") -> Buffer:
+    unwritten = str(tensor.op.name) == UNWRITTEN
+    return Buffer(tuple(int(size) for size in tensor.shape), unwritten)
+
+
+def _object(module: Any, board: Board, path: Path) -> None:
+    """The module's code as an object file.
+
+    On 32-bit ARM without VFPv4, LLVM of 2018 chained multiply-adds (vmla). TVM asks for any fusion that is
+    fast, and LLVM since 12 then makes none but truly fused ones, which this core lacks: it multiplies and
+    adds apart. Told to keep to the fusion in the code, it chains as before.
+    """
+    if board.target.arch != "arm" or "+vfp4" in board.target.mattr:
+        module.save(str(path))
+        return
+    options = ["-O3", "-fp-contract=on", "-relocation-model=pic", "-float-abi=hard"]
+    command = [str(_llc()), *options, "-filetype=obj", "-o", str(path)]
+    done = subprocess.run(
+        command, input=module.get_source("ll"), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise UserError(f"LLVM's llc failed: {done.stderr.strip().splitlines()[:1]}")
+
+
+def _llc() -> Path:
+    found = importlib.util.find_spec("llvm")
+    places = found.submodule_search_locations if found is not None else None
+    tool = Path(next(iter(places))) / "bin" / "llc" if places else None
+    if tool is None or not tool.exists():
+        raise UserError("LLVM's llc is missing; run `make setup`")
+    return tool
