@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Caches, translation, prefetchers, store buffer and DRAM, as memory.h describes them. */
+#include "memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static inline int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* ---- One cache: look up, replace. ---- */
+
+static int cache_make(cache *c, const cache_params *p, uint32_t line_shift)
+{
+    c->ways = p->ways;
+    c->sets = (p->bytes >> line_shift) / p->ways;
+    if (c->sets == 0) c->sets = 1;
+    c->mask = (c->sets & (c->sets - 1)) == 0 ? c->sets - 1 : 0;
+    c->latency = p->latency;
+    c->line_time = p->line_time;
+    c->random = p->random;
+    size_t lines = (size_t)c->sets * c->ways;
+    c->tags = calloc(lines, sizeof *c->tags);
+    c->ready = calloc(lines, sizeof *c->ready);
+    c->used = calloc(lines, sizeof *c->used);
+    c->state = calloc(lines, sizeof *c->state);
+    return c->tags && c->ready && c->used && c->state;
+}
+
+static void cache_free(cache *c)
+{
+    free(c->tags);
+    free(c->ready);
+    free(c->used);
+    free(c->state);
+}
+
+static inline uint32_t cache_set(const cache *c, uint64_t line)
+{
+    return (uint32_t)(c->mask || c->sets == 1 ? line & c->mask : line % c->sets);
+}
+
+/* The line's place, -1 where it is not. */
+static inline int64_t cache_find(const cache *c, uint64_t line)
+{
+    size_t first = (size_t)cache_set(c, line) * c->ways;
+    const uint64_t *tags = c->tags + first;
+    for (uint32_t way = 0; way < c->ways; way++)
+        if (tags[way] == line + 1) return (int64_t)(first + way);
+    return -1;
+}
+
+static size_t cache_victim(cache *c, memory *m, uint64_t line)
+{
+    size_t first = (size_t)cache_set(c, line) * c->ways, oldest = first;
+    for (uint32_t way = 0; way < c->ways; way++) {
+        if (c->tags[first + way] == 0) return first + way;
+        if (c->used[first + way] < c->used[oldest]) oldest = first + way;
+    }
+    if (!c->random) return oldest;
+    m->seed = m->seed * 1664525u + 1013904223u;
+    return first + (m->seed >> 16) % c->ways;
+}
+
+/* ---- Buses and buffers. ---- */
+
+/* When a transfer that wants to start at `at` does, on a bus that it occupies for `time` 1/256 cycles. */
+static inline int64_t bus_start(int64_t *free, int64_t at, uint32_t time)
+{
+    int64_t start = later(at << 8, *free);
+    *free = start + time;
+    return start >> 8;
+}
+
+static inline int earliest(const int64_t *slots, uint32_t count)
+{
+    int best = 0;
+    for (uint32_t i = 1; i < count; i++)
+        if (slots[i] < slots[best]) best = (int)i;
+    return best;
+}
+
+/* ---- Filling and writing back. ---- */
+
+static void write_back(memory *m, uint32_t from, uint64_t line, int64_t at);
+
+/* Puts a line that arrives at `ready` into a level; what it displaces goes down when it was written to. */
+static size_t cache_fill(memory *m, uint32_t level, uint64_t line, int64_t at, int64_t ready, uint8_t state)
+{
+    cache *c = &m->level[level];
+    size_t slot = cache_victim(c, m, line);
+    uint64_t old = c->tags[slot];
+    uint8_t dirty = c->state[slot] & LINE_DIRTY;
+    c->tags[slot] = line + 1;
+    c->ready[slot] = ready;
+    c->used[slot] = ++m->clock;
+    c->state[slot] = state;
+    if (old && dirty) write_back(m, level, old - 1, at);
+    return slot;
+}
+
+static void write_back(memory *m, uint32_t from, uint64_t line, int64_t at)
+{
+    uint32_t below = from + 1;
+    if (below >= m->p.levels) {
+        m->dram_lines++;
+        bus_start(&m->dram_free, at, m->dram_line_time);
+        return;
+    }
+    cache *c = &m->level[below];
+    bus_start(&c->free, at, c->line_time);
+    int64_t slot = cache_find(c, line);
+    if (slot >= 0)
+        c->state[slot] |= LINE_DIRTY;
+    else
+        cache_fill(m, below, line, at, at, LINE_DIRTY);
+}
+
+/* When a line's data are there for L1, asked for at `at` from the level below; fills the levels between. */
+static int64_t fetch(memory *m, uint64_t line, int64_t at, uint32_t into, int *level, uint8_t state)
+{
+    for (uint32_t l = into + 1; l < m->p.levels; l++) {
+        cache *c = &m->level[l];
+        int64_t slot = cache_find(c, line);
+        if (slot < 0) {
+            c->misses++;
+            continue;
+        }
+        c->used[slot] = ++m->clock;
+        int64_t ready = bus_start(&c->free, at, c->line_time) + c->latency;
+        ready = later(ready, c->ready[slot] + (c->latency >> 1)); /* still on its way here: the half trip up remains */
+        for (uint32_t up = l - 1; up > into; up--) cache_fill(m, up, line, at, ready, state);
+        *level = (int)l;
+        return ready;
+    }
+    int slot = earliest(m->fill_l2, m->p.misses_l2);
+    at = later(at, m->fill_l2[slot]);
+    m->dram_lines++;
+    int64_t ready = bus_start(&m->dram_free, at, m->dram_line_time) + m->p.dram_latency;
+    m->fill_l2[slot] = ready;
+    for (uint32_t up = m->p.levels - 1; up > into; up--) cache_fill(m, up, line, at, ready, state);
+    *level = FROM_DRAM;
+    return ready;
+}
+
+/* ---- Prefetching. ---- */
+
+static void prefetch_line(memory *m, uint64_t line, int64_t now, int to_l1)
+{
+    if (cache_find(&m->level[0], line) >= 0) return;
+    int l2 = m->p.levels > 1;
+    if (!to_l1 && l2 && cache_find(&m->level[1], line) >= 0) return;
+    int slot = earliest(m->prefetch, m->p.prefetches), level;
+    if (m->prefetch[slot] > now) return; /* all its buffers are busy: the prefetch is dropped */
+    m->prefetches++;
+    int64_t ready;
+    if (to_l1 || !l2) {
+        ready = fetch(m, line, now, 0, &level, 0);
+        cache_fill(m, 0, line, now, ready, LINE_PREFETCHED);
+    } else {
+        ready = fetch(m, line, now, 1, &level, 0);
+        cache_fill(m, 1, line, now, ready, LINE_PREFETCHED);
+    }
+    m->prefetch[slot] = ready;
+}
+
+static inline int leaves_page(const memory *m, uint64_t from, uint64_t to)
+{
+    uint32_t shift = m->p.page_shift - m->p.line_shift;
+    return !m->p.crosses_pages && (from >> shift) != (to >> shift);
+}
+
+static void stream_run(memory *m, stream *s, int64_t now)
+{
+    uint32_t deepest = m->p.depth_l2 > m->p.depth_l1 ? m->p.depth_l2 : m->p.depth_l1;
+    while (s->ahead < deepest) {
+        uint64_t line = s->last + (uint64_t)(s->stride * (int64_t)(s->ahead + 1));
+        if (leaves_page(m, s->last, line)) return;
+        s->ahead++;
+        if (s->ahead > m->p.depth_l1) prefetch_line(m, line, now, 0);
+    }
+}
+
+/* A line that L1 missed, or the first use of one that was prefetched. */
+static void prefetcher_sees(memory *m, uint64_t line, int64_t now)
+{
+    stream *oldest = &m->streams[0], *near = 0;
+    m->clock++;
+    for (uint32_t i = 0; i < m->p.streams; i++) {
+        stream *s = &m->streams[i];
+        int64_t step = (int64_t)(line - s->last);
+        if (step == 0) return;
+        if (s->stride && step == s->stride) {
+            s->last = line;
+            s->used = m->clock;
+            s->ahead -= s->ahead > 0;
+            if (++s->count < m->p.trigger) return;
+            for (uint32_t k = 1; k <= m->p.depth_l1; k++) {
+                uint64_t next = line + (uint64_t)(s->stride * (int64_t)k);
+                if (!leaves_page(m, line, next)) prefetch_line(m, next, now, 1);
+            }
+            if (m->p.depth_l2) stream_run(m, s, now);
+            return;
+        }
+        if (!near && step <= (int64_t)m->p.max_stride && step >= -(int64_t)m->p.max_stride) near = s;
+        if (s->used < oldest->used) oldest = s;
+    }
+    stream *s = near ? near : oldest;
+    s->stride = near ? (int64_t)(line - s->last) : 0;
+    s->count = near ? 1 : 0;
+    s->ahead = 0;
+    s->last = line;
+    s->used = m->clock;
+}
+
+static void stride_sees(memory *m, uint32_t id, uint64_t address, int64_t now)
+{
+    point *e = &m->points[id % POINTS];
+    if (e->id != id) {
+        *e = (point){.id = id, .last = address};
+        return;
+    }
+    int64_t step = (int64_t)(address - e->last);
+    e->last = address;
+    if (step == 0) return;
+    if (step != e->stride) {
+        e->stride = step;
+        e->confidence = 0;
+        return;
+    }
+    if (++e->confidence < 2) return;
+    uint64_t line = address >> m->p.line_shift;
+    uint64_t next = (address + (uint64_t)(step * (int64_t)m->p.stride_ahead)) >> m->p.line_shift;
+    if (next != line && !leaves_page(m, line, next)) prefetch_line(m, next, now, 1);
+}
+
+/* ---- Translation. ---- */
+
+static int64_t walk(memory *m, uint64_t page, int64_t now)
+{
+    /* The last level's entries: 8 bytes a page, found in the caches below L1; upper levels hit a walk cache. */
+    uint64_t line = ((1ull << 44) + page * 8) >> m->p.line_shift;
+    int level = 0;
+    m->walks++;
+    if (m->p.levels < 2) return now + m->p.walk_latency;
+    int64_t slot = cache_find(&m->level[1], line), ready;
+    if (slot >= 0) {
+        m->level[1].used[slot] = ++m->clock;
+        ready = later(now + m->level[1].latency, m->level[1].ready[slot]);
+    } else {
+        ready = fetch(m, line, now, 1, &level, 0);
+        cache_fill(m, 1, line, now, ready, 0);
+    }
+    return ready + m->p.walk_latency;
+}
+
+static int64_t translate_slow(memory *m, uint64_t page, int64_t now)
+{
+    uint32_t entries = m->p.tlb_entries, oldest = 0;
+    for (uint32_t i = 0; i < entries; i++) {
+        if (m->tlb[i] == page + 1) {
+            m->tlb_used[i] = ++m->clock;
+            m->tlb_last = i;
+            return now;
+        }
+        if (m->tlb_used[i] < m->tlb_used[oldest]) oldest = i;
+    }
+    m->tlb_misses++;
+    uint32_t ways = m->p.tlb2_ways, victim = 0, found = 0;
+    if (m->p.tlb2_entries) {
+        uint32_t first = (uint32_t)(page % (m->p.tlb2_entries / ways)) * ways;
+        victim = first;
+        for (uint32_t w = first; w < first + ways; w++) {
+            if (m->tlb2[w] == page + 1) {
+                found = 1;
+                victim = w;
+                break;
+            }
+            if (m->tlb2_used[w] < m->tlb2_used[victim]) victim = w;
+        }
+    }
+    int64_t ready = found ? now + m->p.tlb2_latency : walk(m, page, now + m->p.tlb2_latency);
+    if (m->p.tlb2_entries) {
+        m->tlb2[victim] = page + 1;
+        m->tlb2_used[victim] = ++m->clock;
+    }
+    m->tlb[oldest] = page + 1;
+    m->tlb_used[oldest] = ++m->clock;
+    m->tlb_last = oldest;
+    return ready;
+}
+
+/* When the address of an access that starts at `now` is translated. */
+static inline int64_t translate(memory *m, uint64_t address, int64_t now)
+{
+    if (!m->p.tlb_entries) return now;
+    uint64_t page = address >> m->p.page_shift;
+    if (LIKELY(m->tlb[m->tlb_last] == page + 1)) return now;
+    return translate_slow(m, page, now);
+}
+
+/* ---- Loads. ---- */
+
+static int64_t load_missing(memory *m, uint64_t line, int64_t now, int *level)
+{
+    m->level[0].misses++;
+    int slot = earliest(m->fill, m->p.misses);
+    now = later(now, m->fill[slot]);
+    int64_t ready = fetch(m, line, now, 0, level, 0);
+    m->fill[slot] = ready;
+    cache_fill(m, 0, line, now, ready, 0);
+    if (m->p.streams) prefetcher_sees(m, line, now);
+    return ready;
+}
+
+static inline int64_t load_line(memory *m, uint64_t line, int64_t now, int *level)
+{
+    cache *c = &m->level[0];
+    int64_t slot = cache_find(c, line);
+    if (UNLIKELY(slot < 0)) return load_missing(m, line, now, level);
+    c->used[slot] = ++m->clock;
+    int64_t ready = now + c->latency;
+    if (UNLIKELY(c->ready[slot] > ready)) {
+        ready = c->ready[slot];
+        int64_t wait = ready - now;
+        *level = wait > (m->p.levels > 1 ? m->level[m->p.levels - 1].latency : 0) ? FROM_DRAM : FROM_L2;
+    }
+    if (UNLIKELY(c->state[slot] & LINE_PREFETCHED)) {
+        c->state[slot] &= (uint8_t)~LINE_PREFETCHED;
+        if (m->p.streams) prefetcher_sees(m, line, now);
+    }
+    return ready;
+}
+
+/* When the data of a load that starts at `now` are there; `level` says from where, FROM_L1 unless slower. */
+static inline int64_t memory_load(memory *m, uint32_t id, uint64_t address, uint32_t bytes, int64_t now, int *level)
+{
+    m->loads++;
+    now = translate(m, address, now);
+    uint64_t line = address >> m->p.line_shift, last = (address + bytes - 1) >> m->p.line_shift;
+    int64_t ready = load_line(m, line, now, level);
+    if (UNLIKELY(last != line)) ready = later(ready, load_line(m, last, translate(m, address + bytes - 1, now + 1), level));
+    if (m->p.stride_ahead) stride_sees(m, id, address, now);
+    return ready;
+}
+
+/* ---- Stores. ---- */
+
+static uint64_t byte_mask(uint64_t offset, uint64_t bytes)
+{
+    uint64_t ones = bytes >= 64 ? ~0ull : (1ull << bytes) - 1;
+    return ones << offset;
+}
+
+static void merge_retire(memory *m, merge *e, int64_t now)
+{
+    uint64_t all = byte_mask(0, 1ull << m->p.line_shift);
+    int full = (e->bytes & all) == all, level;
+    m->full_lines = full ? m->full_lines + 1 : 0;
+    if (e->fetched) return;
+    if (full) { /* the whole line goes down, nothing was fetched */
+        write_back(m, 0, e->line, now);
+        return;
+    }
+    int64_t ready = fetch(m, e->line, now, 0, &level, 0);
+    if (cache_find(&m->level[0], e->line) < 0) cache_fill(m, 0, e->line, now, ready, LINE_DIRTY);
+}
+
+static merge *merge_find(memory *m, uint64_t line, int64_t now)
+{
+    merge *oldest = &m->merging[0];
+    for (uint32_t i = 0; i < m->p.merging; i++) {
+        merge *e = &m->merging[i];
+        if (e->line == line + 1) {
+            e->used = ++m->clock;
+            return e;
+        }
+        if (e->used < oldest->used) oldest = e;
+    }
+    if (oldest->line) {
+        oldest->line--;
+        merge_retire(m, oldest, now);
+    }
+    *oldest = (merge){.line = line + 1, .used = ++m->clock};
+    return 0;
+}
+
+/* A store to a line that L1 has not: fetched for ownership, or merged while whole lines are streamed. */
+static int64_t store_missing(memory *m, uint64_t line, uint64_t mask, int64_t now)
+{
+    merge *e = merge_find(m, line, now);
+    if (e && !e->fetched) {
+        e->bytes |= mask;
+        return now;
+    }
+    for (uint32_t i = 0; !e && i < m->p.merging; i++)
+        if (m->merging[i].line == line + 1) e = &m->merging[i];
+    e->bytes |= mask;
+    if (m->p.streaming_lines && m->full_lines >= m->p.streaming_lines) return now;
+    e->fetched = 1;
+    int level;
+    m->level[0].misses++;
+    int slot = earliest(m->fill, m->p.misses);
+    now = later(now, m->fill[slot]);
+    int64_t ready = fetch(m, line, now, 0, &level, 0);
+    m->fill[slot] = ready;
+    cache_fill(m, 0, line, now, ready, LINE_DIRTY);
+    if (m->p.store_prefetch && m->p.streams) prefetcher_sees(m, line, now);
+    return ready;
+}
+
+static int64_t store_line(memory *m, uint64_t line, uint64_t mask, int64_t now)
+{
+    cache *c = &m->level[0];
+    int64_t slot = cache_find(c, line);
+    if (UNLIKELY(slot < 0)) return store_missing(m, line, mask, now);
+    c->used[slot] = ++m->clock;
+    if (m->p.store_prefetch && m->p.streams && (c->state[slot] & LINE_PREFETCHED)) prefetcher_sees(m, line, now);
+    c->state[slot] = LINE_DIRTY;
+    if (m->p.streaming_lines)
+        for (uint32_t i = 0; i < m->p.merging; i++)
+            if (m->merging[i].line == line + 1) m->merging[i].bytes |= mask;
+    return later(now, c->ready[slot]);
+}
+
+/* When a store that starts at `now` has left the store buffer, which it does in order. */
+static inline int64_t memory_store(memory *m, uint64_t address, uint32_t bytes, int64_t now)
+{
+    m->stores++;
+    now = translate(m, address, now);
+    uint64_t size = 1ull << m->p.line_shift, offset = address & (size - 1);
+    uint64_t line = address >> m->p.line_shift;
+    int64_t done;
+    if (LIKELY(offset + bytes <= size)) {
+        done = store_line(m, line, byte_mask(offset, bytes), now);
+    } else {
+        uint64_t first = size - offset;
+        done = store_line(m, line, byte_mask(offset, first), now);
+        int64_t at = translate(m, address + bytes - 1, now);
+        done = later(done, store_line(m, line + 1, byte_mask(0, bytes - first), at));
+    }
+    m->drained = later(m->drained, done);
+    return m->drained;
+}
+
+/* ---- Life. ---- */
+
+static int memory_make(memory *m, const memory_params *p)
+{
+    memset(m, 0, sizeof *m);
+    m->p = *p;
+    m->seed = 1;
+    m->tasks = 1;
+    m->dram_line_time = p->dram_line_time;
+    int good = 1;
+    for (uint32_t l = 0; l < p->levels; l++) good &= cache_make(&m->level[l], &p->level[l], p->line_shift);
+    m->tlb2 = calloc(p->tlb2_entries + 1, sizeof *m->tlb2);
+    m->tlb2_used = calloc(p->tlb2_entries + 1, sizeof *m->tlb2_used);
+    return good && m->tlb2 && m->tlb2_used;
+}
+
+static void memory_free(memory *m)
+{
+    for (uint32_t l = 0; l < m->p.levels; l++) cache_free(&m->level[l]);
+    free(m->tlb2);
+    free(m->tlb2_used);
+}
+
+/* Time starts again at 0; what the caches hold stays. */
+static void memory_restart(memory *m)
+{
+    for (uint32_t l = 0; l < m->p.levels; l++) {
+        cache *c = &m->level[l];
+        memset(c->ready, 0, (size_t)c->sets * c->ways * sizeof *c->ready);
+        c->free = 0;
+        c->misses = 0;
+    }
+    m->dram_free = m->drained = 0;
+    memset(m->fill, 0, sizeof m->fill);
+    memset(m->fill_l2, 0, sizeof m->fill_l2);
+    memset(m->prefetch, 0, sizeof m->prefetch);
+    m->loads = m->stores = m->tlb_misses = m->walks = m->prefetches = m->dram_lines = 0;
+}
+
+/* `tasks` cores work: each has its share of the memory's bandwidth. */
+static void memory_share(memory *m, int tasks)
+{
+    uint64_t share = (uint64_t)m->p.dram_all_time * (uint64_t)tasks;
+    m->tasks = tasks;
+    m->dram_line_time = share > m->p.dram_line_time ? (uint32_t)share : m->p.dram_line_time;
+}

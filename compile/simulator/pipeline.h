@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The core: front end, ports, dependences, in order or out of order. cores.py mirrors core_params and core_stats.
+ *
+ * Each instruction is timed once, in program order: when it can be dispatched, when its operands are there, when a
+ * port that can do it is free, when it is done. Out of order, ports keep a calendar of busy cycles, so that a later
+ * instruction may take an earlier cycle; in order, issue times never fall.
+ */
+#ifndef MNC_SIMULATOR_PIPELINE_H
+#define MNC_SIMULATOR_PIPELINE_H
+
+#include "memory.h"
+
+enum { PORTS = 16, WIDTHS = 4, QUEUES = 3, CALENDAR = 64 /* words of 64 cycles */, MAX_WINDOW = 1024 };
+
+/* What a cycle is spent on. cores.Cause has the same order. */
+enum cause {
+    CAUSE_FMA, CAUSE_VECTOR, CAUSE_LOAD_STORE, CAUSE_INTEGER, CAUSE_FRONT_END, CAUSE_LATENCY,
+    CAUSE_L1, CAUSE_L2, CAUSE_L3, CAUSE_DRAM, CAUSE_STORE, CAUSE_LAUNCH, CAUSES
+};
+
+/* How one class at one width (8, 16, 32, 64 bytes) is done. */
+typedef struct op_params {
+    uint16_t ports;      /* bits: those that can do it */
+    uint16_t then_ports; /* of a second step: a load's way through the vector pipes, a store's data */
+    uint8_t slots;       /* port cycles it takes */
+    uint8_t then_slots;
+    uint8_t latency;     /* of a load: beyond the cache's */
+    uint8_t accumulate;  /* latency to the accumulator of a following multiply-add */
+    uint8_t micro_ops;   /* places at dispatch */
+    uint8_t alone;       /* in order: issues with no other */
+    uint8_t queue;       /* which scheduler: 0 integer, 1 memory, 2 vector */
+    uint8_t blocks;      /* not pipelined: holds its port for all its slots in one piece */
+} op_params;
+
+typedef struct core_params {
+    op_params ops[CLASSES][WIDTHS];
+    memory_params memory;
+    uint32_t in_order, width, retire_width, window;
+    uint32_t queue[QUEUES];       /* entries, 0 no limit */
+    uint32_t load_queue, store_queue;
+    uint32_t mispredict, taken;   /* cycles lost by a wrong guess, by a taken branch */
+    uint32_t history;             /* branches that the predictor remembers */
+    uint32_t code_bytes, code_ways, code_latency, code_next; /* instruction cache; 1: the next line is prefetched */
+    uint32_t decode_bytes;        /* instruction bytes fetched in a cycle, 0 no limit */
+    uint32_t forward;             /* cycles from a store's data to a load of the same address */
+    uint32_t launch, launch_task; /* cycles of a parallel section: once, and for each further task */
+    uint32_t in_order_vector;     /* out-of-order cores whose vector unit issues in order (Cortex-A9) */
+} core_params;
+
+struct core_stats {
+    double cycles;
+    double causes[CAUSES];
+    double spill_cycles;
+    uint64_t instructions, flops, loads, stores, spill_loads, spill_stores;
+    uint64_t misses[MAX_LEVELS], dram_lines, tlb_misses, walks, prefetches, mispredicted, launches;
+};
+
+#endif
