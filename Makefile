@@ -7,6 +7,7 @@ THREADS ?=
 DEVICE ?=
 WORKERS ?=
 TRACKER ?=
+LOGS ?= $(wildcard ../shared/tophub)
 
 MNC = .venv/bin/mnc
 ARTIFACT = build/$(TARGET)/$(MODEL)
@@ -71,7 +72,7 @@ export: setup ## make a freestanding C library of the built artifact
 device: setup ## run a virtual ARM board until Ctrl-C (TARGET=arm, a tracker at 127.0.0.1:9190)
 	$(MNC) device start --target $(if $(filter x86,$(TARGET)),arm,$(TARGET))
 
-validate-model: setup ## the core model against boards' tuning logs; LOGS='file or folder..' ARGS='--worst 5 --out f'
+validate-model: setup ## the core model against the boards of LOGS='file or folder ..'; ARGS='--worst 5 --out file'
 	.venv/bin/python -m compile.simulator.validation $(LOGS) $(ARGS)
 
 machine: setup ## measure what this machine's cores and memory can do
