@@ -8,7 +8,7 @@ the machine's peak, with layout transforms (work that no layer asked for) counte
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,15 +105,8 @@ def profile(
 
     `peak_gflops` is what the machine can do with the session's threads; see `compile.machine`.
     """
-    import tvm
-
-    inputs = inputs or default_input(session)
-    session.check_inputs(inputs)
-    executor = session.factory["debug_create"]("default", tvm.cpu(0))
-    for tensor, array in zip(session.manifest.inputs, inputs, strict=True):
-        executor["set_input"](tensor.name, tvm.nd.array(np.ascontiguousarray(array)))
-    with fresh_pool(session.threads):
-        times = [_run(executor) for _ in range(runs)]
+    timer = layer_timer(session, *inputs)
+    times = [timer() for _ in range(runs)]
     kernels = layers_of(session.factory["get_graph_json"]())
     if any(len(one) != len(kernels) for one in times):
         raise RuntimeError("the profiler timed other kernels than the graph lists")
@@ -123,6 +116,25 @@ def profile(
         for layer, time in zip(kernels, seconds, strict=True)
     ]
     return Profile(layers=tuple(layers), threads=session.threads)
+
+
+def layer_timer(session: Session, *inputs: Array) -> Callable[[], list[float]]:
+    """A function that runs one inference, after three that warm up, and gives the seconds of each of the
+    `layers_of` its graph.
+    """
+    import tvm
+
+    inputs = inputs or default_input(session)
+    session.check_inputs(inputs)
+    executor = session.factory["debug_create"]("default", tvm.cpu(0))
+    for tensor, array in zip(session.manifest.inputs, inputs, strict=True):
+        executor["set_input"](tensor.name, tvm.nd.array(np.ascontiguousarray(array)))
+
+    def run() -> list[float]:
+        with fresh_pool(session.threads):
+            return _run(executor)
+
+    return run
 
 
 def layers_of(graph_json: str) -> list[Layer]:
@@ -136,25 +148,32 @@ def layers_of(graph_json: str) -> list[Layer]:
             continue
         read = [tuple(shapes[graph.node_row_ptr[source[0]] + source[1]]) for source in node.inputs]
         made = tuple(shapes[graph.node_row_ptr[number]])
-        weights = _weights(name, read)
-        text = " * ".join(_text(shape) for shape in (read[0], weights) if shape)
+        kernels = _kernels(name, read)
         found.append(
             Layer(
                 name=name.removeprefix(PREFIX),
-                kind=_kind(name, weights, made),
-                shape=f"{text} -> {_text(made)}",
-                macs=_macs(weights, made),
-                traffic=4 * sum(math.prod(shape) for shape in (read[0], weights, made) if shape),
+                kind=_kind(name, kernels, made),
+                shape=shape_text(read[0], kernels, made),
+                macs=_macs(read[0], kernels, made),
+                traffic=4 * sum(math.prod(shape) for shape in (read[0], *kernels, made)),
             )
         )
     return found
 
 
-def _kind(name: str, weights: Sequence[int], made: Sequence[int]) -> str:
+def shape_text(data: Sequence[int], kernels: Sequence[Sequence[int]], made: Sequence[int]) -> str:
+    """Input, weights where there are any, and output of a kernel: "1x8 * 4x8 -> 1x4"."""
+    return f"{' * '.join(_text(shape) for shape in (data, *kernels))} -> {_text(made)}"
+
+
+def _kind(name: str, kernels: Sequence[Sequence[int]], made: Sequence[int]) -> str:
     """As tasks are called where it is one; else by the operators that TVM names a kernel after."""
+    if len(kernels) > 1:
+        return "fused"
     if "depthwise" in name:
         return "depthwise"
-    if "conv2d" in name and weights:
+    if "conv2d" in name and kernels:
+        weights = kernels[0]
         channels = weights[1] * (weights[4] if len(weights) == 6 else 1)
         if tuple(weights[2:4]) == (1, 1):
             return "dense" if tuple(made[2:4]) == (1, 1) else "pointwise"
@@ -174,20 +193,40 @@ def _run(executor: Any) -> list[float]:
     ]
 
 
-def _weights(name: str, read: list[tuple[int, ...]]) -> tuple[int, ...]:
-    if "conv2d" not in name and "dense" not in name:
-        return ()
-    ranks = (4, 6) if "conv2d" in name else (2, 3)
-    return next((shape for shape in read[1:] if len(shape) in ranks), ())
+def _kernels(name: str, read: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Shapes of the weights: two where a convolution is fused with the depthwise one after it."""
+    if "conv" not in name and "dense" not in name:
+        return []
+    blocked = [shape for shape in read[1:] if len(shape) == 6]
+    if blocked:
+        return blocked
+    ranks = (4,) if "conv" in name else (2, 3)
+    return [shape for shape in read[1:] if len(shape) in ranks][:1]
 
 
-def _macs(weights: tuple[int, ...], made: tuple[int, ...]) -> int:
-    """Every output element sums over the weights' axes that are not output channels."""
-    if not weights:
+def _macs(data: tuple[int, ...], kernels: Sequence[tuple[int, ...]], made: tuple[int, ...]) -> int:
+    """Every element made sums over the weights' axes that are not output channels."""
+    if len(kernels) == 2:
+        between = _between(data, kernels[0], made)
+        return _macs(data, kernels[:1], between) + _macs(between, kernels[1:], made)
+    if not kernels:
         return 0
     # OIHW or OIHW{i}{o}; for dense layers OI, or OI{o}.
+    weights = kernels[0]
     summed = weights[1:5] if len(weights) >= 4 else weights[1:2]
     return math.prod(made) * math.prod(summed)
+
+
+def _between(
+    data: tuple[int, ...], first: tuple[int, ...], made: tuple[int, ...]
+) -> tuple[int, ...]:
+    """What a fused kernel's first convolution makes. The graph keeps no strides: a 1x1 convolution has none,
+    and of a larger one and a depthwise one the first halves first, as in every MobileNet.
+    """
+    size = data[2:4]
+    if first[2:4] != (1, 1) and made[2] < data[2]:
+        size = (-(-data[2] // 2), -(-data[3] // 2))
+    return (made[0], first[0], *size, first[5])
 
 
 def _text(shape: Sequence[int]) -> str:

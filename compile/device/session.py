@@ -22,7 +22,7 @@ from compile.cpu_features import FEATURES
 from compile.device.address import Address, parse
 from compile.device.connection import Connection, Cores, Report, architecture, connect
 from compile.elf import read_library
-from compile.profile import Profile, layers_of
+from compile.profile import Layer, Profile, layers_of
 from compile.runner import Array, Latency, Session, check_signature
 from support.errors import UserError
 
@@ -141,7 +141,7 @@ class RemoteSession(Session):
         return tuple(output.numpy() for output in outputs)
 
 
-class _Profiled(msgspec.Struct, frozen=True):
+class Profiled(msgspec.Struct, frozen=True):
     """The part of a TVM profiler's report that is needed here."""
 
     calls: list[dict[str, dict[str, Any]]]
@@ -149,6 +149,7 @@ class _Profiled(msgspec.Struct, frozen=True):
 
     @property
     def threads(self) -> int:
+        """That the device's pool had."""
         return int(self.configuration["Number of threads"]["count"])
 
     @property
@@ -182,15 +183,10 @@ def profile(
     session: RemoteSession, *inputs: Array, runs: int = 10, peak_gflops: float | None = None
 ) -> Profile:
     """`compile.profile.profile`, on the device."""
-    session.check_inputs(inputs)
-    device = session.device
-    executor = device.call(lambda: session.factory["debug_create"]("default", device.cpu))
-    buffers = [device.call(_input_of(executor, tensor.name)) for tensor in session.manifest.inputs]
-    device.call(lambda: _fill(buffers, inputs))
-    texts = [device.call(lambda: str(executor["profile_rpc"]())) for _ in range(runs)]
-    kernels = layers_of(device.call(lambda: str(session.factory["get_graph_json"]())))
-    reports = [msgspec.json.decode(text, type=_Profiled) for text in texts]
+    timer = layer_timer(session, *inputs)
+    reports = [timer() for _ in range(runs)]
     times = [report.seconds for report in reports]
+    kernels = graph_layers(session)
     if any(len(one) != len(kernels) for one in times):
         raise RuntimeError("the profiler timed other kernels than the graph lists")
     columns = zip(kernels, zip(*times, strict=True), strict=True)
@@ -199,6 +195,26 @@ def profile(
         for layer, column in columns
     ]
     return Profile(layers=tuple(layers), threads=reports[0].threads)
+
+
+def graph_layers(session: RemoteSession) -> list[Layer]:
+    """The kernel calls of the network, not timed yet."""
+    return layers_of(session.device.call(lambda: str(session.factory["get_graph_json"]())))
+
+
+def layer_timer(session: RemoteSession, *inputs: Array) -> Callable[[], "Profiled"]:
+    """A function that runs one inference on the device, after three that warm up, and gives its profile."""
+    session.check_inputs(inputs)
+    device = session.device
+    executor = device.call(lambda: session.factory["debug_create"]("default", device.cpu))
+    buffers = [device.call(_input_of(executor, tensor.name)) for tensor in session.manifest.inputs]
+    device.call(lambda: _fill(buffers, inputs))
+
+    def run() -> Profiled:
+        text = device.call(lambda: str(executor["profile_rpc"]()))
+        return msgspec.json.decode(text, type=Profiled)
+
+    return run
 
 
 def check_device(artifact: Artifact, device: Connection) -> None:
