@@ -15,7 +15,7 @@ from targets import load as load_target
 
 if TYPE_CHECKING:
     from compile.artifact import Artifact
-    from compile.family import Choice, Timer
+    from compile.family import Choice
     from compile.measure.base import Measurer
     from compile.runner import Session
     from compile.tasks import TunableTask
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Logs are committed beside the code; `pip install --editable` leaves them where they are.
 LOGS = Path(__file__).resolve().parents[1] / "tuning_logs"
 OUT = Path("build")
-MOBILENET_KINDS = ("pointwise", "depthwise")  # nearly all of a MobileNet's work
+MOBILENET_KINDS = ("pointwise", "depthwise", "fused")  # nearly all of a MobileNet's work
 
 
 def tune(
@@ -36,8 +36,9 @@ def tune(
     tasks: Sequence[str] | None = None,
     tuner: str = "xgb",
     force: bool = False,
-    threads: int = 1,
+    threads: int | None = None,
     device: str | None = None,
+    simulate: bool = False,
     logs: Path = LOGS,
     observer: "Observer | None" = None,
 ) -> "Summary":
@@ -45,15 +46,19 @@ def tune(
 
     `trials` is the budget of all tasks together, those in the log included (None: 64 a task). `tasks` are
     kinds, as in ("pointwise", "depthwise"); `tuner` is xgb, random, grid or ga. Costs are measured here,
-    or on `device` ("rpc://host:port/key"), with kernels on `threads` threads. Stop it at any time and call
-    it again: it goes on where it was.
+    or on `device` ("rpc://host:port/key"), with kernels on `threads` threads (None: 1); for a target that
+    is not this machine and no `device`, or with `simulate`, they are simulated (None: every fast core).
+    Stop it at any time and call it again: it goes on where it was.
     """
     from compile.journal import Journal
+    from compile.measure.choice import How, kind
+    from compile.measure.choice import open_measurer as open_chosen
     from compile.tuner import Options
     from compile.tuner import tune as search
 
     network, device_target = _model(model), _target(target)
-    check_measurable(device_target, device=device)  # before a log is made for it
+    how = How(device=device, simulate=simulate, threads=threads)
+    kind(device_target, how)  # before a log is made for what cannot be measured
     selected = select_tasks(network, device_target, tasks)
     with (
         Journal.open(
@@ -61,7 +66,7 @@ def tune(
             exclusive=True,
             target=device_target.tvm_target(),
         ) as journal,
-        open_measurer(device_target, device=device, threads=threads) as measurer,
+        open_chosen(device_target, how) as measurer,
     ):
         options = Options(trials=trials, tuner=tuner, force=force)
         return search(
@@ -104,54 +109,23 @@ def choose_family(
     *,
     device: str | None,
     threads: int | None,
+    simulate: bool = False,
     logs: Path = LOGS,
     seconds: float = 3.0,
     say: Callable[[str], None] = lambda _: None,
 ) -> "Choice":
-    """Time the whole network in every family of kernels, here or on `device`, and keep the fastest beside
-    its log, where builds find it.
+    """Time the whole network in every family of kernels, here, on `device` or by the core model, and keep the
+    fastest beside its log, where builds find it.
     """
-    from compile import family
+    from compile import family, timers
     from compile.journal import Journal
+    from compile.measure.choice import How
 
-    check_measurable(target, device=device)
+    how = How(device=device, simulate=simulate, threads=threads)
+    timer, measurer = timers.timer(target, how, seconds=seconds)
     log = log_path(logs, target.name, model.name)
     trials = Journal.open(log, exclusive=False, target=target.tvm_target()).trials
-    timer, measurer = _family_timer(target, device, threads, seconds)
     return family.choose(model, target, trials, timer, log=log, measurer=measurer, say=say)
-
-
-def _family_timer(
-    target: Target, device: str | None, threads: int | None, seconds: float
-) -> "tuple[Timer, str]":
-    """What times an artifact, and its name for the record."""
-    from compile import runner
-
-    if device is None:
-
-        def here(made: "Artifact") -> float:
-            session = runner.Session(made, threads=threads)
-            inputs = runner.default_input(session)
-            return runner.bench(session, *inputs, seconds=seconds)["mnc"].median
-
-        return here, f"local cpu={target.model}"
-    from compile.device import connection
-    from compile.device.address import parse
-    from compile.device.session import RemoteSession, bench
-
-    address = parse(device, key=target.name)
-    with connection.connect(address) as opened:
-        report = opened.report
-    emulated = "emulated " if report is not None and report.emulated else ""
-
-    def there(made: "Artifact") -> float:
-        session = RemoteSession(made, address, threads=threads)
-        try:
-            return bench(session, *runner.default_input(session), seconds=seconds).latency.median
-        finally:
-            session.close()
-
-    return there, f"{emulated}rpc key={address.key} cpu={target.model}"
 
 
 def load(folder: Path | str, *, threads: int | None = None, device: str | None = None) -> "Session":
@@ -192,7 +166,7 @@ def select_tasks(
 
     if kinds is None:
         kinds = MOBILENET_KINDS if model.name.startswith("mobilenet") else ("all",)
-    found = tasks.extract(importer.import_model(model, target), target)
+    found = tasks.extract_all(importer.import_model(model, target), target)
     selected = tasks.select(found, kinds)
     if not selected:
         raise UserError(f"{model.name} has no task of kind {', '.join(kinds)}; see `mnc tasks`")
@@ -200,28 +174,14 @@ def select_tasks(
 
 
 def open_measurer(
-    target: Target, *, device: str | None, threads: int, allow_emulated: bool = False
+    target: Target, *, device: str | None, threads: int | None, allow_emulated: bool = False
 ) -> "Measurer":
-    """A local measurer for this machine's own target, a remote one with `device`."""
-    if device is not None:
-        from compile.measure.rpc import RpcMeasurer
+    """A local measurer for this machine's own target, a remote one with `device`, else a simulated one."""
+    from compile.measure.choice import How
+    from compile.measure.choice import open_measurer as open_chosen
 
-        remote: Any = RpcMeasurer(target, device, threads=threads, allow_emulated=allow_emulated)
-        return remote  # type: ignore[no-any-return]
-    check_measurable(target, device=device)
-    from compile.measure.local import LocalMeasurer, Options
-
-    return LocalMeasurer(target, options=Options(threads=threads))
-
-
-def check_measurable(target: Target, *, device: str | None) -> None:
-    """UserError, saying what the choices are, when kernels for `target` can be timed nowhere."""
-    if device is None and load_target("host").model != target.model:
-        raise UserError(
-            f"{target.name} is not this machine ({target.mcpu}, {target.arch}), so its kernels cannot be "
-            "timed here: attach a device with --device rpc://HOST:PORT/KEY (docs/devices.md says how); "
-            "a virtual board (`mnc device start`) can check results, not time them"
-        )
+    how = How(device=device, threads=threads, allow_emulated=allow_emulated)
+    return open_chosen(target, how)
 
 
 def _model(model: "str | Model") -> "Model":

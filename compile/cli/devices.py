@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verbs on devices: device start, tracker, list, enroll; and doctor, which checks the whole chain."""
+"""Verbs on devices: device start, tracker, list, enroll; doctor, which checks the whole chain.
+
+And simulate-worker, which makes a device of this machine's spare time.
+"""
 
 import time
 from typing import Any
@@ -157,4 +160,28 @@ def doctor(
         context.exit(UNHEALTHY)
 
 
-VERBS = (device, doctor)
+@click.command(name="simulate-worker")
+@click.option(
+    "--tracker",
+    "tracker_text",
+    metavar="HOST:PORT",
+    help="Tracker to join. [default: the one here, started when there is none]",
+)
+@click.option(
+    "--count", type=click.IntRange(min=1), help="Candidates at once. [default: one for each core]"
+)
+@host_option
+def simulate_worker(tracker_text: str | None, count: int | None, host: str) -> None:
+    """Let this machine simulate for others until Ctrl-C.
+
+    It joins a tracker, as a board does; `mnc tune --tracker HOST:PORT` then spreads its candidates over all
+    that have joined. HOST is this machine's address where those others reach it.
+    """
+    from compile.device.address import parse_tracker
+    from compile.device.simulate_workers import serve
+
+    tracker = parse_tracker(tracker_text) if tracker_text else None
+    serve(tracker=tracker, count=count, host=host, say=console.result)
+
+
+VERBS = (device, doctor, simulate_worker)

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verbs tune and family: search the best kernels of a model for a target, on real hardware."""
+"""The verbs tune and family: search the best kernels of a model for a target.
+
+Costs are measured here or on a device, or simulated where neither is at hand.
+"""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from compile.api import check_measurable, choose_family, log_path, open_measurer, select_tasks
+from compile.api import choose_family, log_path, select_tasks
 from compile.cli.common import (
     as_json_option,
     console,
@@ -18,6 +21,8 @@ from compile.cli.common import (
     target_option,
     threads_option,
 )
+
+SIMULATE = "Ask the core model, as is done anyway for a target that is not this machine."
 
 
 @click.command()
@@ -45,6 +50,13 @@ from compile.cli.common import (
 @click.option("--force", is_flag=True, help="Measure again what the log already has.")
 @click.option("--device", metavar="rpc://HOST:PORT/KEY", help="Measure on this device.")
 @click.option("--allow-emulated", is_flag=True, help="Accept times made under an emulator.")
+@click.option("--simulate", is_flag=True, help=SIMULATE)
+@click.option("--workers", type=click.IntRange(min=1), help="Simulate with so many processes here.")
+@click.option(
+    "--tracker",
+    metavar="HOST:PORT",
+    help="Simulate on the machines that have joined this tracker (`mnc simulate-worker`).",
+)
 @threads_option
 @logs_option
 @as_json_option
@@ -61,6 +73,9 @@ def tune(
     force: bool,
     device: str | None,
     allow_emulated: bool,
+    simulate: bool,
+    workers: int | None,
+    tracker: str | None,
     threads: int | None,
     logs: Path,
     as_json: bool,
@@ -68,10 +83,12 @@ def tune(
     """Search MODEL's best kernels for a target; resumable.
 
     Every trial is in the log the moment it is known. Stop it at any time and start it again: it goes on
-    where it was, and measures nothing twice.
+    where it was, and measures nothing twice. Costs are measured on this machine where the target is this
+    machine, on a device with --device, and simulated by a model of the target's cores otherwise.
     """
     from compile.family import chosen
     from compile.journal import Journal
+    from compile.measure.choice import How, kind, note, open_measurer
     from compile.progress import Display
     from compile.tuner import Options
     from compile.tuner import tune as search
@@ -79,19 +96,29 @@ def tune(
 
     _, model = load_model(model_spec, model_flag, weights, shape_text, batch)
     target = load(target_name)
-    check_measurable(target, device=device)
+    how = How(
+        device=device,
+        simulate=simulate,
+        workers=workers,
+        tracker=tracker,
+        threads=threads,
+        allow_emulated=allow_emulated,
+    )
+    measured_by = kind(target, how)
+    if (words := note(target, how)) is not None:
+        console.note(words)
     wanted = [kind.strip() for kind in kinds.split(",")] if kinds else None
     with console.working(f"importing {model.name}"):
         selected = select_tasks(model, target, wanted)
     path = log_path(logs, target.name, model.name)
     options = Options(trials=trials, tuner=tuner, force=force)
     # Before the measurer's processes start: they would take the cores whose peak is timed.
-    peak = _peak(target, threads or 1) if device is None else None
+    peak = _peak(target, threads or 1) if measured_by == "here" else None
+    if measured_by == "simulated":
+        peak = target.fast.peak_gflops(threads or target.fast.count)
     with (
         Journal.open(path, exclusive=True, target=target.tvm_target()) as journal,
-        open_measurer(
-            target, device=device, threads=threads or 1, allow_emulated=allow_emulated
-        ) as measurer,
+        open_measurer(target, how) as measurer,
     ):
         for reason, count in journal.skipped.items():
             console.warn(f"{path}: {count} lines are left out: {reason}")
@@ -103,8 +130,16 @@ def tune(
                 summary = search(
                     selected, target, journal, measurer, options=options, observer=display
                 )
-    if device is not None:
-        choose_family(model, target, device=device, threads=threads, logs=logs, say=console.note)
+    if measured_by != "here":
+        choose_family(
+            model,
+            target,
+            device=device,
+            simulate=simulate,
+            threads=threads,
+            logs=logs,
+            say=console.note,
+        )
         followed = chosen(path)  # not an emulator's
         console.note(f"builds use family {followed.family}; {followed.why}")
     _report(summary, as_json=as_json)
@@ -114,6 +149,7 @@ def tune(
 @model_options
 @target_option
 @click.option("--device", metavar="rpc://HOST:PORT/KEY", help="Time on this device.")
+@click.option("--simulate", is_flag=True, help=SIMULATE)
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0.1),
@@ -132,6 +168,7 @@ def family(
     batch: int,
     target_name: str,
     device: str | None,
+    simulate: bool,
     seconds: float,
     threads: int | None,
     logs: Path,
@@ -140,15 +177,22 @@ def family(
     """Time whole families of kernels; builds use the fastest.
 
     MODEL is built from our templates and from each of TVM's own families, every one timed as a whole network
-    with its layout transforms. The choice and the times are kept beside the tuning log.
+    with its layout transforms. The choice and the times are kept beside the tuning log. Where the target is
+    not this machine and no device is named, the core model gives the times.
     """
+    from compile.measure.choice import How, note
     from targets import load
 
     _, model = load_model(model_spec, model_flag, weights, shape_text, batch)
+    target = load(target_name)
+    words = note(target, How(device=device, simulate=simulate, threads=threads))
+    if words is not None:
+        console.note(words)
     choice = choose_family(
         model,
-        load(target_name),
+        target,
         device=device,
+        simulate=simulate,
         threads=threads,
         logs=logs,
         seconds=seconds,

@@ -206,11 +206,16 @@ def _arguments() -> argparse.Namespace:
     return args
 
 
-if __name__ == "__main__":
+def register() -> None:
+    """Make this process's sessions ours, and what they offer known to TVM."""
     tvm_server._serve_loop = serve_session
     os.register_at_fork(after_in_child=_die_with_server)
     tvm.register_func(REPORT, report)
     tvm.register_func(POOL_THREADS, pool_threads)
     tvm.register_func(SETUP_CACHES, setup_caches)
     tvm.register_func(PREPARE_CACHES, prepare_caches)
+
+
+if __name__ == "__main__":
+    register()
     sys.exit(main())

@@ -8,3 +8,8 @@ REPORT = "mnc.device_report"
 SETUP_CACHES = "mnc.device_setup_caches"
 PREPARE_CACHES = "mnc.device_prepare_caches"
 POOL_THREADS = "mnc.device_pool_threads"
+
+# What a machine that has joined to simulate adds (`compile.device.simulate_server`), and its key.
+SIMULATE = "mnc.simulate"
+SIMULATOR_IDENTITY = "mnc.simulator_identity"
+SIMULATOR_KEY = "mnc-simulator"

@@ -68,16 +68,25 @@ def task_of(spec: TaskSpec) -> Any:
 
 
 def _compile(job: CompileJob) -> Reply:
-    task = task_of(job.task)
-    config = autotvm.task.space.ConfigEntity.from_json_dict(job.config)
+    module, arguments = build(job.task, job.config)
+    link(module, Path(job.library))
+    return Compiled(arguments=arguments)
+
+
+def build(spec: TaskSpec, config: dict[str, Any]) -> tuple[Any, tuple[Argument, ...]]:
+    """A configuration, in AutoTVM's JSON form, as TVM's module and the buffers it takes, in order.
+
+    ValueError for a configuration that the template refuses; TVM raises what it likes for others.
+    """
+    task = task_of(spec)
+    entity = autotvm.task.space.ConfigEntity.from_json_dict(config)
     with task.target:
-        schedule, arguments = task.instantiate(config)
-    if not config.valid():
-        return Failed(error="compile", message="; ".join(map(str, config.errors))[:300])
+        schedule, arguments = task.instantiate(entity)
+    if not entity.valid():
+        raise ValueError("; ".join(map(str, entity.errors)))
     with tvm_setup.pass_context():
         module = tvm.build(schedule, arguments, target=task.target)
-    link(module, Path(job.library))
-    return Compiled(arguments=tuple(_argument(tensor) for tensor in arguments))
+    return module, tuple(_argument(tensor) for tensor in arguments)
 
 
 def link(module: Any, library: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from targets import Target
+
 
 class TaskSpec(msgspec.Struct, frozen=True):
     """A `compile.tasks.TunableTask` as data: enough to make the AutoTVM task again elsewhere.
@@ -88,7 +90,19 @@ class StepJob(msgspec.Struct, frozen=True, tag=True):
     run: RunJob
 
 
-Job = CompileJob | ReferenceJob | RunJob | ConnectJob | StepJob
+class SimulateJob(msgspec.Struct, frozen=True, tag=True):
+    """Compile one configuration and work out what it costs on `device`'s fast cores, by its core model.
+
+    `threads` run the kernel. No file is named: the job may be done on another machine.
+    """
+
+    task: TaskSpec
+    config: dict[str, Any]
+    device: Target
+    threads: int
+
+
+Job = CompileJob | ReferenceJob | RunJob | ConnectJob | StepJob | SimulateJob
 
 
 class Compiled(msgspec.Struct, frozen=True, tag=True):
@@ -105,6 +119,13 @@ class Timed(msgspec.Struct, frozen=True, tag=True):
     """Seconds of each kept repeat; the kernel's output was right (or nothing was asked of it)."""
 
     costs: tuple[float, ...]
+
+
+class Priced(msgspec.Struct, frozen=True, tag=True):
+    """What a core model says that a call of the kernel costs, and the seconds that the job took."""
+
+    cost: float
+    seconds: float
 
 
 class Connected(msgspec.Struct, frozen=True, tag=True):
@@ -149,5 +170,5 @@ class TimedOut(msgspec.Struct, frozen=True, tag=True):
     seconds: float
 
 
-Reply = Compiled | Stored | Timed | Connected | Done | Failed
+Reply = Compiled | Stored | Timed | Priced | Connected | Done | Failed
 Outcome = Reply | Died | TimedOut

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A measuring process: `python -m compile.measure.worker compile|run|device`.
+"""A measuring process: `python -m compile.measure.worker compile|run|device|simulate`.
 
 Takes one JSON job a line on standard input and answers each with one JSON line on standard output.
 Ends with its parent: at the end of its input when idle, by a signal from the kernel when busy.
@@ -67,6 +67,10 @@ def _role(name: str) -> Callable[[Job], Reply]:
         from compile.measure import device_running
 
         return device_running.perform
+    if name == "simulate":
+        from compile.measure import simulating
+
+        return simulating.perform
     from compile.measure import running
 
     return running.perform

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulating process's work: a configuration becomes machine code, and that code a cost by a core model.
+
+Takes SimulateJobs, and gives Priced or Failed. Nothing is run and nothing outlives a job, so that any machine
+with the same version of this source gives the same answer.
+"""
+
+import os
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from compile.measure import compiling
+from compile.measure.messages import Failed, Job, Priced, Reply, SimulateJob
+from compile.measure.worker import failed
+from compile.simulator.simulate import simulate
+
+MEMORY = Path("/dev/shm")
+
+
+def perform(job: Job) -> Reply:
+    """Do one job; an exception becomes an answer, for the process must live on."""
+    if not isinstance(job, SimulateJob):
+        return Failed(error="compile", message=f"not a simulator's job: {type(job).__name__}")
+    started = time.perf_counter()
+    try:
+        compiling.task_of(job.task)
+    except Exception as error:
+        return failed("setup", error)
+    try:
+        module, arguments = compiling.build(job.task, job.config)
+    except Exception as error:
+        return failed("compile", error)
+    try:
+        with TemporaryDirectory(dir=_scratch(), prefix="mnc-simulate-") as folder:
+            kernel = Path(folder) / "kernel.o"
+            module.save(str(kernel))
+            found = simulate(kernel, arguments, job.device, threads=job.threads)
+    except Exception as error:
+        return failed("run", error)
+    return Priced(cost=found.seconds, seconds=time.perf_counter() - started)
+
+
+def _scratch() -> str | None:
+    """The pool's own folder, which it removes; else memory, where there is some."""
+    named = os.environ.get("MNC_SCRATCH")
+    return named or (str(MEMORY) if os.access(MEMORY, os.W_OK) else None)

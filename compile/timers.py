@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tells how long a whole network takes: this machine, a device, or the core model.
+
+Takes a target and where costs come from; gives a function from an Artifact to seconds of one inference, and
+the name of what it asks, for the record.
+"""
+
+from typing import TYPE_CHECKING
+
+from compile.family import Timer
+from compile.measure.choice import How, kind
+from targets import Target
+
+if TYPE_CHECKING:
+    from compile.artifact import Artifact
+
+
+def timer(target: Target, how: How, *, seconds: float) -> tuple[Timer, str]:
+    """The timer, and its name. It times for `seconds`, where time passes. UserError as `choice.kind`."""
+    found = kind(target, how)
+    if found == "simulated":
+        return _simulated(target, how.threads or target.fast.count)
+    if found == "here":
+        return _here(target, how.threads, seconds)
+    assert how.device is not None
+    return _there(target, how.device, how.threads, seconds)
+
+
+def _here(target: Target, threads: int | None, seconds: float) -> tuple[Timer, str]:
+    from compile import runner
+
+    def timed(made: "Artifact") -> float:
+        session = runner.Session(made, threads=threads)
+        inputs = runner.default_input(session)
+        return runner.bench(session, *inputs, seconds=seconds)["mnc"].median
+
+    return timed, f"local cpu={target.model}"
+
+
+def _there(target: Target, device: str, threads: int | None, seconds: float) -> tuple[Timer, str]:
+    from compile import runner
+    from compile.device import connection
+    from compile.device.address import parse
+    from compile.device.session import RemoteSession, bench
+
+    address = parse(device, key=target.name)
+    with connection.connect(address) as opened:
+        report = opened.report
+    emulated = "emulated " if report is not None and report.emulated else ""
+
+    def timed(made: "Artifact") -> float:
+        session = RemoteSession(made, address, threads=threads)
+        try:
+            return bench(session, *runner.default_input(session), seconds=seconds).latency.median
+        finally:
+            session.close()
+
+    return timed, f"{emulated}rpc key={address.key} cpu={target.model}"
+
+
+def _simulated(target: Target, threads: int) -> tuple[Timer, str]:
+    from compile.measure.simulated import describe
+    from compile.simulator.network import seconds_of
+
+    def worked_out(made: "Artifact") -> float:
+        return seconds_of(made.folder, target, threads=threads)
+
+    return worked_out, describe(target, threads=threads)
