@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-SPATIAL = [
+SPATIAL: list[list[Any]] = [
     ["tile_co", "sp", [4, 4]],
     ["tile_oh", "sp", [8, 1]],
     ["tile_ow", "sp", [2, 4]],
@@ -13,7 +13,7 @@ SPATIAL = [
     ["ann_reduce", "an", ["none", "unroll"]],
     ["ann_spatial", "an", ["none", "unroll", "vec"]],
 ]
-DEPTHWISE = [
+DEPTHWISE: list[list[Any]] = [
     ["tile_c", "sp", [4, 4]],
     ["tile_h", "sp", [4, 2]],
     ["tile_w", "sp", [4, 2]],
