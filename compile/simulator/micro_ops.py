@@ -81,6 +81,10 @@ class Op(IntEnum):
     FLAGS_LOGIC = auto()  # of R[a] & operand; C = V = 0
     FLAGS_SUB_IF = auto()  # ccmp: if holds(c) then FLAGS_SUB else N Z C V = dst (bits 3 2 1 0)
     FLAGS_ADD_IF = auto()
+    FLAGS_ADC = auto()  # of R[a] + operand + carry
+    FLAGS_SBC = auto()  # of R[a] - operand - 1 + carry
+    FLAGS_ADD_BORROW = auto()  # of R[a] + operand with the carry inverted, as x86's decoder keeps it
+    FLAGS_BORROW = auto()  # C = not bit 0 of R[a]; N Z V stay
     FLAGS_UNKNOWN = auto()  # from floating point: a branch on them is an error
     # Memory. size = bytes of the access.
     LOAD = auto()  # dst = zero-extended
