@@ -83,7 +83,9 @@ class Op(IntEnum):
     FLAGS_ADD_IF = auto()
     FLAGS_ADC = auto()  # of R[a] + operand + carry
     FLAGS_SBC = auto()  # of R[a] - operand - 1 + carry
-    FLAGS_ADD_BORROW = auto()  # of R[a] + operand with the carry inverted, as x86's decoder keeps it
+    FLAGS_ADD_BORROW = (
+        auto()
+    )  # of R[a] + operand with the carry inverted, as x86's decoder keeps it
     FLAGS_BORROW = auto()  # C = not bit 0 of R[a]; N Z V stay
     FLAGS_UNKNOWN = auto()  # from floating point: a branch on them is an error
     # Memory. size = bytes of the access.

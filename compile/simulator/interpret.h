@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The machine that executes the integer slice of a program: memory image, registers, predecoded steps. */
+#ifndef MNC_SIMULATOR_INTERPRET_H
+#define MNC_SIMULATOR_INTERPRET_H
+
+#include <stddef.h>
+
+#include "core.h"
+#include "micro_ops.h" /* made by native.py: MICRO_OPS(X) lists Op of micro_ops.py in order */
+
+/* As micro_ops.py packs it. */
+typedef struct micro_op {
+    uint8_t op, size, dst, a, b, c, shift, modify;
+    int64_t imm;
+} micro_op;
+
+#define ENUMERATE(name) OP_##name,
+enum { MICRO_OPS(ENUMERATE) GENERIC_OPS };
+#undef ENUMERATE
+
+/* Faster forms of common micro-ops, chosen when a program is loaded, and steps that only the engine makes. */
+#define SPECIAL_OPS(X)                                                                              \
+    X(ADD64_I) X(ADD64_R) X(ADD64_S) X(ADD32_I) X(ADD32_R) X(MOV64_R) X(MOV_I) X(MOV32_R)           \
+    X(FLAGS_SUB64_I) X(FLAGS_SUB64_R) X(FLAGS_SUB32_I) X(FLAGS_SUB32_R) X(BRANCH_EQ) X(BRANCH_NE)   \
+    X(LOAD8_I) X(LOAD4_I) X(STORE8_I) X(TOUCH_LOAD_I) X(TOUCH_STORE_I) X(TOUCH_LOAD_R)              \
+    X(V_LOAD16_I) X(V_STORE16_I) X(RETIRE) X(COUNT) X(MISSING)
+
+#define ENUMERATE(name) OP_##name,
+enum { BEFORE_SPECIAL = GENERIC_OPS - 1, SPECIAL_OPS(ENUMERATE) ALL_OPS };
+#undef ENUMERATE
+
+enum { MODIFY_LSL, MODIFY_UXTB, MODIFY_UXTH, MODIFY_UXTW, MODIFY_SXTB, MODIFY_SXTH, MODIFY_SXTW, MODIFY_LSR, MODIFY_ASR, MODIFY_ROR };
+enum { ZERO_REGISTER = 32, SINK_REGISTER = 33, INTEGER_REGISTERS = 64, VECTOR_REGISTERS = 64, VECTOR_BYTES = 64 };
+
+typedef struct step {
+    const void *go; /* the label that executes it */
+    uint8_t size, dst, a, b, c, shift, modify, spare;
+    int64_t imm; /* a number, or a pointer to a step, an insn or a counter */
+} step;
+
+enum flags_kind { FLAGS_OF_SUB, FLAGS_EXPLICIT, FLAGS_NOT_KNOWN };
+
+/* Imports: what a jump to `magic + IMPORT_BYTES * k` calls. image.py numbers the same. */
+enum { IMPORT_BYTES = 16 };
+enum import {
+    IMPORT_RETURN,          /* the kernel returns to its caller */
+    IMPORT_SECTION_RETURN,  /* the task of a parallel section returns */
+    IMPORT_LAUNCH, IMPORT_BARRIER, IMPORT_ALLOC, IMPORT_FREE, IMPORT_ERROR,
+    IMPORT_MEMSET, IMPORT_MEMCPY, IMPORT_LIBM, IMPORTS
+};
+
+enum { MAX_ARGUMENTS = 6, MAX_WORKSPACES = 64, MAX_SECTIONS = 8 };
+
+/* How a function is called, and where things are; simulate.py fills it. */
+typedef struct layout {
+    uint64_t base, bytes;         /* of the memory image */
+    uint64_t magic;               /* address of import 0 */
+    uint64_t text, text_bytes;    /* where instructions are */
+    uint64_t heap, heap_bytes;    /* for workspaces */
+    uint64_t environment;         /* of a TVMParallelGroupEnv */
+    uint64_t stack;               /* top */
+    uint64_t entry;
+    uint64_t arguments[MAX_ARGUMENTS];
+    uint8_t argument_registers[8];
+    uint32_t result_register, stack_register;
+    int32_t link_register;        /* -1: return addresses are pushed */
+    uint32_t pointer_bytes;
+    uint32_t threads;
+    uint32_t spare;
+    uint64_t max_blocks;          /* give up after so many */
+} layout;
+
+enum outcome { RAN, FAULT, NO_SUCH_CODE, FLAGS_NEEDED, VECTOR_NEEDED, TOO_LONG, KERNEL_FAILED, OUT_OF_MEMORY, NESTED };
+
+typedef struct workspace {
+    uint64_t address, bytes;
+    int used;
+} workspace;
+
+typedef struct machine {
+    layout at;
+    uint8_t *memory;
+    uint64_t limit;
+    const insn *program;
+    uint32_t insns;
+    uint32_t *step_of; /* by byte of text: index of the step an instruction begins with, + 1 */
+    step *steps;
+    uint32_t n_steps;
+    uint64_t *block_counts; /* by index of the insn a block begins with */
+    core *c;
+    uint64_t r[INTEGER_REGISTERS];
+    uint8_t v[VECTOR_REGISTERS][VECTOR_BYTES];
+    uint8_t v_unknown[VECTOR_REGISTERS];
+    uint64_t flag_a, flag_b; /* operands of a subtraction, shifted to the top */
+    uint32_t flag_kind, nzcv;
+    workspace workspaces[MAX_WORKSPACES];
+    uint32_t n_workspaces;
+    uint64_t heap_used;
+    uint64_t section_return[MAX_SECTIONS], section_stack[MAX_SECTIONS];
+    uint32_t sections;
+    uint64_t error_address; /* what was jumped to or accessed */
+    uint64_t error_at;      /* the instruction, where known */
+    uint64_t blocks;
+} machine;
+
+#endif
