@@ -6,8 +6,9 @@ folder: library, manifest, golden inputs and outputs, labels.
 """
 
 import datetime
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,20 @@ import numpy as np
 import tvm
 from tvm import relay
 
-from compile import artifact, cpu_features, importer, parity, provenance, tasks, tvm_setup
+from compile import artifact, cpu_features, fusion, importer, parity, provenance, tasks, tvm_setup
 from compile import family as families
 from compile.artifact import Artifact, Golden
+from compile.dispatch import BestRecords
 from compile.export import kernels
 from compile.family import Choice
+from compile.fusion import Pair
 from compile.importer import Program
 from compile.journal import Trial, dispatch_context
 from compile.linking import link_library
 from compile.manifest import Kernel, Manifest, Network, Platform, Tensor
 from compile.tasks import TunableTask
+from compile.trial import task_key
+from compile.workload import convolutions
 from model.examples import examples
 from model.zoo import Model
 from targets import Target
@@ -63,15 +68,25 @@ def build(
     Only the family of our own templates has tasks; TVM's are built with their defaults.
     """
     check_cpu(target)
-    program = importer.import_model(model, target, family=family)
-    found = tasks.extract(program, target)
     wanted = families.tvm_target(target, family)
-    records = dispatch_context(trials, wanted, tasks=[task.task for task in found])
+    apart = importer.import_model(model, target, family=family)
+    every = [task.task for task in tasks.extract_all(apart, target)]
+    records = dispatch_context(trials, wanted, tasks=every)
+    program = replace(apart, mod=fusion.fuse(apart.mod, lambda pair: _pays(pair, records)))
+    found = tasks.extract(program, target)
     with records, tvm_setup.pass_context():
         factory = relay.build(program.mod, target=tvm.target.Target(wanted))
     keys = {task.key for task in found}
     used = {key: trial for key, trial in records.used.items() if key in keys}
     return Built(program, factory, found, used, _workspace_bytes(factory))
+
+
+def _pays(pair: Pair, records: BestRecords) -> bool:
+    """Whether to fuse: unless the parts were measured to be faster, for untuned kernels gain by it too."""
+    together = records.best(task_key(*pair.workload))
+    apart = [records.best(task_key(*part.workload)) for part in convolutions(*pair.workload)]
+    costs = [math.inf if trial is None else trial.cost for trial in apart]
+    return (math.inf if together is None else together.cost) <= sum(costs)
 
 
 def save(

@@ -39,6 +39,10 @@ class BestRecords(DispatchContext):  # type: ignore[misc]
         self._best = best_of_each(ours, accept=is_fresh)
         self._configs: dict[tuple[str | None, str], Any] = {}
 
+    def best(self, key: str) -> Trial | None:
+        """The record that the workload of this key will be built with; None: the template's default."""
+        return self._best.get(key)
+
     def update(self, target: Any, workload: Any, cfg: Any) -> None:
         """Remember the config of an operator that TVM replaced."""
         self._configs[_model(target), task_key(workload[0], workload[1:])] = cfg

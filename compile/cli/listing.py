@@ -128,13 +128,13 @@ def tasks(
     """
     from compile import importer
     from compile.journal import Journal, best, current
-    from compile.tasks import extract
+    from compile.tasks import extract_all
     from targets import load
 
     _, model = load_model(model_spec, model_flag, weights, shape_text, batch)
     target = load(target_name)
     with console.working(f"importing {model.name}"):
-        found = extract(importer.import_model(model, target), target)
+        found = extract_all(importer.import_model(model, target), target)
     path = log_path(logs, target.name, model.name)
     trials = Journal.open(path, exclusive=False, target=target.tvm_target()).trials
     total = sum(task.macs * task.calls for task in found) or 1

@@ -5,9 +5,15 @@ All work on the one blocked layout, NCHW{b}c with b the float32 lanes of the tar
 convolutions and the classifier, `depthwise`, and `direct` for the other convolutions (the first one).
 """
 
-from compile.templates import depthwise, direct, pointwise, strategy
+from compile.templates import (
+    convolution_depthwise,
+    depthwise,
+    direct,
+    pointwise,
+    strategy,
+)
 
-TASK_NAMES = (pointwise.NAME, depthwise.NAME, direct.NAME)
+TASK_NAMES = (pointwise.NAME, depthwise.NAME, direct.NAME, convolution_depthwise.NAME)
 
 strategy.register()
 

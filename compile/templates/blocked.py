@@ -96,6 +96,25 @@ def vector_registers() -> int:
     return 32 if has_feature("avx512f", target) else 16
 
 
+def tile_knobs(
+    cfg: Any, channels: tuple[str, Sequence[int]], pixels: tuple[str, Sequence[int]]
+) -> list[tuple[int, int]]:
+    """Define the two knobs (name, candidates) of a register tile; returns the pairs that are worth a trial.
+
+    A tile of `oc` vectors of channels x `p` pixels needs its accumulators, `oc` weight vectors and one
+    broadcast (which x86 folds into the multiply-add). One with few accumulators cannot hide the latency
+    of the multiply-add, about 4 cycles x 2 pipes.
+    """
+    registers = vector_registers()
+    fits = [(oc, p) for oc in channels[1] for p in pixels[1] if oc * p + oc + 1 <= registers]
+    fullest = max(oc * p for oc, p in fits)
+    good = [(oc, p) for oc, p in fits if oc * p >= min(fullest, 6)]
+    best = max(good, key=lambda tile: (tile[0] * tile[1], -abs(tile[0] - 2)))
+    knob(cfg, channels[0], channels[1], best[0])
+    knob(cfg, pixels[0], pixels[1], best[1])
+    return good
+
+
 def schedule_convolution(
     outs: Any, schedule_one: Callable[[Any, Any, Any, Any], None], *, tag: str
 ) -> Any:

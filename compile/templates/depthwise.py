@@ -29,17 +29,22 @@ def compute(
     out_dtype: str,
 ) -> Any:
     """data (N, C, H, W, b), kernel (C, 1, KH, KW, 1, b) -> (N, C, OH, OW, b); no dilation."""
-    batch, chunks, _, _, block = topi.utils.get_const_tuple(data.shape)
     window = blocked.window(data, kernel, strides, padding)
     _define_space(cfg, window.out_h, window.out_w)
+    return product(data, kernel, window, tag=TAG)
+
+
+def product(data: Any, kernel: Any, window: blocked.Window, *, tag: str) -> Any:
+    """The sums over the taps, without a schedule."""
+    batch, chunks, _, _, block = topi.utils.get_const_tuple(data.shape)
 
     def tap(n: Any, c: Any, y: Any, x: Any, v: Any) -> Any:
         weight = kernel[c, 0, window.tap_h, window.tap_w, 0, v]
-        product = window.source[n, c, *window.at(y, x), v] * weight
-        return te.sum(product, axis=[window.tap_h, window.tap_w])
+        value = window.source[n, c, *window.at(y, x), v]
+        return te.sum(value * weight, axis=[window.tap_h, window.tap_w])
 
     shape = (batch, chunks, window.out_h, window.out_w, block)
-    return te.compute(shape, tap, name="depthwise", tag=TAG)
+    return te.compute(shape, tap, name="depthwise", tag=tag)
 
 
 def _define_space(cfg: Any, out_h: int, out_w: int) -> None:
@@ -73,12 +78,13 @@ def schedule(cfg: Any, outs: Any) -> Any:
             parallel = s[output].fuse(parallel, y_outer)
         s[output].parallel(parallel)
         s[accumulator].compute_at(s[output], x_outer)
-        _schedule_taps(s[accumulator], cfg)
+        schedule_taps(s[accumulator], unroll_rows=bool(cfg["unroll_rows"].val))
 
     return blocked.schedule_convolution(outs, one, tag=TAG)
 
 
-def _schedule_taps(stage: Any, cfg: Any) -> None:
+def schedule_taps(stage: Any, *, unroll_rows: bool) -> None:
+    """Order the loops of a tile of pixels: the taps outside, all columns of one unrolled."""
     n, c, y, x, v = stage.op.axis
     tap_h, tap_w = stage.op.reduce_axis
     stage.reorder(n, c, tap_h, tap_w, y, x, v)
@@ -86,5 +92,5 @@ def _schedule_taps(stage: Any, cfg: Any) -> None:
     stage.unroll(x)
     stage.unroll(y)
     stage.unroll(tap_w)
-    if cfg["unroll_rows"].val:
+    if unroll_rows:
         stage.unroll(tap_h)

@@ -9,7 +9,6 @@ from typing import Any
 from tvm import autotvm, te, topi
 
 from compile.templates import blocked
-from compile.templates.pointwise import registers_used
 
 NAME = "direct_NCHWc.mnc"
 TAG = "mnc_direct"
@@ -29,32 +28,32 @@ def compute(
     out_dtype: str,
 ) -> Any:
     """data (N, I, H, W, i), kernel (O, I, KH, KW, i, o) -> (N, O, OH, OW, o); no dilation, no groups."""
+    window = blocked.window(data, kernel, strides, padding)
+    _define_space(cfg, int(kernel.shape[0]), window.out_w)
+    return product(data, kernel, window, tag=TAG)
+
+
+def product(data: Any, kernel: Any, window: blocked.Window, *, tag: str) -> Any:
+    """The sums over taps and input channels, without a schedule."""
     batch, in_chunks, _, _, in_block = topi.utils.get_const_tuple(data.shape)
     out_chunks, _, _, _, _, out_block = topi.utils.get_const_tuple(kernel.shape)
-    window = blocked.window(data, kernel, strides, padding)
-    _define_space(cfg, out_chunks, window.out_w)
     chunk = te.reduce_axis((0, in_chunks), name="chunk")
     channel = te.reduce_axis((0, in_block), name="channel")
 
     def tap(n: Any, o: Any, y: Any, x: Any, v: Any) -> Any:
         weight = kernel[o, chunk, window.tap_h, window.tap_w, channel, v]
-        product = window.source[n, chunk, *window.at(y, x), channel] * weight
-        return te.sum(product, axis=[chunk, window.tap_h, window.tap_w, channel])
+        value = window.source[n, chunk, *window.at(y, x), channel]
+        return te.sum(value * weight, axis=[chunk, window.tap_h, window.tap_w, channel])
 
     shape = (batch, out_chunks, window.out_h, window.out_w, out_block)
-    return te.compute(shape, tap, name="direct", tag=TAG)
+    return te.compute(shape, tap, name="direct", tag=tag)
 
 
 def _define_space(cfg: Any, out_chunks: int, out_w: int) -> None:
-    registers = blocked.vector_registers()
-    tile_oc = blocked.divisors(out_chunks, 8)
-    tile_ow = blocked.divisors(out_w, registers - 3)
-    fits = [(o, w) for o in tile_oc for w in tile_ow if registers_used(o, w) <= registers]
-    fullest = max(o * w for o, w in fits)
-    good = [(o, w) for o, w in fits if o * w >= min(fullest, 6)]
-    best = max(good, key=lambda tile: (tile[0] * tile[1], -abs(tile[0] - 2)))
-    blocked.knob(cfg, "tile_oc", tile_oc, best[0])
-    blocked.knob(cfg, "tile_ow", tile_ow, best[1])
+    tile_ow = blocked.divisors(out_w, blocked.vector_registers() - 3)
+    good = blocked.tile_knobs(
+        cfg, ("tile_oc", blocked.divisors(out_chunks, 8)), ("tile_ow", tile_ow)
+    )
     blocked.knob(cfg, "unroll", [0, UNROLL_COLUMNS, UNROLL_ALL_TAPS], UNROLL_COLUMNS)
     cfg.multi_filter(filter=lambda e: (e["tile_oc"].val, e["tile_ow"].val) in good)
 
@@ -73,12 +72,13 @@ def schedule(cfg: Any, outs: Any) -> Any:
         s[output].unroll(o_inner)
         s[output].parallel(s[output].fuse(s[output].fuse(n, o_outer), y))
         s[accumulator].compute_at(s[output], x_outer)
-        _schedule_reduction(s[accumulator], cfg["unroll"].val)
+        reduce_in_registers(s[accumulator], unroll=cfg["unroll"].val)
 
     return blocked.schedule_convolution(outs, one, tag=TAG)
 
 
-def _schedule_reduction(stage: Any, unroll: int) -> None:
+def reduce_in_registers(stage: Any, *, unroll: int) -> None:
+    """Order the loops of a register tile; `unroll` as the knob of that name."""
     n, o, y, x, v = stage.op.axis
     chunk, tap_h, tap_w, channel = stage.op.reduce_axis
     stage.reorder(n, y, chunk, tap_h, tap_w, channel, x, o, v)

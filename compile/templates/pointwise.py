@@ -33,9 +33,15 @@ def compute(
     out_dtype: str,
 ) -> Any:
     """1x1, stride 1, no padding: data (N, I, H, W, i), kernel (O, I, 1, 1, i, o) -> (N, O, H, W, o)."""
+    _, in_chunks, height, width, in_block = topi.utils.get_const_tuple(data.shape)
+    _define_space(cfg, int(kernel.shape[0]), height, width, in_chunks, in_block)
+    return product(data, kernel, tag=TAG)
+
+
+def product(data: Any, kernel: Any, *, tag: str) -> Any:
+    """The sums over the input channels, without a schedule."""
     batch, in_chunks, height, width, in_block = topi.utils.get_const_tuple(data.shape)
     out_chunks, _, _, _, _, out_block = topi.utils.get_const_tuple(kernel.shape)
-    _define_space(cfg, out_chunks, height, width, in_chunks, in_block)
     channel = te.reduce_axis((0, in_chunks * in_block), name="channel")
     return te.compute(
         (batch, out_chunks, height, width, out_block),
@@ -45,7 +51,7 @@ def compute(
             axis=channel,
         ),
         name="pointwise",
-        tag=TAG,
+        tag=tag,
     )
 
 
@@ -56,13 +62,7 @@ def _define_space(
     registers = blocked.vector_registers()
     tile_p = _pixel_tiles(height, width, registers)
     tile_oc = blocked.divisors(out_chunks, 8 if height * width > 1 else registers - 2)
-    fits = [(oc, p) for oc in tile_oc for p in tile_p if registers_used(oc, p) <= registers]
-    # A tile with few accumulators cannot hide the latency of the multiply-add (about 4 cycles x 2 pipes).
-    fullest = max(oc * p for oc, p in fits)
-    good = [(oc, p) for oc, p in fits if oc * p >= min(fullest, 6)]
-    best = max(good, key=lambda tile: (tile[0] * tile[1], -abs(tile[0] - 2)))
-    blocked.knob(cfg, "tile_oc", tile_oc, best[0])
-    blocked.knob(cfg, "tile_p", tile_p, best[1])
+    good = blocked.tile_knobs(cfg, ("tile_oc", tile_oc), ("tile_p", tile_p))
     blocked.knob(cfg, "unroll", [u for u in (1, 2, 4, 8) if in_block % u == 0], min(4, in_block))
     blocked.knob(cfg, "order", [0, PIXEL_OUTER] if height * width > 1 else [0], 0)
     # Channels of a reduction block: 0 is all at once; smaller blocks keep the weights' slab in L1.
@@ -75,11 +75,6 @@ def _define_space(
             and not (e["block_k"].val and e["order"].val == PIXEL_OUTER)
         )
     )
-
-
-def registers_used(tile_oc: int, tile_p: int) -> int:
-    """Accumulators, weight vectors and one broadcast (which x86 folds into the multiply-add)."""
-    return tile_oc * tile_p + tile_oc + 1
 
 
 def _pixel_tiles(height: int, width: int, registers: int) -> list[int]:
@@ -125,14 +120,22 @@ def _accumulate_in_registers(
     s: Any, accumulator: Any, convolution: Any, tiles: tuple[Any, Any], cfg: Any, output: Any
 ) -> None:
     s[accumulator].compute_at(s[output], tiles[1])
-    _, o, y, x, v = s[accumulator].op.axis
-    pixel = s[accumulator].fuse(y, x)
-    (channel,) = s[accumulator].op.reduce_axis
     block = int(convolution.op.input_tensors[0].shape[4])
-    chunk, rest = s[accumulator].split(channel, factor=block)
-    rest, unrolled = s[accumulator].split(rest, factor=cfg["unroll"].val)
-    s[accumulator].reorder(chunk, rest, unrolled, pixel, o, v)
-    _unroll_and_vectorize(s[accumulator], (unrolled, pixel, o), v)
+    reduce_in_registers(s[accumulator], block, unroll=cfg["unroll"].val)
+
+
+def reduce_in_registers(stage: Any, block: int, *, unroll: int) -> None:
+    """Order the loops of a register tile: the reduction outside, then pixels, then output channels.
+
+    `block` is the input's channel block; `unroll` steps of the reduction are written out.
+    """
+    _, o, y, x, v = stage.op.axis
+    pixel = stage.fuse(y, x)
+    (channel,) = stage.op.reduce_axis
+    chunk, rest = stage.split(channel, factor=block)
+    rest, unrolled = stage.split(rest, factor=unroll)
+    stage.reorder(chunk, rest, unrolled, pixel, o, v)
+    _unroll_and_vectorize(stage, (unrolled, pixel, o), v)
 
 
 def _accumulate_in_slab(

@@ -12,7 +12,7 @@ from tvm import topi
 from tvm.relay import op as relay_op
 from tvm.relay.op.strategy import arm_cpu, generic, x86
 
-from compile.templates import depthwise, direct, pointwise
+from compile.templates import convolution_depthwise, depthwise
 
 
 def register() -> None:
@@ -68,11 +68,10 @@ def _supported(attrs: Any, inputs: Any) -> bool:
 def _convolution(attrs: Any, inputs: Any) -> Any:
     if not _supported(attrs, inputs) or attrs.groups != 1:
         return None
-    kernel = topi.utils.get_const_tuple(inputs[1].shape)[2:4]
+    kernel = topi.utils.get_const_tuple(inputs[1].shape)
     strides = topi.utils.get_const_tuple(attrs.strides)
     padding = topi.utils.get_const_tuple(attrs.padding)
-    one_to_one = kernel == (1, 1) and tuple(strides) == (1, 1) and not any(padding)
-    return pointwise if one_to_one else direct
+    return convolution_depthwise.producer(kernel, strides, padding)
 
 
 def _depthwise(attrs: Any, inputs: Any) -> Any:

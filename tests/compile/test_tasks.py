@@ -9,6 +9,8 @@ from compile import importer, tasks, tvm_setup
 from compile.importer import Program
 from model import zoo
 from support.errors import UserError
+from compile.trial import task_key
+from compile.workload import Convolution, convolutions
 from targets import Target, load
 
 
@@ -25,7 +27,27 @@ def small(target: Target) -> Program:
 def test_every_kind_of_a_mobilenet_is_found(small: Program, target: Target) -> None:
     found = tasks.extract(small, target)
     calls = {kind: sum(t.calls for t in found if t.kind == kind) for kind in tasks.KINDS}
-    assert calls == {"first conv": 1, "depthwise": 13, "pointwise": 13, "dense": 1, "conv": 0}
+    alone = {"first conv": 1, "depthwise": 13, "pointwise": 13, "dense": 1, "conv": 0}
+    assert calls == alone | {"fused": 0}
+
+
+def test_pairs_are_searched_beside_their_parts(small: Program, target: Target) -> None:
+    apart = tasks.extract(small, target)
+    both = tasks.extract_all(small, target)
+    assert [task.key for task in both[: len(apart)]] == [task.key for task in apart]
+    fused = both[len(apart) :]
+    assert {task.kind for task in fused} == {"fused"}
+    assert sum(task.calls for task in fused) == 13
+    parts = {key for task in fused for key in map(part_key, convolutions(*workload(task)))}
+    assert parts < {task.key for task in apart}, "a part is no task of its own"
+
+
+def workload(task: tasks.TunableTask) -> tuple[str, tuple[object, ...]]:
+    return task.task.name, task.task.args
+
+
+def part_key(part: Convolution) -> str:
+    return task_key(*part.workload)
 
 
 def test_multiply_adds_are_the_papers_but_for_padded_channels(target: Target) -> None:

@@ -9,7 +9,7 @@ import tvm
 
 from compile import reference, tasks, tvm_setup
 from compile.tasks import TunableTask
-from compile.templates import depthwise, direct, pointwise
+from compile.templates import convolution_depthwise, depthwise, direct, pointwise
 
 # One vector of 16, 8 and 4 floats: AVX-512, AVX2 and NEON have these blocks.
 HOST = "llvm -keys=cpu -model=test"
@@ -33,7 +33,37 @@ def workload(
     return tasks.from_workload(name, args, tvm.target.Target(HOST), calls=1)
 
 
+def fused(
+    data: Any,
+    kernel: Any,
+    taps: int,
+    *,
+    first: tuple[Any, Any] = ((1, 1), (0,) * 4),
+    then: tuple[Any, Any] = ((1, 1), (1,) * 4),
+    activation: str = "relu6",
+) -> TunableTask:
+    """A convolution and a `taps` x `taps` depthwise one on it; `first` and `then` are strides and padding."""
+    channels, block = kernel[0], kernel[5]
+    shapes = (data, kernel, (1, channels, 1, 1, block), (channels, 1, taps, taps, 1, block))
+    tensors = (("TENSOR", shape, "float32") for shape in shapes)
+    args = (*tensors, *first, *then, activation, "float32")
+    name = convolution_depthwise.NAME
+    return tasks.from_workload(name, args, tvm.target.Target(HOST), calls=1)
+
+
 CASES = {
+    "fused 14x14": fused((1, 2, 14, 14, 8), (4, 2, 1, 1, 8, 8), 3),
+    "fused 12x12/2 SAME": fused(
+        (2, 2, 12, 12, 4), (6, 2, 1, 1, 4, 4), 3, then=((2, 2), (0, 0, 1, 1)), activation="relu"
+    ),
+    "fused 13x13 prime 5x5/2": fused(
+        (1, 1, 13, 13, 16), (3, 1, 1, 1, 16, 16), 5, then=((2, 2), (2,) * 4), activation="none"
+    ),
+    "fused 3x5 odd": fused((1, 3, 3, 5, 4), (5, 3, 1, 1, 4, 4), 3),
+    "fused without padding": fused((1, 1, 9, 9, 8), (2, 1, 1, 1, 8, 8), 3, then=((1, 1), (0,) * 4)),
+    "fused first 3x3/2": fused(
+        (1, 3, 40, 40, 1), (2, 3, 3, 3, 1, 16), 3, first=((2, 2), (0, 0, 1, 1))
+    ),
     "pointwise 14x14": workload(pointwise.NAME, (1, 4, 14, 14, 16), (4, 4, 1, 1, 16, 16)),
     "pointwise 7x7": workload(pointwise.NAME, (2, 8, 7, 7, 8), (6, 8, 1, 1, 8, 8)),
     "pointwise 5x3 odd": workload(pointwise.NAME, (1, 3, 5, 3, 4), (5, 3, 1, 1, 4, 4)),
@@ -82,11 +112,12 @@ def kernel_output(task: TunableTask, config: Any) -> Any:
     with task.task.target, tvm_setup.pass_context():
         schedule, signature = task.task.instantiate(config)
         kernel = tvm.build(schedule, signature, task.task.target)
-    data, weights, output = reference.check_inputs(task)
+    *inputs, output = reference.check_inputs(task)
     result = tvm.nd.array(np.full_like(output, np.nan))
-    # AutoTVM puts the output first and the inputs as it meets them; weights have six dimensions.
-    inputs = [weights if len(tensor.shape) == 6 else data for tensor in signature[1:]]
-    kernel(result, *(tvm.nd.array(array) for array in inputs))
+    by_shape = {array.shape: array for array in inputs}
+    # AutoTVM puts the output first and the inputs as it meets them.
+    wanted = [by_shape[tuple(int(d) for d in tensor.shape)] for tensor in signature[1:]]
+    kernel(result, *(tvm.nd.array(array) for array in wanted))
     return result.numpy()
 
 
@@ -125,5 +156,5 @@ def test_no_config_wants_more_registers_than_there_are() -> None:
     for index in range(space.range_length):
         if space.is_index_valid(index):
             config = space.get(index)
-            used = pointwise.registers_used(config["tile_oc"].val, config["tile_p"].val)
-            assert used <= registers
+            tile_oc, tile_p = config["tile_oc"].val, config["tile_p"].val
+            assert tile_oc * tile_p + tile_oc + 1 <= registers

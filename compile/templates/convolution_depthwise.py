@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Template of a convolution and the depthwise one that reads it, as one kernel, the map between in cache.
+
+A depthwise convolution needs only its own channels, so a slab of `tile_oc` vectors of channels is made by the
+first convolution and used up by the second before the next slab; `tile_rows` output rows at a time where the
+whole map would not fit. What is written between the two is never bigger than a slab, and half of the parallel
+sections go. Blocks of rows recompute the rows they share. The idea of computing through layers tile by tile:
+Alwani et al., "Fused-layer CNN accelerators" (MICRO 2016).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tvm import autotvm, te, topi
+
+from compile.templates import blocked, depthwise, direct, pointwise
+
+NAME = "convolution_depthwise_NCHWc.mnc"
+TAG = "mnc_convolution_depthwise"
+# The activation between the two, as it is spelt in workloads.
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "none": lambda value: value,
+    "relu": lambda value: te.max(value, 0.0),
+    "relu6": lambda value: te.max(te.min(value, 6.0), 0.0),
+}
+SLAB_BYTES = 384 * 1024  # what an untuned build lets a slab take of a core's L2
+DEPTHWISE_TILE = 14  # pixels; more do not help once the multiply-adds' latency is hidden
+
+
+def producer(kernel: Sequence[int], strides: Any, padding: Any) -> Any:
+    """The template module whose convolution the first one is; `kernel` is (O, I, KH, KW, i, o)."""
+    one_to_one = tuple(kernel[2:4]) == (1, 1) and blocked.pair(strides) == (1, 1)
+    return pointwise if one_to_one and not any(int(pad) for pad in padding) else direct
+
+
+@autotvm.register_topi_compute(NAME)  # type: ignore[untyped-decorator]
+def compute(
+    cfg: Any,
+    data: Any,
+    kernel: Any,
+    bias: Any,
+    taps: Any,
+    strides: Any,
+    padding: Any,
+    depthwise_strides: Any,
+    depthwise_padding: Any,
+    activation: str,
+    out_dtype: str,
+) -> Any:
+    """data (N, I, H, W, i), kernel (O, I, KH, KW, i, o), bias (1, O, 1, 1, o), `activation`, then
+    depthwise taps (O, 1, KH, KW, 1, o) -> (N, O, OH, OW, o).
+    """
+    if producer(topi.utils.get_const_tuple(kernel.shape), strides, padding) is pointwise:
+        summed = pointwise.product(data, kernel, tag="")
+        unroll = [u for u in (1, 2, 4, 8) if int(data.shape[4]) % u == 0]
+    else:
+        first = blocked.window(data, kernel, strides, padding)
+        summed = direct.product(data, kernel, first, tag="")
+        unroll = [0, direct.UNROLL_COLUMNS, direct.UNROLL_ALL_TAPS]
+    made = te.compute(
+        summed.shape,
+        lambda n, o, y, x, v: ACTIVATIONS[activation](summed[n, o, y, x, v] + bias[0, o, 0, 0, v]),
+        name="made",
+    )
+    window = blocked.window(made, taps, depthwise_strides, depthwise_padding)
+    _define_space(cfg, made, window, unroll)
+    return depthwise.product(made, taps, window, tag=TAG)
+
+
+def _define_space(cfg: Any, made: Any, window: blocked.Window, unroll: list[int]) -> None:
+    _, chunks, _, width, block = topi.utils.get_const_tuple(made.shape)
+    most = blocked.vector_registers() - 2
+    tile_p = ("tile_p", blocked.divisors(width, most - 1))
+    good = blocked.tile_knobs(cfg, ("tile_oc", blocked.divisors(chunks, 8)), tile_p)
+    blocked.knob(cfg, "unroll", unroll, 4 if 4 in unroll else unroll[1])
+    rows = _row_blocks(window)
+    row_bytes = 4 * block * width * cfg["tile_oc"].val * window.stride_h if cfg.is_fallback else 1
+    fit = [r for r in rows if r * row_bytes <= SLAB_BYTES]
+    blocked.knob(cfg, "tile_rows", rows, max(fit, default=rows[0]))
+    tile_ow = blocked.divisors(window.out_w, min(most, DEPTHWISE_TILE))[-3:]
+    blocked.knob(cfg, "tile_ow", tile_ow, tile_ow[-1])
+    cfg.multi_filter(filter=lambda e: (e["tile_oc"].val, e["tile_p"].val) in good)
+
+
+def _row_blocks(window: blocked.Window) -> list[int]:
+    """Blocks of output rows whose shared rows, made twice, are at most about a third of the work."""
+    shared = int(window.tap_h.dom.extent) - window.stride_h
+    blocks = blocked.divisors(window.out_h, window.out_h)
+    return [r for r in blocks if r == window.out_h or shared <= 0.3 * r * window.stride_h]
+
+
+@autotvm.register_topi_schedule(NAME)  # type: ignore[untyped-decorator]
+def schedule(cfg: Any, outs: Any) -> Any:
+    """Slab outside; the first convolution in register tiles, then the depthwise one over the slab."""
+
+    def one(s: Any, convolution: Any, accumulator: Any, output: Any) -> None:
+        slab = _schedule_depthwise(s, accumulator, output, cfg)
+        made = convolution.op.input_tensors[0]
+        if "pad" in made.op.tag:
+            made = made.op.input_tensors[0]
+        s[made].compute_at(s[output], slab)
+        _schedule_first(s, made, cfg)
+
+    return blocked.schedule_convolution(outs, one, tag=TAG)
+
+
+def _schedule_depthwise(s: Any, accumulator: Any, output: Any, cfg: Any) -> Any:
+    """Tile the output; returns the parallel axis, each step of which is a slab."""
+    n, o, y, x, v = s[output].op.axis
+    o_outer, o_inner = s[output].split(o, factor=cfg["tile_oc"].val)
+    block, row = s[output].split(y, factor=cfg["tile_rows"].val)
+    x_outer, x_inner = s[output].split(x, factor=cfg["tile_ow"].val)
+    s[output].reorder(n, block, o_outer, o_inner, row, x_outer, x_inner, v)
+    s[output].vectorize(v)
+    s[output].unroll(x_inner)
+    slab = s[output].fuse(n, block, o_outer)
+    s[output].parallel(slab)
+    s[accumulator].compute_at(s[output], x_outer)
+    depthwise.schedule_taps(s[accumulator], unroll_rows=True)
+    return slab
+
+
+def _schedule_first(s: Any, made: Any, cfg: Any) -> None:
+    _, o, y, x, v = s[made].op.axis
+    x_outer, x_inner = s[made].split(x, factor=cfg["tile_p"].val)
+    s[made].reorder(y, x_outer, x_inner, o, v)
+    s[made].vectorize(v)
+    s[made].unroll(x_inner)
+    s[made].unroll(o)
+    summed = next(t for t in made.op.input_tensors if t.op.reduce_axis)
+    s[summed].set_scope("local")
+    s[summed].compute_at(s[made], x_outer)
+    source = summed.op.input_tensors[0]
+    if len(summed.op.reduce_axis) == 1:
+        pointwise.reduce_in_registers(s[summed], int(source.shape[4]), unroll=cfg["unroll"].val)
+        return
+    if "pad" in source.op.tag:
+        s[source].compute_inline()
+    direct.reduce_in_registers(s[summed], unroll=cfg["unroll"].val)
