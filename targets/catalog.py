@@ -16,14 +16,14 @@ import msgspec
 
 from support.errors import UserError
 from targets import host
+from targets.pipeline import Operation, Pipeline, Prefetcher, Stores, Translation
 from targets.target import Cache, CoreClass, Memory, Target
 
 FOLDER = Path(__file__).parent
 MAX_BYTES = 1 << 20
 HOW_TO_ADD = "to add a device, copy the nearest one to a new file and pass its path"
-FIELDS = sorted(
-    {name for kind in (Cache, CoreClass, Memory, Target) for name in kind.__struct_fields__}
-)
+KINDS = (Cache, CoreClass, Memory, Operation, Pipeline, Prefetcher, Stores, Target, Translation)
+FIELDS = sorted({name for kind in KINDS for name in kind.__struct_fields__})
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import msgspec
 
+from targets.pipeline import Pipeline
+
 Slug = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9_.-]*\Z", max_length=100)]
 Triple = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9_]+(-[a-z0-9_.]+)+\Z", max_length=60)]
 Attribute = Annotated[str, msgspec.Meta(pattern=r"\A[+-][a-z0-9_.-]+\Z", max_length=40)]
@@ -51,11 +53,15 @@ class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """DRAM as a program sees it: sustained read bandwidth of all cores and of one, idle latency."""
+    """DRAM as a program sees it: sustained read bandwidth of all cores and of one, idle latency.
+
+    `launch_us` is what a parallel section costs beside its work, on all cores: waking and joining.
+    """
 
     bandwidth_gb_s: Positive
     core_bandwidth_gb_s: Positive
     latency_ns: Positive
+    launch_us: Positive = 5.0
 
     def __post_init__(self) -> None:
         if self.core_bandwidth_gb_s > self.bandwidth_gb_s:
@@ -70,6 +76,7 @@ class CoreClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     `clock_ghz` is absent where it cannot be known (virtual machines). `misses_in_flight` bounds the
     L1 data misses outstanding at once and `prefetch_streams` the sequences the hardware follows.
     `l2` is the core's or its cluster's (`shared_by`); what all classes share is `Target.caches`.
+    `pipeline` says how it executes; without it, `targets.pipelines` is asked by `cpu`.
     """
 
     name: Slug
@@ -84,6 +91,7 @@ class CoreClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     prefetch_streams: Count
     l1d: Cache
     l2: Cache | None = None
+    pipeline: Pipeline | None = None
 
     def __post_init__(self) -> None:
         if not _power_of_two(self.vector_bits) or self.vector_bits < 64:

@@ -625,6 +625,17 @@ static void core_stream(core *c, uint64_t target, uint64_t source, uint64_t byte
     c->retired = later(c->retired, now);
 }
 
+/* Instructions by index, in the order given; `a` holds the accesses of all, one after another. */
+EXPORT void core_replay(core *c, const uint32_t *order, uint64_t count, const access *a)
+{
+    for (uint64_t k = 0; k < count; k++) {
+        const insn *i = &c->program[order[k]];
+        int accesses = i->loads + i->stores;
+        core_step(c, i, a, accesses);
+        a += accesses;
+    }
+}
+
 EXPORT core *core_create(const struct core_params *params, const insn *program, uint32_t count)
 {
     core *c = calloc(1, sizeof *c);

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a core executes: widths, ports, latencies, prefetchers, translation. What the cycle model is told.
+
+`pipeline_of` gives it for a `CoreClass`: its own `pipeline` table, else the file of its `cpu` in
+targets/pipelines, else that of a generic core. Devices with the same core share one description.
+"""
+
+import functools
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from targets.target import CoreClass
+
+FOLDER = Path(__file__).parent / "pipelines"
+Cycles = Annotated[int, msgspec.Meta(ge=0, le=200)]
+Small = Annotated[int, msgspec.Meta(ge=0, le=64)]
+Limit = Annotated[int, msgspec.Meta(ge=0, le=900)]
+Names = Annotated[str, msgspec.Meta(max_length=80)]
+
+# The operations a file must price; each may be given apart for one width ("fma_512").
+OPERATIONS = (
+    "int shift mul div branch load_int store_int load_vec store_vec load_broadcast load_lane fma "
+    "fp_add fp_mul fp_cmp fp_div_sqrt vec_move vec_permute vec_int vec_to_int int_to_vec"
+).split()
+WIDTHS = (64, 128, 256, 512)
+MAX_PORTS = 16
+
+
+class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One kind of operation.
+
+    It takes `slots` cycles of the `ports` (names, any of them), then, for what has a second step (a
+    store's data, a load's way through the vector pipes), `then_slots` of `then`. `latency` is from
+    issue to result, for loads beyond the cache's own. `accumulate` is the latency to the accumulator
+    of a following multiply-add. `micro_ops` is its places at dispatch. `alone`: no other instruction
+    issues with it (in-order cores). `blocks`: it holds its port for all its slots (dividers).
+    """
+
+    ports: Names
+    slots: Small = 1
+    latency: Cycles = 1
+    accumulate: Cycles | None = None
+    then: Names = ""
+    then_slots: Small = 0
+    micro_ops: Small = 1
+    alone: bool = False
+    blocks: bool = False
+
+
+class Prefetcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is fetched before it is asked for.
+
+    A stream of misses at a stride of at most `max_stride` lines, seen `trigger` times, runs `l1_lines`
+    ahead into L1 and `l2_lines` ahead into L2, with at most `outstanding` lines on their way.
+    `stride_ahead`: so many strides ahead of an instruction whose addresses grow steadily; 0 none.
+    """
+
+    trigger: Small = 2
+    max_stride: Small = 1
+    l1_lines: Small = 2
+    l2_lines: Small = 0
+    outstanding: Small = 8
+    crosses_pages: bool = False
+    on_stores: bool = False
+    stride_ahead: Small = 0
+
+
+class Translation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Data TLBs, of 4 KiB pages: the first of `entries`, the second, and the cycles each costs."""
+
+    entries: Annotated[int, msgspec.Meta(ge=1, le=128)]
+    second_entries: Annotated[int, msgspec.Meta(ge=0, le=8192)]
+    second_ways: Annotated[int, msgspec.Meta(ge=1, le=16)] = 4
+    second_cycles: Cycles = 7
+    walk_cycles: Cycles = 20
+
+
+class Stores(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`buffer` stores wait to leave; `streaming_lines` whole lines written in a row end the fetching
+    of what is overwritten (0: never); `forward_cycles` is from a store's data to a load of them.
+    """
+
+    buffer: Annotated[int, msgspec.Meta(ge=1, le=256)]
+    streaming_lines: Small = 0
+    merging_lines: Annotated[int, msgspec.Meta(ge=1, le=16)] = 4
+    forward_cycles: Cycles = 5
+
+
+class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One core. `width` is micro-ops dispatched (in order: issued) a cycle, `window` the micro-ops in
+    flight (absent in order), `queues` the entries of the integer, memory and vector schedulers
+    (0: no limit beyond the window), `ports` their names. `mispredict_cycles` is from the branch's
+    execution to the next instruction, `taken_cycles` the dispatch cycles a taken branch ends or loses,
+    `history` the branches its predictor remembers. `vector_in_order`: vector operations issue in
+    order on a core that is otherwise out of order. `clock_ghz` is assumed where a device tells none.
+    """
+
+    source: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+    clock_ghz: Annotated[float, msgspec.Meta(gt=0, le=20)] | None = None
+    width: Annotated[int, msgspec.Meta(ge=1, le=16)]
+    window: Limit = 0
+    queues: tuple[Limit, Limit, Limit] = (0, 0, 0)
+    load_queue: Limit = 0
+    ports: Names
+    mispredict_cycles: Cycles
+    taken_cycles: Cycles = 1
+    history: Small = 16
+    code_kib: Annotated[int, msgspec.Meta(ge=0, le=256)] = 32
+    code_ways: Annotated[int, msgspec.Meta(ge=1, le=16)] = 4
+    vector_in_order: bool = False
+    operations: dict[str, Operation]
+    prefetcher: Prefetcher = Prefetcher()
+    translation: Translation | None = None
+    stores: Stores
+
+    def __post_init__(self) -> None:
+        names = self.ports.split()
+        if len(names) > MAX_PORTS or len(set(names)) != len(names):
+            raise ValueError(f"ports must be at most {MAX_PORTS} different names")
+        for key, operation in self.operations.items():
+            _check_key(key)
+            unknown = set(f"{operation.ports} {operation.then}".split()) - set(names)
+            if unknown:
+                raise ValueError(
+                    f"operations.{key} names unknown ports {' '.join(sorted(unknown))}"
+                )
+        missing = [name for name in OPERATIONS if name not in self.operations]
+        if missing:
+            raise ValueError(f"operations must price {', '.join(missing)}")
+
+    def operation(self, name: str, bits: int) -> Operation:
+        """The operation called `name` on vectors of `bits`."""
+        return self.operations.get(f"{name}_{bits}") or self.operations[name]
+
+
+def pipeline_of(core: "CoreClass") -> Pipeline:
+    """How `core` executes. What no file describes is taken for the nearest generic core."""
+    if core.pipeline is not None:
+        return core.pipeline
+    if (FOLDER / f"{core.cpu}.toml").is_file():
+        return _read(core.cpu)
+    return _read(generic_name(core))
+
+
+def generic_name(core: "CoreClass") -> str:
+    """The file an undescribed core is taken for: by its order, vectors and multiply-adds a cycle."""
+    if core.in_order:
+        return "cortex-a53"
+    if core.vector_bits > 256:
+        return "icelake-server"
+    if core.vector_bits > 128:
+        return "skylake"
+    return "cortex-a72" if core.fma_units < 2 else "cortex-a76"
+
+
+@functools.cache
+def _read(name: str) -> Pipeline:
+    return msgspec.convert(_table(name), Pipeline)
+
+
+def _table(name: str) -> dict[str, Any]:
+    """The file's tables; what it does not say is as in the core it is the `same_as`."""
+    data = tomllib.loads((FOLDER / f"{name}.toml").read_text("utf-8"))
+    same = data.pop("same_as", None)
+    if same is None:
+        return data
+    base = _table(same)
+    operations = {**base["operations"], **data.pop("operations", {})}
+    return {**base, **data, "operations": operations}
+
+
+def _check_key(key: str) -> None:
+    name, _, bits = key.rpartition("_")
+    known = key in OPERATIONS or (name in OPERATIONS and bits in map(str, WIDTHS))
+    if not known:
+        raise ValueError(f"unknown operation {key!r}; known: {', '.join(OPERATIONS)}")
