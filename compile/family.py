@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from compile.artifact import Artifact
-from compile.trial import EMULATED, Trial
+from compile.trial import EMULATED, SIMULATED, Trial
 from support.errors import UserError
 from support.files import write_atomic
 
@@ -47,6 +47,16 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def emulated(self) -> bool:
         """Whether its times are an emulator's, which say nothing about a real core."""
         return EMULATED in self.measurer.split()
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its times are a core model's: a device's come before them."""
+        return self.measurer.startswith(SIMULATED)
+
+    @property
+    def measured(self) -> bool:
+        """Whether its times are a real device's."""
+        return bool(self.measurer) and not self.simulated and not self.emulated
 
 
 def path_beside(log: Path) -> Path:
@@ -81,8 +91,14 @@ def choose(
     """Build the network in every family, time each whole, keep the fastest beside `log`.
 
     Ours is built with the log's records, TVM's own with their defaults. A family that cannot be built or run
-    is left out with the reason; UserError when none can.
+    is left out with the reason; UserError when none can. Where a device has timed them before, a core model's
+    times change nothing.
     """
+    if measurer.startswith(SIMULATED) and path_beside(log).exists():
+        known = chosen(log)
+        if known.measured:
+            say(f"family {known.family}: kept, for a device has timed it ({known.measurer})")
+            return known
     seconds: dict[str, float] = {}
     failed: dict[str, str] = {}
     for name, words in FAMILIES.items():
@@ -97,7 +113,8 @@ def choose(
         raise UserError(f"no family of kernels works for {model.name} on {target.name}: {failed}")
     best = min(seconds, key=lambda name: seconds[name])
     others = sorted(value for name, value in seconds.items() if name != best)
-    why = f"fastest as a whole, transforms included: {seconds[best] * 1e3:.2f} ms"
+    how = "simulated as a whole" if measurer.startswith(SIMULATED) else "as a whole"
+    why = f"fastest {how}, transforms included: {seconds[best] * 1e3:.2f} ms"
     why += f", the next {others[0] * 1e3:.2f} ms" if others else ""
     made = Choice(family=best, why=why, seconds=seconds, failed=failed, measurer=measurer)
     write_atomic(path_beside(log), msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")

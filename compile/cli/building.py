@@ -128,7 +128,9 @@ def _can_run(saved: Any) -> bool:
 
 
 def _say_what_was_used(built: Any, journal: Any, path: Path) -> None:
-    console.note(f"tuned kernels: {len(built.used)} of {len(built.tasks)} tasks, log {path}")
+    simulated = sum(trial.simulated for trial in built.used.values())
+    by = f" ({simulated} by simulated costs, no device's)" if simulated else ""
+    console.note(f"tuned kernels: {len(built.used)} of {len(built.tasks)} tasks{by}, log {path}")
     for reason, count in journal.skipped.items():
         if reason == OTHER_DEVICE:
             continue  # said below, with its name

@@ -152,6 +152,7 @@ def tasks(
                 "trials": len({trial.config.index for trial in known}),
                 "best GFLOP/s": task.flops / top.cost / 1e9 if top else None,
                 "tuned": top is not None,
+                "costs": None if top is None else "simulated" if top.simulated else "measured",
             }
         )
     table(rows, as_json=as_json)

@@ -8,6 +8,7 @@ folder that the caller names.
 import contextlib
 import datetime
 import math
+import re
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from compile.report import measured
 from compile.report.data import Curve, Report, Row, Subject
 from compile.report.roofs import of_target
 from compile.runner import check_cpu
+from compile.trial import SIMULATED
 from support.errors import UserError
 from targets import Target, catalog
 
@@ -67,7 +69,7 @@ def subject(artifact: Artifact, options: Options) -> Subject:
         found = measured.measure(artifact, options)
     if found.note:
         notes.append(found.note)
-    roof = found.roof or of_target(_target_of(manifest), threads=1)
+    roof = found.roof or of_target(_target_of(manifest), threads=_threads(manifest))
     rows = found.rows or tuple(_row_of_kernel(kernel) for kernel in manifest.kernels)
     if roof is not None:
         rows = tuple(_bounded(row, roof.bound(row.macs, row.traffic)) for row in rows)
@@ -82,7 +84,7 @@ def subject(artifact: Artifact, options: Options) -> Subject:
         machine=_machine(manifest, found.machine),
         roof=roof,
         rows=rows,
-        rows_origin=found.rows_origin or "costs of each kernel alone, as the tuning log has them",
+        rows_origin=found.rows_origin or _origin(manifest),
         curves=curves,
         timings=found.timings,
         parity=found.parity,
@@ -159,6 +161,24 @@ def _row_of_kernel(kernel: Kernel) -> Row:
         bound=None,
         tuned=kernel.tuned,
     )
+
+
+def _threads(manifest: Manifest) -> int:
+    """Threads that the log's costs were had with; 1 where they do not say."""
+    texts = [kernel.measurer for kernel in manifest.kernels if kernel.measurer]
+    named = [re.search(r"\bthreads=(\d{1,4})\b", text) for text in texts]
+    return max((int(match[1]) for match in named if match), default=1)
+
+
+def _origin(manifest: Manifest) -> str:
+    """Where the costs of an artifact come from that was not run for this page."""
+    origin = "costs of each kernel alone, as the tuning log has them"
+    measurers = {kernel.measurer for kernel in manifest.kernels if kernel.measurer}
+    models = sorted(one for one in measurers if one.startswith(SIMULATED))
+    if not models:
+        return origin
+    every = "all" if len(models) == len(measurers) else "some"
+    return f"{origin}; {every} simulated by a model of the core ({', '.join(models)}), not measured"
 
 
 def _bounded(row: Row, bound: float) -> Row:

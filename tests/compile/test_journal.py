@@ -429,3 +429,39 @@ def test_a_hundred_thousand_lines_are_decoded_once_each_and_shared(tmp_path: Pat
     # Decoding the arguments of each line anew is what would make a long log slow to open.
     assert opened.trials[0].args is opened.trials[-1].args
     assert len(journal.best_of_each(opened.trials)) == 1
+
+
+MODEL = "simulated v1-aaaa cortex-a72-bbbb threads=2"
+
+
+def test_a_device_s_cost_comes_before_any_simulated_one(tmp_path: Path) -> None:
+    real, faster = made(1, costs=(5e-3,)), made(2, costs=(1e-3,), measurer=MODEL, threads=2)
+    assert faster.simulated and not real.simulated
+    for trials in ([real, faster], [faster, real]):
+        assert best(trials, KEY) == real
+        assert journal.best_of_each(trials)[KEY] == real
+    write(tmp_path / "log", real, faster)
+    assert best(read(tmp_path / "log").trials, KEY) == real
+    assert best([faster], KEY) == faster
+
+
+def test_a_simulated_trial_hides_no_device_s_of_the_same_config() -> None:
+    real = made(1, costs=(5e-3,))
+    again = made(1, costs=(1e-3,), measurer=MODEL)
+    failure = made(1, costs=(), error="wrong", verified=False, measurer=MODEL)
+    assert best([real, again, failure], KEY) == real
+    assert measured([real, again, failure], KEY) == {1}
+    assert summary([real, again])[0].trials == 1
+
+
+def test_stale_configs_of_a_device_give_way_to_simulated_ones() -> None:
+    real, fresh = made(1), made(2, measurer=MODEL)
+    accepted = journal.best_of_each([real, fresh], accept=lambda trial: trial.config.index == 2)
+    assert accepted[KEY] == fresh
+
+
+def test_costs_of_another_core_model_are_not_compared() -> None:
+    old = made(1, costs=(1e-3,), measurer=MODEL, when=1.0)
+    new = made(2, costs=(2e-3,), measurer=MODEL.replace("aaaa", "cccc"), when=2.0)
+    assert best([new, old], KEY) == new
+    assert best([old, msgspec.structs.replace(new, verified=False)], KEY) == old
