@@ -110,6 +110,7 @@ static const void *const *LOOP(machine *m, enum outcome *result)
         NEXT;
     L_FLAGS_ADD_BORROW: flags_of_sum(m, r[s->a], OPERAND, 0, s->size); m->nzcv ^= 2; NEXT;
     L_FLAGS_BORROW: flags_with_carry(m, ~r[s->a] & 1); NEXT;
+    L_SKIP_UNLESS: if (!HOLDS(s->c)) s += s->imm; NEXT;
     L_FLAGS_UNKNOWN: m->flag_kind = FLAGS_NOT_KNOWN; NEXT;
 
     L_LOAD: { uint64_t at = ADDRESS; r[s->dst] = load(HOST(at, s->size), s->size); ACCESS(at, s->size, 0); NEXT; }

@@ -87,6 +87,7 @@ class Op(IntEnum):
         auto()
     )  # of R[a] + operand with the carry inverted, as x86's decoder keeps it
     FLAGS_BORROW = auto()  # C = not bit 0 of R[a]; N Z V stay
+    SKIP_UNLESS = auto()  # unless holds(c), leave out the next imm micro-ops (of flags)
     FLAGS_UNKNOWN = auto()  # from floating point: a branch on them is an error
     # Memory. size = bytes of the access.
     LOAD = auto()  # dst = zero-extended
