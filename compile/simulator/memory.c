@@ -79,6 +79,13 @@ static inline int earliest(const int64_t *slots, uint32_t count)
     return best;
 }
 
+enum { WRITE_BACKLOG = 16 }; /* lines that may wait to be written to DRAM before stores wait too */
+
+static inline int64_t backlog(const memory *m)
+{
+    return (m->dram_free - (int64_t)m->dram_line_time * WRITE_BACKLOG) >> 8;
+}
+
 /* ---- Filling and writing back. ---- */
 
 static void write_back(memory *m, uint32_t from, uint64_t line, int64_t at);
@@ -144,13 +151,15 @@ static int64_t fetch(memory *m, uint64_t line, int64_t at, uint32_t into, int *l
 
 /* ---- Prefetching. ---- */
 
-static void prefetch_line(memory *m, uint64_t line, int64_t now, int to_l1)
+/* Fetches a line into L1 or L2; 0 when all buffers are busy and it is not. */
+static int prefetch_line(memory *m, uint64_t line, int64_t now, int to_l1)
 {
-    if (cache_find(&m->level[0], line) >= 0) return;
+    if (cache_find(&m->level[0], line) >= 0) return 1;
     int l2 = m->p.levels > 1;
-    if (!to_l1 && l2 && cache_find(&m->level[1], line) >= 0) return;
-    int slot = earliest(m->prefetch, m->p.prefetches), level;
-    if (m->prefetch[slot] > now) return; /* all its buffers are busy: the prefetch is dropped */
+    if (!to_l1 && l2 && cache_find(&m->level[1], line) >= 0) return 1;
+    int64_t *buffers = to_l1 ? m->prefetch : m->prefetch_l2;
+    int slot = earliest(buffers, m->p.prefetches), level;
+    if (buffers[slot] > now) return 0;
     m->prefetches++;
     int64_t ready;
     if (to_l1 || !l2) {
@@ -160,7 +169,8 @@ static void prefetch_line(memory *m, uint64_t line, int64_t now, int to_l1)
         ready = fetch(m, line, now, 1, &level, 0);
         cache_fill(m, 1, line, now, ready, LINE_PREFETCHED);
     }
-    m->prefetch[slot] = ready;
+    buffers[slot] = ready;
+    return 1;
 }
 
 static inline int leaves_page(const memory *m, uint64_t from, uint64_t to)
@@ -175,8 +185,8 @@ static void stream_run(memory *m, stream *s, int64_t now)
     while (s->ahead < deepest) {
         uint64_t line = s->last + (uint64_t)(s->stride * (int64_t)(s->ahead + 1));
         if (leaves_page(m, s->last, line)) return;
+        if (s->ahead >= m->p.depth_l1 && !prefetch_line(m, line, now, 0)) return;
         s->ahead++;
-        if (s->ahead > m->p.depth_l1) prefetch_line(m, line, now, 0);
     }
 }
 
@@ -438,7 +448,7 @@ static inline int64_t memory_store(memory *m, uint64_t address, uint32_t bytes, 
         int64_t at = translate(m, address + bytes - 1, now);
         done = later(done, store_line(m, line + 1, byte_mask(0, bytes - first), at));
     }
-    m->drained = later(m->drained, done);
+    m->drained = later(later(m->drained, done), backlog(m));
     return m->drained;
 }
 
@@ -478,6 +488,7 @@ static void memory_restart(memory *m)
     memset(m->fill, 0, sizeof m->fill);
     memset(m->fill_l2, 0, sizeof m->fill_l2);
     memset(m->prefetch, 0, sizeof m->prefetch);
+    memset(m->prefetch_l2, 0, sizeof m->prefetch_l2);
     m->loads = m->stores = m->tlb_misses = m->walks = m->prefetches = m->dram_lines = 0;
 }
 

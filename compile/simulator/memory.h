@@ -76,7 +76,7 @@ typedef struct memory {
     int tasks;
     int64_t dram_free;
     uint32_t dram_line_time;
-    int64_t fill[MAX_FILLS], prefetch[MAX_FILLS], fill_l2[MAX_FILLS];
+    int64_t fill[MAX_FILLS], prefetch[MAX_FILLS], prefetch_l2[MAX_FILLS], fill_l2[MAX_FILLS];
     stream streams[MAX_STREAMS];
     point points[POINTS];
     merge merging[MAX_MERGING];

@@ -61,6 +61,7 @@ def library() -> Any:
         "core_create": (pointer, [pointer, pointer, count]),
         "core_destroy": (None, [pointer]),
         "core_restart": (None, [pointer]),
+        "core_replay": (None, [pointer, pointer, ctypes.c_uint64, pointer]),
         "core_stats": (None, [pointer, pointer, pointer]),
     }
     for name, (result, arguments) in signatures.items():

@@ -17,6 +17,12 @@ typedef struct ring { /* the last times of something, to bound how many there ar
     uint32_t count;
 } ring;
 
+enum { MAX_QUEUE = 256 };
+
+typedef struct queue { /* a scheduler: the latest issue times, as many as it has entries; a heap, the earliest first */
+    int64_t time[MAX_QUEUE];
+} queue;
+
 struct core {
     core_params p;
     memory memory;
@@ -32,7 +38,8 @@ struct core {
     uint8_t front_why;
     int64_t retired;
     uint32_t retired_in_cycle;
-    ring window, queue[QUEUES], loads, stores;
+    ring window, loads, stores;
+    queue queue[QUEUES];
     uint64_t busy[PORTS][CALENDAR];
     int64_t full[PORTS]; /* every cycle before it is taken */
     int64_t cleared;
@@ -58,6 +65,20 @@ static inline int64_t ring_room(const ring *r, uint32_t limit, uint32_t more)
 {
     if (!limit || r->count + more <= limit) return 0;
     return r->time[(r->count + more - 1 - limit) & (RING - 1)];
+}
+
+/* An operation issues at `time`: it holds its entry until then. `queue->time[0]` is when one is free. */
+static inline void queue_push(queue *q, uint32_t entries, int64_t time)
+{
+    if (!entries || time <= q->time[0]) return;
+    uint32_t at = 0;
+    for (uint32_t child = 1; child < entries; child = 2 * at + 1) {
+        child += child + 1 < entries && q->time[child + 1] < q->time[child];
+        if (q->time[child] >= time) break;
+        q->time[at] = q->time[child];
+        at = child;
+    }
+    q->time[at] = time;
 }
 
 /* ---- Plans. ---- */
@@ -304,7 +325,7 @@ static inline int64_t dispatch(core *c, const plan *p, const insn *i)
 {
     int64_t room = ring_room(&c->window, c->p.window, p->uops);
     const uint32_t q = p->op.queue;
-    room = later(room, ring_room(&c->queue[q], c->p.queue[q], 1));
+    room = later(room, c->queue[q].time[0]);
     if (i->loads) room = later(room, ring_room(&c->loads, c->p.load_queue, i->loads));
     if (i->stores) room = later(room, ring_room(&c->stores, c->p.store_queue, i->stores));
     if (room > c->front) {
@@ -368,12 +389,12 @@ static int64_t stores_ooo(core *c, const insn *i, const plan *p, const access *a
         const access *s = &a[i->loads + k];
         int64_t at = issue_slots(c, p->op.ports, p->op.slots, address, &last);
         int64_t given = p->op.then_slots ? issue_slots(c, p->op.then_ports, p->op.then_slots, data, &last) : data;
+        /* Its line is asked for when the address is known; it leaves in order, after it has retired. */
+        int64_t left = memory_store(&c->memory, s->address, s->bytes, at);
         at = later(at, given);
         remember_store(c, s->address, s->bytes, at);
         done = later(done, at + 1);
-        /* Its line is asked for when the address is known; it leaves in order, after it has retired. */
-        int64_t left = memory_store(&c->memory, s->address, s->bytes, at);
-        ring_push(&c->stores, later(left, c->retired));
+        ring_push(&c->stores, later(left, later(at, c->retired)));
     }
     return done;
 }
@@ -416,7 +437,7 @@ static void step_out_of_order(core *c, const insn *i, const plan *p, const acces
     if (i->stores) {
         done = stores_ooo(c, i, p, a, later(at, address.ready), later(at, data.ready));
         if (data.ready > at) why = data.why;
-        ring_push(&c->queue[p->op.queue], done);
+        queue_push(&c->queue[p->op.queue], c->p.queue[p->op.queue], done);
     } else if (!p->loads_only) {
         from = later(at, later(data.ready, address.ready));
         int64_t start = from;
@@ -432,13 +453,13 @@ static void step_out_of_order(core *c, const insn *i, const plan *p, const acces
             why = data.ready >= address.ready ? data.why : address.why;
         done = last + p->op.latency;
         result(c, i, 0, i->n_dst, done, last + p->op.accumulate, why == CAUSE_FRONT_END ? CAUSE_LATENCY : why);
-        ring_push(&c->queue[p->op.queue], last);
+        queue_push(&c->queue[p->op.queue], c->p.queue[p->op.queue], last);
         if (i->flags & INSN_ENDS_BLOCK) c->resolved = done;
     } else {
         if (!p->per_load)
             for (uint32_t k = 0; k < i->n_dst; k++)
                 if (k != i->base_update) result(c, i, k, k + 1, done, done, why == CAUSE_FRONT_END ? CAUSE_LATENCY : why);
-        ring_push(&c->queue[p->op.queue], from);
+        queue_push(&c->queue[p->op.queue], c->p.queue[p->op.queue], from);
         if (i->flags & INSN_ENDS_BLOCK) c->resolved = done;
     }
     if (i->cls == CLASS_PREFETCH) done = at;

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Synthetic instruction streams for the core model: a body of instructions run many times.
+
+Takes `Instruction`s whose memory operands are functions of the pass; gives the statistics of the core.
+"""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from compile.simulator.cores import CoreParams, CoreStats, core_params
+from compile.simulator.micro_ops import NONE, Class, Flag, Instruction, pack
+from compile.simulator.native import library
+from targets import load
+
+ACCESS = np.dtype([("address", "<u8"), ("bytes", "<u4"), ("is_store", "<u4")])
+BASE = 1 << 24  # where the streams' data begin
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One access of an instruction: its address in each pass."""
+
+    at: Callable[[int], int]
+    bytes: int = 16
+
+
+@dataclass(frozen=True)
+class Step:
+    """An instruction of the body and what it accesses."""
+
+    one: Instruction
+    memory: tuple[Memory, ...] = ()
+
+
+def fma(dst: int, a: int, b: int, width: int = 16) -> Step:
+    """v[dst] += v[a] * v[b]."""
+    registers = (32 + dst, 32 + a, 32 + b)
+    return Step(
+        Instruction(
+            Class.FMA, dst=(32 + dst,), src=registers, width=width, flops=width // 2, accumulator=0
+        )
+    )
+
+
+def load_vector(dst: int, base: int, at: Callable[[int], int], width: int = 16) -> Step:
+    """v[dst] = [x[base]]."""
+    one = Instruction(
+        Class.LOAD_VEC, dst=(32 + dst,), src=(base,), width=width, loads=1, first_address=0
+    )
+    return Step(one, (Memory(at, width),))
+
+
+def load_pointer(dst: int, base: int, at: Callable[[int], int]) -> Step:
+    """x[dst] = [x[base]]."""
+    one = Instruction(Class.LOAD_INT, dst=(dst,), src=(base,), loads=1, first_address=0)
+    return Step(one, (Memory(at, 8),))
+
+
+def store_vector(src: int, base: int, at: Callable[[int], int], width: int = 16) -> Step:
+    """[x[base]] = v[src]."""
+    one = Instruction(Class.STORE_VEC, src=(32 + src, base), width=width, stores=1, first_address=1)
+    return Step(one, (Memory(at, width),))
+
+
+def add(dst: int, src: int) -> Step:
+    """x[dst] = x[src] + 1."""
+    return Step(Instruction(Class.INT, dst=(dst,), src=(src,), first_address=NONE))
+
+
+def branch() -> Step:
+    """Back to the first instruction."""
+    return Step(Instruction(Class.BRANCH, flags=Flag.ENDS_BLOCK))
+
+
+def params(target: str) -> CoreParams:
+    """The fast cores of a target, one at work."""
+    return core_params(load(target), threads=1)
+
+
+class Run:
+    """A body on a core; `run` may be called again, with the caches as the passes before left them."""
+
+    def __init__(self, params: CoreParams, body: Sequence[Step]) -> None:
+        self.body = body
+        self.code, _ = pack([(4096 + 4 * k, step.one) for k, step in enumerate(body)])
+        self.core = library().core_create(ctypes.byref(params), self.code.ctypes.data, len(body))
+
+    def __del__(self) -> None:
+        library().core_destroy(self.core)
+
+    def run(self, passes: int) -> CoreStats:
+        """Passes 0 to `passes` - 1 from cycle 0."""
+        library().core_restart(self.core)
+        order = np.tile(np.arange(len(self.body), dtype=np.uint32), passes)
+        kinds = [(m, k >= s.one.loads) for s in self.body for k, m in enumerate(s.memory)]
+        rows = [(m.at(n), m.bytes, store) for n in range(passes) for m, store in kinds]
+        accesses = np.array(rows or [(0, 0, 0)], ACCESS)
+        library().core_replay(self.core, order.ctypes.data, len(order), accesses.ctypes.data)
+        stats = CoreStats()
+        library().core_stats(self.core, ctypes.byref(stats), None)
+        return stats
+
+
+def cycles_a_pass(params: CoreParams, body: Sequence[Step], passes: int = 2000) -> float:
+    """Steady state, caches warm: the second half of what twice the passes take."""
+    run = Run(params, body)
+    run.run(2 * passes)
+    return float(run.run(2 * passes).cycles - run.run(passes).cycles) / passes

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cores against cycles worked out by hand from their guides: chains, pipes, loads, order, branches."""
+
+import pytest
+from tests.compile.simulator.streams import (
+    BASE,
+    Run,
+    add,
+    branch,
+    cycles_a_pass,
+    fma,
+    load_pointer,
+    load_vector,
+    params,
+    store_vector,
+)
+
+from compile.simulator.cores import Cause
+
+A53, A72, A76, A9 = "rpi3b", "rk3399", "rk3588", "pynq"
+
+
+@pytest.mark.parametrize(
+    ("target", "cycles"),
+    [(A53, 4), (A72, 3), (A76, 2)],  # the accumulator is forwarded late
+)
+def test_a_chain_of_multiply_adds_costs_its_late_forwarding(target: str, cycles: int) -> None:
+    assert cycles_a_pass(params(target), [fma(0, 1, 2)]) == pytest.approx(cycles, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("target", "cycles"),
+    [(A53, 8), (A72, 7), (A76, 4)],  # through a multiplicand: the whole latency
+)
+def test_a_chain_through_a_factor_costs_the_whole_latency(target: str, cycles: int) -> None:
+    assert cycles_a_pass(params(target), [fma(0, 1, 0), fma(1, 2, 0)]) == pytest.approx(
+        2 * cycles, rel=0.05
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "cycles"),
+    # A53, A72: both 64-bit pipes; A76: two 128-bit pipes; A9: four passes through one 64-bit pipe.
+    [(A53, 12), (A72, 12), (A76, 6), (A9, 48)],
+)
+def test_independent_multiply_adds_fill_the_pipes(target: str, cycles: int) -> None:
+    body = [fma(k, 30, 31) for k in range(12)]
+    assert cycles_a_pass(params(target), body) == pytest.approx(cycles, rel=0.01)
+
+
+@pytest.mark.parametrize(("target", "cycles"), [(A53, 4), (A72, 5), (A76, 5)])
+def test_a_chain_of_loads_costs_the_latency_of_l1(target: str, cycles: int) -> None:
+    body = [load_pointer(0, 0, lambda n: BASE)]
+    assert cycles_a_pass(params(target), body) == pytest.approx(cycles, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("target", "cycles"),
+    # A53: 2 cycles of its 64-bit path; A72: one a cycle; A76: two a cycle.
+    [(A53, 2), (A72, 1), (A76, 0.5)],
+)
+def test_vector_loads_from_l1_have_the_width_of_its_path(target: str, cycles: float) -> None:
+    body = [load_vector(k, 0, lambda n, k=k: BASE + 16 * k) for k in range(8)]
+    assert cycles_a_pass(params(target), body) / 8 == pytest.approx(cycles, rel=0.02)
+
+
+def test_stores_and_multiply_adds_overlap_out_of_order() -> None:
+    """12 cycles of multiply-adds hide 4 loads: the A72 issues both at once."""
+    body = [fma(k, 30, 31) for k in range(12)]
+    body += [load_vector(20 + k, 0, lambda n, k=k: BASE + 16 * k) for k in range(4)]
+    assert cycles_a_pass(params(A72), body) == pytest.approx(12, rel=0.02)
+
+
+def test_a_128_bit_load_issues_alone_on_the_a53() -> None:
+    """12 cycles of multiply-adds, each of 4 loads adds its own two cycles less what hides behind."""
+    body = [fma(k, 30, 31) for k in range(12)]
+    body += [load_vector(20 + k, 0, lambda n, k=k: BASE + 16 * k) for k in range(4)]
+    assert 16 <= cycles_a_pass(params(A53), body) <= 20
+
+
+def test_in_order_stalls_on_use_where_out_of_order_goes_on() -> None:
+    """A load that comes from L2 and its use, then other work: in order waits, out of order does not."""
+    far = 1 << 18
+    body = [
+        load_vector(20, 0, lambda n: BASE + n * 4096 % far),
+        fma(0, 20, 31),
+        *[fma(k, 30, 31) for k in range(1, 12)],
+    ]
+    in_order = cycles_a_pass(params(A53), body, 600)
+    out_of_order = cycles_a_pass(params(A72), body, 600)
+    assert in_order > 24
+    assert out_of_order < 15
+
+
+def test_hits_go_on_under_a_miss_in_order() -> None:
+    """Work that does not use the missing line issues meanwhile: the miss costs nothing here."""
+    body = [load_vector(20, 0, lambda n: BASE + n * 4096 % (1 << 18))]
+    body += [fma(k, 30, 31) for k in range(12)]
+    body += [fma(k, 30, 31) for k in range(12)]
+    body += [fma(0, 20, 31)]
+    assert cycles_a_pass(params(A53), body, 600) < 30
+
+
+def test_a_store_is_forwarded_to_the_load_after_it() -> None:
+    """An accumulator kept in memory: load, add, store back, again."""
+    body = [
+        load_vector(0, 0, lambda n: BASE),
+        fma(0, 30, 31),
+        store_vector(0, 0, lambda n: BASE),
+    ]
+    cycles = cycles_a_pass(params(A72), body)
+    assert 10 <= cycles <= 16  # 7 for the multiply-add, 5 to forward, issue between
+
+
+def test_a_loop_is_guessed_right_and_its_exit_wrong() -> None:
+    p = params(A72)
+    stats = Run(p, [add(1, 1), branch()]).run(1000)
+    assert stats.mispredicted <= 20
+
+
+def test_cycles_are_charged_to_what_they_wait_for() -> None:
+    body = [fma(k, 30, 31) for k in range(12)]
+    stats = Run(params(A72), body).run(1000)
+    assert stats.causes[Cause.FMA] > 0.95 * stats.cycles
+    assert sum(stats.causes) == pytest.approx(stats.cycles, rel=0.01)
+    chain = Run(params(A72), [fma(0, 1, 2)]).run(1000)
+    assert chain.causes[Cause.LATENCY] > 0.95 * chain.cycles
+
+
+@pytest.mark.parametrize("target", [A53, A72, A76, A9, "kirin970"])
+def test_the_same_stream_costs_the_same_cycles_again(target: str) -> None:
+    body = [load_vector(20, 0, lambda n: BASE + 64 * n), fma(0, 20, 1), branch()]
+    first = Run(params(target), body).run(3000)
+    second = Run(params(target), body).run(3000)
+    assert bytes(first) == bytes(second)
