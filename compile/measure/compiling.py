@@ -5,10 +5,12 @@ Takes jobs of `compile.measure.messages`; gives Compiled, Stored or Failed. Jobs
 folder of the parent's; nothing else is written.
 """
 
+import contextlib
 import functools
 import importlib
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +35,25 @@ from compile.trial import as_tuples
 import tvm  # isort: skip
 from tvm import autotvm, te  # isort: skip
 
-# Templates lay out arguments as the network will have them only when told that this is tuning.
-autotvm.GLOBAL_SCOPE.in_tuning = True
+
+@contextlib.contextmanager
+def tuning() -> Iterator[None]:
+    """Templates lay out arguments as the network will have them only when told that this is tuning."""
+    before = autotvm.GLOBAL_SCOPE.in_tuning
+    autotvm.GLOBAL_SCOPE.in_tuning = True
+    try:
+        yield
+    finally:
+        autotvm.GLOBAL_SCOPE.in_tuning = before
 
 
 def perform(job: Job) -> Reply:
     """Do one job; an exception becomes an answer, for the process must live on."""
+    with tuning():
+        return _perform(job)
+
+
+def _perform(job: Job) -> Reply:
     try:
         if isinstance(job, CompileJob | ReferenceJob):
             task_of(job.task)
@@ -78,10 +93,11 @@ def build(spec: TaskSpec, config: dict[str, Any]) -> tuple[Any, tuple[Argument, 
 
     ValueError for a configuration that the template refuses; TVM raises what it likes for others.
     """
-    task = task_of(spec)
     entity = autotvm.task.space.ConfigEntity.from_json_dict(config)
-    with task.target:
-        schedule, arguments = task.instantiate(entity)
+    with tuning():
+        task = task_of(spec)
+        with task.target:
+            schedule, arguments = task.instantiate(entity)
     if not entity.valid():
         raise ValueError("; ".join(map(str, entity.errors)))
     with tvm_setup.pass_context():

@@ -24,7 +24,8 @@ def perform(job: Job) -> Reply:
         return Failed(error="compile", message=f"not a simulator's job: {type(job).__name__}")
     started = time.perf_counter()
     try:
-        compiling.task_of(job.task)
+        with compiling.tuning():
+            compiling.task_of(job.task)
     except Exception as error:
         return failed("setup", error)
     try:

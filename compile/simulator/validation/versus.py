@@ -108,8 +108,8 @@ def main(logs: tuple[Path, ...], name: str, threads: int | None, ours: Path, mod
     try:
         target = load(name)
         count = threads or target.fast.count
-        published = theirs(logs, target, threads=count)
         tuned = mine(target, threads=count, logs=ours, model_name=model)
+        published = theirs(logs, target, threads=count)
     except UserError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
