@@ -178,6 +178,7 @@ def _constants(contents: Contents, arguments: list[int]) -> dict[str, str | int]
         "SCRATCH_BYTES": contents.graph.scratch_bytes,
         "STACK_BYTES": STACK_BYTES,
         "FIXED_BYTES": contents.fixed_bytes,
+        "WEIGHT_BYTES": contents.weight_offsets()[1],
         "VERSION_TEXT": quote(contents.manifest.versions.mnc),
         "MODEL_TEXT": quote(contents.manifest.network.name),
     }

@@ -21,6 +21,8 @@
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 #define ROUND_UP(size) (((size) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT)
 
+#include "pages.c"
+
 struct PUBLIC(instance) {
     struct pool pool;
     pthread_mutex_t running; /* one run at a time */
@@ -83,10 +85,11 @@ void (*const PRIVATE(__TVMAPISetLastError))(const char *) = set_last_error;
 
 static void prepare(struct PUBLIC(instance) *self)
 {
+    const char *weights = hold_weights();
     for (int i = 0; i < TENSORS; i++) {
         const struct tensor *tensor = &tensors[i];
         /* Kernels only read their weights; DLTensor has no word for that. */
-        char *base = tensor->is_weight ? (char *)(uintptr_t)PRIVATE(weights) : self->arena;
+        char *base = tensor->is_weight ? (char *)(uintptr_t)weights : self->arena;
         self->tensors[i] = (struct dl_tensor){
             .data = base + tensor->offset,
             .device = {CPU_DEVICE, 0},
@@ -107,8 +110,11 @@ static struct PUBLIC(instance) *allocate(int threads)
     void *block;
     size_t header = ROUND_UP(sizeof(struct PUBLIC(instance)));
     size_t size = header + ARENA_BYTES + (size_t)threads * SCRATCH_BYTES;
-    if (posix_memalign(&block, ALIGNMENT, size) != 0)
+    bool huge = size >= HUGE_PAGE && huge_pages_offered();
+    if (posix_memalign(&block, huge ? HUGE_PAGE : ALIGNMENT, size) != 0)
         return NULL;
+    if (huge)
+        prefer_huge_pages(block, size);
     memset(block, 0, header);
     struct PUBLIC(instance) *self = block;
     self->memory = size + (size_t)(threads - 1) * STACK_BYTES;
@@ -146,6 +152,7 @@ API struct PUBLIC(instance) *PUBLIC(create)(int threads)
     if (error) {
         set_error("cannot start %d threads: error %d", threads, error);
         free_pool(&self->pool);
+        release_weights();
         free(self);
         return NULL;
     }
@@ -212,6 +219,7 @@ API void PUBLIC(destroy)(struct PUBLIC(instance) *self)
         free_pool(&self->pool);
     }
     pthread_mutex_destroy(&self->running);
+    release_weights();
     free(self);
 }
 

@@ -228,6 +228,38 @@ def test_a_real_network_gives_pytorchs_outputs_on_real_images(tmp_path: Path) ->
         assert library.label(9) == "Ankle boot"
 
 
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not HUGE_PAGES.exists() or "[never]" in HUGE_PAGES.read_text(), reason="no huge pages here"
+)
+def test_weights_lie_on_huge_pages_once_for_all_instances(tmp_path: Path) -> None:
+    artifact = make_artifact(
+        zoo.load("mobilenet_v1_0.5_128", input_shape=(1, 3, 128, 128)), load("host"), tmp_path
+    )
+    exported = ship(artifact, tmp_path, "host").exported
+    before = huge_kib()
+    with Freestanding(exported.shared) as library:
+        image = artifact.golden().inputs[0][0]
+        (wanted,) = library.run(image)
+        one = huge_kib() - before
+        with Freestanding(exported.shared, threads=1) as second:
+            assert (second.run(image)[0] == wanted).all()
+            both = huge_kib() - before
+    weights = exported.weight_bytes // 2**21 * 2048
+    assert one >= weights > 0, "whole huge pages of weights; the instance's own may come on top"
+    assert both - one < weights, "the second instance copied them again"
+    assert huge_kib() <= before, "they outlive the last instance"
+
+
+def huge_kib() -> int:
+    """KiB of this process on anonymous huge pages."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("AnonHugePages:"))
+
+
 @pytest.mark.slow
 def test_killing_an_export_at_any_moment_leaves_a_whole_folder_or_none(
     shipped: Shipped, tmp_path: Path
