@@ -27,8 +27,9 @@ extern "C" {
 #define ${PREFIX}_OUTPUT_SIZE $output_size
 
 /* Bytes. An instance with n threads takes ${PREFIX}_PEAK_BYTES(n) at most, besides the weights, which all
- * instances share (mapped from the file, or copied once to huge pages where Linux offers them): the tensors between layers (${PREFIX}_ARENA_BYTES, planned
- * so that they share memory), and for every thread scratch, and a stack for each but the caller's. */
+ * instances share (mapped from the file, or copied once to huge pages where Linux offers them): the tensors
+ * between layers (${PREFIX}_ARENA_BYTES, planned so that they share memory), and for every thread scratch, and
+ * a stack for each but the caller's. */
 #define ${PREFIX}_WEIGHT_BYTES $weight_bytes
 #define ${PREFIX}_ARENA_BYTES $arena_bytes
 #define ${PREFIX}_SCRATCH_BYTES $scratch_bytes
