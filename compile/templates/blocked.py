@@ -84,6 +84,22 @@ def divisors(number: int, most: int) -> list[int]:
     return [d for d in range(1, min(number, most) + 1) if number % d == 0]
 
 
+def row_blocks(rows: int) -> int:
+    """Blocks of rows that the target's cores (two at least) share out: the fewest that divide `rows`; 1 where
+    only many small ones would.
+    """
+    cores = max(2, int(tvm.target.Target.current().attrs.get("num-cores", 2)))
+    blocks = min((d for d in divisors(rows, rows) if d >= cores), default=1)
+    return blocks if blocks <= 2 * cores else 1
+
+
+def split_rows(stage: Any, n: Any, channel: Any, y: Any) -> tuple[Any, Any]:
+    """Part y into `row_blocks`, outside the channels: (axis of batch and blocks, rest of y)."""
+    block, rest = stage.split(y, nparts=row_blocks(int(y.dom.extent)))
+    stage.reorder(n, block, channel, rest)
+    return stage.fuse(n, block), rest
+
+
 def vector_registers() -> int:
     """Architectural vector registers of the current target."""
     target = tvm.target.Target.current()

@@ -14,6 +14,9 @@ from compile.templates import blocked
 
 NAME = "depthwise_NCHWc.mnc"
 TAG = "mnc_depthwise"
+# Values of knob `parallel_rows`: what the cores share out. With blocks of rows, loops over channels inside, a
+# core finds in its own cache what it wrote in the layer before, where that shared out rows as well.
+CHANNELS, CHANNELS_AND_ROWS, ROW_BLOCKS = 0, 1, 2
 
 
 @autotvm.register_topi_compute(NAME)  # type: ignore[untyped-decorator]
@@ -56,9 +59,16 @@ def _define_space(cfg: Any, out_h: int, out_w: int) -> None:
     blocked.knob(cfg, "tile_ow", tile_ow, default)
     blocked.knob(cfg, "tile_oh", tile_oh, 1)
     blocked.knob(cfg, "unroll_rows", [0, 1], 0)
-    blocked.knob(cfg, "parallel_rows", [0, 1], 1)
+    blocks = blocked.row_blocks(out_h)
+    ways = [CHANNELS, CHANNELS_AND_ROWS, *([ROW_BLOCKS] if blocks > 1 else [])]
+    blocked.knob(cfg, "parallel_rows", ways, CHANNELS_AND_ROWS)
     least = min(4, max(tile_ow))
-    cfg.multi_filter(filter=lambda e: least <= e["tile_ow"].val * e["tile_oh"].val <= most)
+    cfg.multi_filter(
+        filter=lambda e: (
+            least <= e["tile_ow"].val * e["tile_oh"].val <= most
+            and (e["parallel_rows"].val != ROW_BLOCKS or out_h // blocks % e["tile_oh"].val == 0)
+        )
+    )
 
 
 @autotvm.register_topi_schedule(NAME)  # type: ignore[untyped-decorator]
@@ -67,6 +77,8 @@ def schedule(cfg: Any, outs: Any) -> Any:
 
     def one(s: Any, convolution: Any, accumulator: Any, output: Any) -> None:
         n, c, y, x, v = s[output].op.axis
+        if cfg["parallel_rows"].val == ROW_BLOCKS:
+            n, y = blocked.split_rows(s[output], n, c, y)
         y_outer, y_inner = s[output].split(y, factor=cfg["tile_oh"].val)
         x_outer, x_inner = s[output].split(x, factor=cfg["tile_ow"].val)
         s[output].reorder(n, c, y_outer, x_outer, y_inner, x_inner, v)
@@ -74,7 +86,7 @@ def schedule(cfg: Any, outs: Any) -> Any:
         s[output].unroll(x_inner)
         s[output].unroll(y_inner)
         parallel = s[output].fuse(n, c)
-        if cfg["parallel_rows"].val:
+        if cfg["parallel_rows"].val == CHANNELS_AND_ROWS:
             parallel = s[output].fuse(parallel, y_outer)
         s[output].parallel(parallel)
         s[accumulator].compute_at(s[output], x_outer)

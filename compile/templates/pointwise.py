@@ -17,7 +17,9 @@ from compile.templates import blocked
 
 NAME = "pointwise_NCHWc.mnc"
 TAG = "mnc_pointwise"
-PIXEL_OUTER = 1  # value of knob `order`: pixels outside, output channels inside
+# Values of knob `order`: output channels outside, pixels inside; the other way round; blocks of rows, which
+# the cores share out (see `depthwise`), then output channels, then pixels.
+CHANNEL_OUTER, PIXEL_OUTER, ROW_BLOCKS = 0, 1, 2
 
 
 @autotvm.register_topi_compute(NAME)  # type: ignore[untyped-decorator]
@@ -64,7 +66,10 @@ def _define_space(
     tile_oc = blocked.divisors(out_chunks, 8 if height * width > 1 else registers - 2)
     good = blocked.tile_knobs(cfg, ("tile_oc", tile_oc), ("tile_p", tile_p))
     blocked.knob(cfg, "unroll", [u for u in (1, 2, 4, 8) if in_block % u == 0], min(4, in_block))
-    blocked.knob(cfg, "order", [0, PIXEL_OUTER] if height * width > 1 else [0], 0)
+    blocks = blocked.row_blocks(height)
+    orders = [PIXEL_OUTER] if height * width > 1 else []
+    orders += [ROW_BLOCKS] if blocks > 1 else []
+    blocked.knob(cfg, "order", [CHANNEL_OUTER, *orders], CHANNEL_OUTER)
     # Channels of a reduction block: 0 is all at once; smaller blocks keep the weights' slab in L1.
     chunks = [c for c in (64, 128, 256) if c % in_block == 0 and in_chunks * in_block > c]
     divide = [c for c in chunks if (in_chunks * in_block) % c == 0]
@@ -73,6 +78,7 @@ def _define_space(
         filter=lambda e: (
             (e["tile_oc"].val, e["tile_p"].val) in good
             and not (e["block_k"].val and e["order"].val == PIXEL_OUTER)
+            and (e["order"].val != ROW_BLOCKS or height // blocks * width % e["tile_p"].val == 0)
         )
     )
 
@@ -100,17 +106,18 @@ def schedule(cfg: Any, outs: Any) -> Any:
 def _tile_output(s: Any, output: Any, cfg: Any) -> tuple[Any, Any]:
     """Tile and vectorize the output; returns the parallel axis and the axis of one register tile."""
     n, o, y, x, v = s[output].op.axis
+    order = cfg["order"].val
+    if order == ROW_BLOCKS:
+        n, y = blocked.split_rows(s[output], n, o, y)
     o_outer, o_inner = s[output].split(o, factor=cfg["tile_oc"].val)
     p_outer, p_inner = s[output].split(s[output].fuse(y, x), factor=cfg["tile_p"].val)
-    outer, inner = (o_outer, p_outer)
-    if cfg["order"].val == PIXEL_OUTER:
-        outer, inner = p_outer, o_outer
+    outer, inner = (p_outer, o_outer) if order == PIXEL_OUTER else (o_outer, p_outer)
     s[output].reorder(n, outer, inner, p_inner, o_inner, v)
     s[output].vectorize(v)
     s[output].unroll(p_inner)
     s[output].unroll(o_inner)
     parallel = s[output].fuse(n, outer)
-    if not cfg["block_k"].val:
+    if not cfg["block_k"].val and order != ROW_BLOCKS:
         parallel = inner = s[output].fuse(parallel, inner)
     s[output].parallel(parallel)
     return parallel, inner
