@@ -42,7 +42,8 @@ def test_llvm_knows_the_cpu_and_fuses_multiply_and_add(name: str, tmp_path: Path
     schedule[d].vectorize(inner)
     kernel = tvm.build(schedule, [a, b, c, d], tvm.target.Target(target.tvm_target()))
     fused = {"aarch64": "fmla", "arm": "vfma.f32"}[target.arch]
-    assert fused in kernel.get_source("asm")
+    # VFPv3, as the Cortex-A9 has it, fuses nothing.
+    assert (fused in kernel.get_source("asm")) == (target.mcpu != "cortex-a9")
     path = tmp_path / "kernel.o"
     kernel.save(str(path))
     assert struct.unpack_from("<H", path.read_bytes(), 18)[0] == E_MACHINE[target.arch]

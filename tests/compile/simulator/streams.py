@@ -35,6 +35,11 @@ class Step:
     memory: tuple[Memory, ...] = ()
 
 
+def walk(*, step: int = 0, offset: int = 0) -> Callable[[int], int]:
+    """An address that grows by `step` bytes each pass."""
+    return lambda n: BASE + step * n + offset
+
+
 def fma(dst: int, a: int, b: int, width: int = 16) -> Step:
     """v[dst] += v[a] * v[b]."""
     registers = (32 + dst, 32 + a, 32 + b)
@@ -97,7 +102,7 @@ class Run:
         order = np.tile(np.arange(len(self.body), dtype=np.uint32), passes)
         kinds = [(m, k >= s.one.loads) for s in self.body for k, m in enumerate(s.memory)]
         rows = [(m.at(n), m.bytes, store) for n in range(passes) for m, store in kinds]
-        accesses = np.array(rows or [(0, 0, 0)], ACCESS)
+        accesses = np.array(rows or [(0, 0, False)], ACCESS)
         library().core_replay(self.core, order.ctypes.data, len(order), accesses.ctypes.data)
         stats = CoreStats()
         library().core_stats(self.core, ctypes.byref(stats), None)

@@ -2,6 +2,8 @@
 """The memory system against bandwidths and latencies of the target files: L1, L2, DRAM, stores, pages."""
 
 import pytest
+
+from targets import load
 from tests.compile.simulator.streams import (
     BASE,
     Run,
@@ -10,9 +12,8 @@ from tests.compile.simulator.streams import (
     load_vector,
     params,
     store_vector,
+    walk,
 )
-
-from targets import load
 
 A53, A72 = "rpi3b", "rk3399"
 LINE = 64
@@ -60,7 +61,7 @@ def test_a_stream_from_dram_has_the_stated_bandwidth(target: str) -> None:
     described = load(target)
     clock = described.fast.clock_ghz
     assert clock is not None
-    body = [load_vector(k, 0, lambda n, k=k: BASE + LINE * n + 16 * k) for k in range(4)]
+    body = [load_vector(k, 0, walk(step=LINE, offset=16 * k)) for k in range(4)]
     cycles = cycles_a_pass(params(target), body, 20000)
     gb_s = LINE * clock / cycles
     stated = described.memory.core_bandwidth_gb_s
@@ -73,7 +74,7 @@ def test_cores_share_the_bandwidth() -> None:
 
 @pytest.mark.parametrize("target", [A53, A72])
 def test_writing_whole_lines_fetches_none_after_a_while(target: str) -> None:
-    body = [store_vector(0, 0, lambda n, k=k: BASE + LINE * n + 16 * k) for k in range(4)]
+    body = [store_vector(0, 0, walk(step=LINE, offset=16 * k)) for k in range(4)]
     stats = Run(params(target), body).run(20000)
     assert stats.dram_lines < 1.3 * 20000  # written; twice that if they were fetched too
 

@@ -2,6 +2,8 @@
 """Cores against cycles worked out by hand from their guides: chains, pipes, loads, order, branches."""
 
 import pytest
+
+from compile.simulator.cores import Cause
 from tests.compile.simulator.streams import (
     BASE,
     Run,
@@ -13,9 +15,8 @@ from tests.compile.simulator.streams import (
     load_vector,
     params,
     store_vector,
+    walk,
 )
-
-from compile.simulator.cores import Cause
 
 A53, A72, A76, A9 = "rpi3b", "rk3399", "rk3588", "pynq"
 
@@ -60,21 +61,21 @@ def test_a_chain_of_loads_costs_the_latency_of_l1(target: str, cycles: int) -> N
     [(A53, 2), (A72, 1), (A76, 0.5)],
 )
 def test_vector_loads_from_l1_have_the_width_of_its_path(target: str, cycles: float) -> None:
-    body = [load_vector(k, 0, lambda n, k=k: BASE + 16 * k) for k in range(8)]
+    body = [load_vector(k, 0, walk(offset=16 * k)) for k in range(8)]
     assert cycles_a_pass(params(target), body) / 8 == pytest.approx(cycles, rel=0.02)
 
 
 def test_stores_and_multiply_adds_overlap_out_of_order() -> None:
     """12 cycles of multiply-adds hide 4 loads: the A72 issues both at once."""
     body = [fma(k, 30, 31) for k in range(12)]
-    body += [load_vector(20 + k, 0, lambda n, k=k: BASE + 16 * k) for k in range(4)]
+    body += [load_vector(20 + k, 0, walk(offset=16 * k)) for k in range(4)]
     assert cycles_a_pass(params(A72), body) == pytest.approx(12, rel=0.02)
 
 
 def test_a_128_bit_load_issues_alone_on_the_a53() -> None:
     """12 cycles of multiply-adds, each of 4 loads adds its own two cycles less what hides behind."""
     body = [fma(k, 30, 31) for k in range(12)]
-    body += [load_vector(20 + k, 0, lambda n, k=k: BASE + 16 * k) for k in range(4)]
+    body += [load_vector(20 + k, 0, walk(offset=16 * k)) for k in range(4)]
     assert 16 <= cycles_a_pass(params(A53), body) <= 20
 
 

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Descriptions of cores: every file loads, every core of every target has one, mistakes are named."""
+
+import msgspec
+import pytest
+
+from targets import load, names, pipeline_of
+from targets.arm_cpus import ARM_CPUS
+from targets.pipeline import FOLDER, OPERATIONS, Operation, Pipeline, Stores, generic_name
+from targets.x86_cpus import CPUS
+
+FILES = sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def minimal(**changes: object) -> dict[str, object]:
+    operations = {name: {"ports": "p"} for name in OPERATIONS}
+    base = {"source": "here", "width": 1, "ports": "p q", "mispredict_cycles": 1}
+    return {**base, "operations": operations, "stores": {"buffer": 1}, **changes}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_file_is_a_pipeline_and_names_its_source(name: str) -> None:
+    core = msgspec.structs.replace(load("arm").fast, cpu=name)
+    pipeline = pipeline_of(core)
+    assert len(pipeline.source) > 20
+    for bits in (64, 128, 256, 512):
+        assert pipeline.operation("fma", bits).latency >= 1
+
+
+@pytest.mark.parametrize("name", names())
+def test_each_core_of_each_target_is_described(name: str) -> None:
+    for core in load(name).cores:
+        assert core.cpu in FILES
+        assert (pipeline_of(core).window == 0) == core.in_order
+
+
+def test_the_fma_rate_agrees_with_the_target() -> None:
+    """Ports over slots are the multiply-adds a cycle that the target file states."""
+    for name in names():
+        for core in load(name).cores:
+            one = pipeline_of(core).operation("fma", core.vector_bits)
+            assert len(one.ports.split()) / one.slots == core.fma_units, (name, core.name)
+
+
+def test_an_unknown_core_is_taken_for_one_like_it() -> None:
+    core = msgspec.structs.replace(load("arm").fast, cpu="cortex-z99")
+    assert generic_name(core) == "cortex-a72"
+    assert pipeline_of(core) == pipeline_of(load("arm").fast)
+    assert generic_name(msgspec.structs.replace(core, in_order=True)) == "cortex-a53"
+    assert generic_name(msgspec.structs.replace(core, vector_bits=512)) == "icelake-server"
+
+
+@pytest.mark.parametrize("cpu", [one.name for one in CPUS] + [c.name for c in ARM_CPUS.values()])
+def test_every_core_this_machine_may_have_has_a_pipeline(cpu: str) -> None:
+    core = msgspec.structs.replace(load("arm").fast, cpu=cpu)
+    assert isinstance(pipeline_of(core), Pipeline)
+
+
+def test_a_device_may_bring_its_own() -> None:
+    own = msgspec.convert(minimal(), Pipeline)
+    core = msgspec.structs.replace(load("arm").fast, pipeline=own)
+    assert pipeline_of(core) is own
+    assert own.operation("fma", 128) == Operation(ports="p")
+    assert own.stores == Stores(buffer=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"operations": {"fma": {"ports": "p"}}}, "must price int, shift"),
+        ({"ports": "p p"}, "different names"),
+        ({"operations": {key: {"ports": "r"} for key in OPERATIONS}}, "unknown ports r"),
+        ({"operations": {"fma_96": {"ports": "p"}}}, "unknown operation 'fma_96'"),
+        ({"width": 0}, "Expected `int` >= 1"),
+        ({"colour": "red"}, "unknown field `colour`"),
+    ],
+)
+def test_mistakes_are_named(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=message):
+        msgspec.convert(minimal(**changes), Pipeline)
