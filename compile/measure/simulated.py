@@ -192,7 +192,7 @@ class SimulatedMeasurer:
 
 def describe(target: Target, *, threads: int) -> str:
     """The measurer's name: simulator and core model by version and hash, and the threads."""
-    return f"{SIMULATED} {identity(target)} threads={threads}"
+    return f"{SIMULATED} {identity(target)} cold threads={threads}"
 
 
 def check_simulable(target: Target, *, threads: int = 1) -> None:

@@ -9,12 +9,14 @@ import os
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from compile.measure import compiling
-from compile.measure.messages import Failed, Job, Priced, Reply, SimulateJob
+from compile.measure.messages import Argument, Failed, Job, Priced, Reply, SimulateJob
 from compile.measure.worker import failed
-from compile.simulator.simulate import simulate
+from compile.simulator.simulate import Kernel, State, simulate
 
+STATE: State = "cold"  # as the network finds the caches
 MEMORY = Path("/dev/shm")
 
 
@@ -33,13 +35,19 @@ def perform(job: Job) -> Reply:
     except Exception as error:
         return failed("compile", error)
     try:
-        with TemporaryDirectory(dir=_scratch(), prefix="mnc-simulate-") as folder:
-            kernel = Path(folder) / "kernel.o"
-            module.save(str(kernel))
-            found = simulate(kernel, arguments, job.device, threads=job.threads)
+        found = simulate(kernel_of(module, arguments), job.device, threads=job.threads, state=STATE)
     except Exception as error:
         return failed("run", error)
     return Priced(cost=found.seconds, seconds=time.perf_counter() - started)
+
+
+def kernel_of(module: Any, arguments: tuple[Argument, ...]) -> Kernel:
+    """A built module as the simulator takes it."""
+    with TemporaryDirectory(dir=_scratch(), prefix="mnc-simulate-") as folder:
+        path = Path(folder) / "kernel.o"
+        module.save(str(path))
+        code = path.read_bytes()
+    return Kernel(code, tuple((one.shape, one.dtype, one.is_output) for one in arguments))
 
 
 def _scratch() -> str | None:

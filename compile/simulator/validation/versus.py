@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our tuned network against the best configs that others published for a board, both by the core model.
 
-`python -m compile.simulator.validation.versus LOGS... --target rk3399` takes tuning logs of the board and ours
-of the target; compiles both with this compiler for this target, simulates both now, and prints kernel by kernel
-and in all.
+`python -m compile.simulator.validation.versus LOGS... --target rk3399` takes tuning logs of the board and
+ours of the target; compiles both with this compiler for this target, simulates both now, and prints kernel
+by kernel and in all.
 """
 
 import sys
@@ -15,10 +15,10 @@ import msgspec
 
 from compile.api import LOGS, log_path
 from compile.measure.local import spec_of
-from compile.measure.messages import Argument, Priced, SimulateJob
-from compile.measure.simulating import perform
+from compile.measure.messages import Priced, SimulateJob
+from compile.measure.simulating import STATE, perform
 from compile.simulator.identity import identity
-from compile.simulator.simulate import simulate
+from compile.simulator.simulate import Kernel, simulate
 from compile.simulator.validation import kernels, records, selection
 from compile.simulator.validation.boards import Board, device_of
 from compile.simulator.validation.convolution import CONVOLUTIONS
@@ -50,11 +50,12 @@ def theirs(logs: Sequence[Path], target: Target, *, threads: int) -> list[Row]:
         raise UserError(f"the logs are of {', '.join(cases)}, none of {target.name}; name its logs")
     for case in (case for model in ours for case in cases[model] if case.calls):
         built = kernels.build(case.record, board)
+        last = len(built.arguments) - 1
         arguments = tuple(
-            Argument(shape=one.shape, dtype="float32", is_output=i == len(built.arguments) - 1)
-            for i, one in enumerate(built.arguments)
+            (one.shape, "float32", i == last) for i, one in enumerate(built.arguments)
         )
-        found = simulate(Path(built.library), arguments, target, threads=threads)
+        kernel = Kernel(Path(built.library).read_bytes(), arguments)
+        found = simulate(kernel, target, threads=threads, state=STATE)
         rows.append(Row(str(case.record.convolution), case.calls, found.seconds))
     if (calls := sum(row.calls for row in rows)) != CONVOLUTIONS:
         raise UserError(f"the logs hold {calls} of MobileNet v1's {CONVOLUTIONS} convolutions")
