@@ -4,22 +4,37 @@
 Takes a `BuiltKernel` and its `Board`; gives a `Price`.
 """
 
+from pathlib import Path
+
 import msgspec
 
+from compile.simulator.simulate import Kernel, simulate
 from compile.simulator.validation.boards import Board
 from compile.simulator.validation.kernels import BuiltKernel
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
-    """What the simulator says. `causes` are (cause, cycles), `misses` (level, lines)."""
+    """What the simulator says. `causes` are (cause, cycles), `misses` (level, lines from beyond it)."""
 
     seconds: float
     cycles: float
     instructions: int
+    spills: int
     causes: tuple[tuple[str, float], ...]
     misses: tuple[tuple[str, int], ...]
 
 
 def price(kernel: BuiltKernel, board: Board) -> Price:
     """Warm, on all fast cores, as the board's time_evaluator saw it. Raises UserError (SimulationError)."""
-    raise NotImplementedError
+    buffers = tuple((one.shape, "float32", one.is_output) for one in kernel.arguments)
+    code = Kernel(Path(kernel.library).read_bytes(), buffers)
+    found = simulate(code, board.target, threads=board.threads, state="warm")
+    levels = [(f"L{level}", lines) for level, lines in enumerate(found.misses, 1)]
+    return Price(
+        seconds=found.seconds,
+        cycles=found.cycles,
+        instructions=found.instructions,
+        spills=found.spill_loads + found.spill_stores,
+        causes=tuple((cause.name.lower(), cycles) for cause, cycles in found.causes),
+        misses=(*levels, ("DRAM", found.dram_lines), ("TLB", found.tlb_misses)),
+    )
