@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A kernel in memory: its code and data at fixed addresses, its arguments as TVM passes them, a stack, a heap.
+"""A kernel in memory: code and data at fixed addresses, arguments as TVM passes them, a stack, a heap.
 
 Takes an object or library and the buffers of its packed function; gives an `Image`. Every address depends on
 these alone, so that a candidate costs the same in any process on any machine.
@@ -35,7 +35,9 @@ LIBM = 9
 # Their values go into floats only; the call is counted, the work inside is not.
 FLOAT_FUNCTIONS = frozenset(
     f"{name}{suffix}"
-    for name in "exp log tanh sqrt floor ceil round trunc pow fmin fmax fabs erf sin cos exp2 log2 fma".split()
+    for name in (
+        "exp exp2 log log2 tanh sqrt floor ceil round trunc pow fmin fmax fabs erf sin cos fma".split()
+    )
     for suffix in ("", "f")
 )
 STACK_BYTES = 1 << 20

@@ -536,7 +536,11 @@ static int predecode(machine *m, const micro_op *ops, uint32_t n_ops, int timed)
         uint32_t to = insn_at(m, (uint64_t)s->imm);
         if (to != UINT32_MAX) {
             s->imm = (int64_t)(intptr_t)&m->steps[first[to]];
-        } else { /* out of the program: an error only if it is taken */
+        } else if (s->go == labels[OP_BRANCH] && s->imm != 0) { /* an import */
+            s->go = labels[OP_JUMP_TO];
+        } else if (s->go == labels[OP_BRANCH]) { /* what no decoder knows: an error only if it is run */
+            s->go = labels[OP_MISSING];
+        } else {
             s->imm = (int64_t)(intptr_t)&m->steps[n - 1];
         }
     }

@@ -248,6 +248,7 @@ static const void *const *LOOP(machine *m, enum outcome *result)
 #endif
         if (UNLIKELY(++m->blocks > m->at.max_blocks)) STOP(TOO_LONG, 0);
         NEXT;
+    L_JUMP_TO: target = (uint64_t)s->imm; goto jump;
     L_MISSING: STOP(NO_SUCH_CODE, (uint64_t)s->imm);
 
 jump: {

@@ -297,7 +297,12 @@ def pack(code: Sequence[tuple[int, Instruction]]) -> tuple[Array, Array]:
     for address, one in code:
         rows.append(_row(address, one, len(ops)))
         ops += one.micro_ops
-    return np.array(rows, INSN), np.array(ops, MICRO_OP)
+    return np.array(rows, INSN), np.array([_signed(op) for op in ops], MICRO_OP)
+
+
+def _signed(op: MicroOp) -> MicroOp:
+    """Constants of 64 bits may be written without a sign."""
+    return op if op.imm < 1 << 63 else op._replace(imm=op.imm - (1 << 64))
 
 
 def _row(address: int, one: Instruction, first: int) -> tuple[Any, ...]:

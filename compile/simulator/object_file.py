@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An object file or shared library as a compiler writes it: sections, symbols and relocations, read in one go.
+"""An object file or shared library: sections, symbols and relocations, read in one go.
 
 Takes ELF bytes (32 or 64 bits, little endian); gives an `ObjectFile`. A tenth of a general reader's time,
 which counts when a thousand candidates are priced.
