@@ -85,9 +85,11 @@ def _pays(pair: Pair, records: BestRecords) -> bool:
     """Whether to fuse: unless the parts were measured to be faster, for untuned kernels gain by it too."""
     together = records.best(task_key(*pair.workload))
     apart = [records.best(task_key(*part.workload)) for part in convolutions(*pair.workload)]
-    known = [trial for trial in (together, *apart) if trial is not None]
-    if len({trial.simulated for trial in known}) > 1:  # no device's cost compares with a model's
-        return together is not None and not together.simulated
+    # No device's cost compares with a model's, nor one within the network with one alone: a pair, or a part,
+    # that was left out of the better kind of timing was far behind (`compile.contenders`).
+    kinds = [(trial.simulated, not trial.in_network) for trial in (together, *apart) if trial]
+    if together is not None and len(set(kinds)) > 1:
+        return kinds[0] == min(kinds)
     costs = [math.inf if trial is None else trial.cost for trial in apart]
     return (math.inf if together is None else together.cost) <= sum(costs)
 

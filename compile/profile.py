@@ -197,7 +197,7 @@ def _kernels(name: str, read: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """Shapes of the weights: two where a convolution is fused with the depthwise one after it."""
     if "conv" not in name and "dense" not in name:
         return []
-    blocked = [shape for shape in read[1:] if len(shape) == 6]
+    blocked: list[tuple[int, ...]] = [shape for shape in read[1:] if len(shape) == 6]
     if blocked:
         return blocked
     ranks = (4,) if "conv" in name else (2, 3)

@@ -103,7 +103,11 @@ def curves_of(journal: Journal, kernels: Sequence[Kernel]) -> tuple[tuple[Curve,
     is drawn.
     """
     known = {kernel.key: kernel for kernel in kernels}
-    ours = [trial for trial in journal.trials if trial.key in known and trial.error != "device"]
+    ours = [
+        trial
+        for trial in journal.trials
+        if trial.key in known and trial.error != "device" and not trial.in_network
+    ]
     by_measurer = Counter((trial.measurer, trial.threads) for trial in ours)
     notes = []
     if len(by_measurer) > 1:

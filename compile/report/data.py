@@ -5,8 +5,13 @@ Times are seconds, rates GFLOP/s (a multiply-add counts two) and GB/s. None: not
 """
 
 import math
+import statistics
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+BUDGETS = (8, 16, 32, 64)  # trials a task, at which the search is judged
+NEAR = 0.95  # of the best rate known
 
 
 @dataclass(frozen=True)
@@ -91,11 +96,48 @@ class Curve:
                 steps.append((number, best))
         return tuple(steps)
 
+    def reached(self, trials: int) -> float:
+        """The best rate of the first `trials`, or of all if there are fewer, as a share of the best ever."""
+        return max((rate or 0.0 for _, rate in self.trials[:trials]), default=0.0) / (
+            self.best or 1.0
+        )
+
     def share_after(self, trials: int) -> float | None:
         """The best rate after `trials` as a share of the best ever; None with fewer trials."""
         if self.best is None or len(self.trials) < trials:
             return None
         return max((rate or 0.0 for _, rate in self.trials[:trials])) / self.best
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How near the search came to the best known after `trials` trials of each task, or all there are of a
+    smaller space: shares, 0 to 1, of the `median` task and of the `worst`; `near` tasks are within 5 %.
+    """
+
+    trials: int
+    median: float
+    worst: float
+    near: int
+    tasks: int
+
+
+def quality(curves: Sequence[Curve], counts: Sequence[int] = BUDGETS) -> tuple[Quality, ...]:
+    """For each budget of trials; of the tasks of which any config worked."""
+    known = [curve for curve in curves if curve.best is not None]
+    found = []
+    for count in counts if known else ():
+        shares = sorted(curve.reached(count) for curve in known)
+        found.append(
+            Quality(
+                trials=count,
+                median=statistics.median(shares),
+                worst=shares[0],
+                near=sum(share >= NEAR for share in shares),
+                tasks=len(shares),
+            )
+        )
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -161,6 +203,11 @@ class Subject:
     def trials(self) -> int:
         """Trials of all tasks."""
         return sum(len(curve.trials) for curve in self.curves)
+
+    @property
+    def quality(self) -> tuple[Quality, ...]:
+        """How near the search came to the best known, by budget."""
+        return quality(self.curves)
 
     @property
     def seconds(self) -> float | None:

@@ -50,6 +50,7 @@ def _pictures(subject: Subject) -> dict[str, Markup | list[Markup]]:
     return {  # our own drawings, their texts escaped by matplotlib
         "roofline": Markup(plots.roofline(subject)),
         "curves": [Markup(plots.curve(one, peak)) for one in subject.curves],
+        "quality": Markup(plots.search_quality(subject.curves)),
         "failures": Markup(plots.failures(subject.failures)),
     }
 

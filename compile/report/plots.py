@@ -8,6 +8,7 @@ that they follow its width and its light or dark mode. Nothing in them refers to
 import io
 import math
 import re
+import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from compile.report.data import Curve, Roof, Row, Subject
+from compile.report.data import NEAR, Curve, Roof, Row, Subject
 
 # Stand-ins that matplotlib draws with, and what the page makes of them.
 INK, FAINT, FILL = "#010203", "#040506", "#070809"
@@ -26,11 +27,12 @@ COLOURS = {
     "dense": "#0a0004",
     "conv": "#0a0005",
     "layout transform": "#0a0006",
+    "fused": "#0a0008",
 }
 OTHER = "#0a0007"
-MARKERS = dict(zip([*COLOURS, "other"], "osD^vXP", strict=True))
+MARKERS = dict(zip([*COLOURS, "other"], "osD^vXpP", strict=True))
 VARIABLES = {INK: "currentColor", FAINT: "var(--faint)", FILL: "var(--page)"} | {
-    colour: f"var(--kind-{number})" for number, colour in enumerate([*COLOURS.values(), OTHER], 1)
+    colour: f"var(--kind-{int(colour[-1])})" for colour in [*COLOURS.values(), OTHER]
 }
 STYLE = {
     "svg.fonttype": "none",  # text stays text: small, searchable, in the page's font
@@ -100,6 +102,42 @@ def curve(one: Curve, peak: float | None) -> str:
         axes.locator_params(nbins=4)
 
     return _svg(draw, f"tuning curve of {one.kind} {one.shape}", SMALL)
+
+
+def search_quality(curves: Sequence[Curve]) -> str:
+    """The best after each number of trials as a share of the best known: a line a task, and the median of
+    all; "" without any.
+    """
+    known = [one for one in curves if one.best is not None]
+    if not known:
+        return ""
+    longest = max(len(one.trials) for one in known)
+    counts = range(1, longest + 1)
+
+    def draw(axes: Any) -> None:
+        named = set()
+        for one in known:
+            label = None if one.kind in named else one.kind
+            named.add(one.kind)
+            axes.step(
+                counts,
+                [100 * one.reached(count) for count in counts],
+                where="post",
+                color=COLOURS.get(one.kind, OTHER),
+                lw=0.8,
+                label=label,
+            )
+        middle = [100 * statistics.median(one.reached(n) for one in known) for n in counts]
+        axes.step(counts, middle, where="post", color=INK, lw=2, label="median")
+        axes.axhline(100 * NEAR, color=FAINT, lw=0.8, ls=":")
+        axes.set(xscale="log", xlim=(1, longest), ylim=(40, 101))
+        axes.set(xlabel="trials of a task", ylabel="best so far, % of the best known")
+        axes.xaxis.set_major_locator(LogLocator(base=2))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(lambda value, position: f"{value:g}")
+        axes.legend(loc="lower right")
+
+    return _svg(draw, "search quality", WIDE)
 
 
 def failures(counts: dict[str, int]) -> str:

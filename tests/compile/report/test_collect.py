@@ -13,8 +13,9 @@ import pytest
 from compile import api, artifact, cli
 from compile.artifact import Artifact
 from compile.manifest import Kernel
-from compile.report import before, collect
+from compile.report import before, collect, data
 from compile.report.collect import Options, curves_of, traffic_of
+from compile.report.data import Curve
 from compile.report.page import page
 from compile.report.roofs import of_target
 from support.errors import UserError
@@ -42,6 +43,22 @@ def test_a_curve_climbs_to_its_best() -> None:
     assert steps == sorted(steps) and steps[-1] == curve.best
     assert curve.share_after(80) == 1.0 and curve.share_after(81) is None
     assert curve.share_after(1) == pytest.approx(40 / (curve.best or 0))
+
+
+def test_quality_is_the_best_so_far_of_the_best_known() -> None:
+    def tried(*rates: float | None) -> Curve:
+        return Curve("key", "pointwise", "", tuple(enumerate(rates, start=1)), {})
+
+    curves = (tried(50.0, None, 100.0, 40.0), tried(96.0, 100.0), tried(None, 80.0, 100.0))
+    found = data.quality((*curves, tried(None)), (1, 2, 3, 64))
+    assert [(one.worst, one.median, one.near) for one in found] == [
+        (0.0, 0.5, 1),
+        (0.5, 0.8, 1),
+        (1.0, 1.0, 3),
+        (1.0, 1.0, 3),
+    ]
+    assert all(one.tasks == 3 for one in found)
+    assert data.quality(()) == data.quality((tried(None),)) == ()
 
 
 def test_the_bound_is_arithmetic_or_memory_as_far_as_each_level_reaches() -> None:

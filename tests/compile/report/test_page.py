@@ -58,6 +58,7 @@ def test_each_part_is_there() -> None:
         "Layers",
         "Parity",
         "Tuning curves",
+        "Search quality",
         "Failed trials",
         "Untuned tasks",
         "Machine",
@@ -71,6 +72,17 @@ def test_each_part_is_there() -> None:
         f"best {number(curve.best)} GFLOP/s of 80 trials, {percent(curve.share_after(64))} of that after 64"
         in text
     )
+
+
+def test_search_quality_is_drawn_and_told() -> None:
+    subject = samples.full()
+    text = page(samples.report(subject))
+    part = text[text.index("<h3>Search quality") : text.index("<h3>Failed trials")]
+    assert 'aria-label="search quality"' in part
+    assert [row.trials for row in subject.quality] == [8, 16, 32, 64]
+    for row in subject.quality:
+        cells = (row.trials, percent(row.median), percent(row.worst), f"{row.near} of {row.tasks}")
+        assert "".join(f'<td class="n">{cell}</td>' for cell in cells) in part.replace("\n", "")
 
 
 def test_nothing_in_the_page_leads_elsewhere() -> None:
