@@ -51,10 +51,11 @@ ARRAY_HANDLE = 13  # kTVMNDArrayHandle
 
 
 class Buffer(NamedTuple):
-    """Where one argument's data are."""
+    """Where one argument's data are, and on how many axes."""
 
     address: int
     size: int
+    axes: int
     is_output: bool
 
 
@@ -75,6 +76,7 @@ class Image:
     arguments: tuple[int, ...]
     buffers: tuple[Buffer, ...]
     environment: int
+    zeros: int
     stack: int
     heap: int
     magic: int
@@ -129,6 +131,7 @@ def build(data: bytes, arguments: Sequence[tuple[tuple[int, ...], str, bool]]) -
     call = _place_arguments(make, arguments)
     buffers = _place_buffers(make, call, arguments)
     environment = make.take(64, 64)
+    zeros = make.take(PAGE, PAGE)
     stack = make.take(STACK_BYTES, PAGE) + STACK_BYTES - PAGE
     heap = make.take(HEAP_BYTES, PAGE)
     memory = mmap.mmap(-1, -(-(make.top - BASE) // PAGE) * PAGE)
@@ -149,6 +152,7 @@ def build(data: bytes, arguments: Sequence[tuple[tuple[int, ...], str, bool]]) -
         arguments=call[:6],
         buffers=buffers,
         environment=environment,
+        zeros=zeros,
         stack=stack,
         heap=heap,
         magic=magic,
@@ -221,7 +225,7 @@ def _place_buffers(
         tail = make.words([sizes, 0])
         align = bytes(-len(head + tail) % 8) if make.word == 4 else b""
         make.chunks.append((tensor, head + tail + align + struct.pack("<Q", 0)))
-        buffers.append(Buffer(data, size, is_output))
+        buffers.append(Buffer(data, size, len(shape), is_output))
     return tuple(buffers)
 
 

@@ -149,6 +149,19 @@ static void flags_with_carry(machine *m, uint64_t carry)
     m->flag_kind = FLAGS_EXPLICIT;
 }
 
+/* Where the caches see an access. The kernel of the system maps pages that were never written to one page of
+ * zeros; a page that the program writes becomes its own. */
+static uint64_t placed(machine *m, uint64_t address, int store)
+{
+    uint64_t page = (address - m->at.base) >> PAGE_SHIFT;
+    if (page >= m->at.bytes >> PAGE_SHIFT || !m->is_zeros[page])
+        return address;
+    if (!store)
+        return m->at.zeros + (address & ((1u << PAGE_SHIFT) - 1));
+    m->is_zeros[page] = 0;
+    return address;
+}
+
 static void fill(uint8_t *vector, uint64_t lane, unsigned size, unsigned width)
 {
     memset(vector, 0, VECTOR_BYTES);
@@ -562,12 +575,26 @@ EXPORT machine *machine_create(const layout *at, uint8_t *memory, const insn *pr
     m->insns = insns;
     m->step_of = calloc(at->text_bytes + 1, sizeof *m->step_of);
     m->block_counts = calloc(insns + 1, sizeof *m->block_counts);
+    if (at->n_unwritten)
+        m->is_zeros = calloc((at->bytes >> PAGE_SHIFT) + 1, 1);
+    for (uint32_t i = 0; i < at->n_unwritten; i++)
+        for (uint64_t page = at->unwritten[i][0]; page < at->unwritten[i][1]; page += 1u << PAGE_SHIFT)
+            m->is_zeros[(page - at->base) >> PAGE_SHIFT] = 1;
     return m;
+}
+
+/* A loop over memory that leaves the caches as reading or writing it would, on core `c`. */
+EXPORT void machine_sweep(core *c, uint64_t address, uint64_t bytes, int store)
+{
+    for (uint64_t at = 0; at < bytes; at += 64) {
+        access one = {address + at, bytes - at < 64 ? (uint32_t)(bytes - at) : 64, (uint32_t)store};
+        core_touch(c, &one, 1);
+    }
 }
 
 EXPORT void machine_destroy(machine *m)
 {
-    free(m->steps), free(m->step_of), free(m->block_counts), free(m);
+    free(m->steps), free(m->step_of), free(m->block_counts), free(m->is_zeros), free(m);
 }
 
 /* Calls the kernel: with `timed` every instruction goes through core_step, else every access through core_touch. */

@@ -49,6 +49,7 @@ enum import {
     IMPORT_MEMSET, IMPORT_MEMCPY, IMPORT_LIBM, IMPORTS
 };
 
+enum { PAGE_SHIFT = 12, MAX_UNWRITTEN = 4 };
 enum { MAX_ARGUMENTS = 6, MAX_WORKSPACES = 64, MAX_SECTIONS = 8 };
 
 /* How a function is called, and where things are; simulate.py fills it. */
@@ -66,7 +67,9 @@ typedef struct layout {
     int32_t link_register;        /* -1: return addresses are pushed */
     uint32_t pointer_bytes;
     uint32_t threads;
-    uint32_t spare;
+    uint32_t n_unwritten;
+    uint64_t unwritten[MAX_UNWRITTEN][2]; /* first and end of memory that nothing has written: one page of zeros, */
+    uint64_t zeros;                       /* which is here */
     uint64_t max_blocks;          /* give up after so many */
 } layout;
 
@@ -86,6 +89,7 @@ typedef struct machine {
     uint32_t *step_of; /* by byte of text: index of the step an instruction begins with, + 1 */
     step *steps;
     uint32_t n_steps;
+    uint8_t *is_zeros; /* by page, null where all memory is written */
     uint64_t *block_counts; /* by index of the insn a block begins with */
     core *c;
     uint64_t r[INTEGER_REGISTERS];

@@ -15,12 +15,13 @@
     ({ uint64_t offset = (address) - base;                                                          \
        if (UNLIKELY(offset > limit - (bytes))) STOP(FAULT, (address));                              \
        memory + offset; })
+#define PLACE(where, store) (UNLIKELY(is_zeros != 0) ? placed(m, where, store) : (where))
 #if TIMED
 #define ACCESS(where, count, store)                                                                 \
-    do { a[n].address = (where); a[n].bytes = (uint32_t)(count); a[n].is_store = (store); n++; } while (0)
+    do { a[n].address = PLACE(where, store); a[n].bytes = (uint32_t)(count); a[n].is_store = (store); n++; } while (0)
 #else
 #define ACCESS(where, count, store)                                                                 \
-    do { access one = {(where), (uint32_t)(count), (store)}; core_touch(c, &one, 1); } while (0)
+    do { access one = {PLACE(where, store), (uint32_t)(count), (store)}; core_touch(c, &one, 1); } while (0)
 #endif
 #define HOLDS(condition)                                                                            \
     ({ if (UNLIKELY(m->flag_kind == FLAGS_NOT_KNOWN)) STOP(FLAGS_NEEDED, 0); holds(m, (condition)); })
@@ -36,7 +37,7 @@ static const void *const *LOOP(machine *m, enum outcome *result)
     if (m == 0)
         return labels;
     uint64_t *const r = m->r;
-    uint8_t *const memory = m->memory;
+    uint8_t *const memory = m->memory, *const is_zeros = m->is_zeros;
     const uint64_t base = m->at.base, limit = m->limit;
     core *const c = m->c;
     enum outcome outcome = RAN;
@@ -278,6 +279,7 @@ stop:
 #undef OPERAND
 #undef ADDRESS
 #undef HOST
+#undef PLACE
 #undef ACCESS
 #undef HOLDS
 #undef KNOWN

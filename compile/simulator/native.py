@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fno-sanitize=all", "-g0")
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-Wno-gnu")
 MAX_ARGUMENTS = 6
+MAX_UNWRITTEN = 4
 TIMEOUT = 600.0
 
 
@@ -42,7 +43,9 @@ class Layout(ctypes.Structure):
         ("link_register", ctypes.c_int32),
         ("pointer_bytes", ctypes.c_uint32),
         ("threads", ctypes.c_uint32),
-        ("spare", ctypes.c_uint32),
+        ("n_unwritten", ctypes.c_uint32),
+        ("unwritten", (ctypes.c_uint64 * 2) * MAX_UNWRITTEN),
+        ("zeros", ctypes.c_uint64),
         ("max_blocks", ctypes.c_uint64),
     )
 
@@ -58,6 +61,7 @@ def library() -> Any:
         "machine_run": (number, [pointer, pointer, pointer, count, number]),
         "machine_error": (None, [pointer, pointer, pointer]),
         "machine_counts": (ctypes.POINTER(ctypes.c_uint64), [pointer]),
+        "machine_sweep": (None, [pointer, ctypes.c_uint64, ctypes.c_uint64, number]),
         "core_create": (pointer, [pointer, pointer, count]),
         "core_destroy": (None, [pointer]),
         "core_restart": (None, [pointer]),

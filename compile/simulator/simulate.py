@@ -45,11 +45,13 @@ class Outcome(IntEnum):
 @dataclass(frozen=True)
 class Kernel:
     """`code` is an object file or shared library of one packed function, `arguments` its buffers in calling
-    order: (shape, dtype, whether it is written).
+    order: (shape, dtype, whether it is written). `unwritten` are the indices of those that nobody has ever
+    written: the system shows all their pages as one page of zeros, and the caches see only that one.
     """
 
     code: bytes
     arguments: tuple[tuple[tuple[int, ...], str, bool], ...]
+    unwritten: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,8 @@ def simulate(
 ) -> Simulation:
     """One call of the kernel on `threads` of the target's fast cores.
 
-    state="warm": everything was run once before, as a timing loop does. "cold": weights are in no cache,
-    the input was just written, as in a network. SimulationError names what the model does not know.
+    state="warm": everything was run once before, as a timing loop does. "cold": weights are in no cache, the
+    input was just written, as in a network. SimulationError names what the model does not know.
     """
     image = images.build(kernel.code, kernel.arguments)
     if image.arch != target.arch:
@@ -100,7 +102,10 @@ def simulate(
             f"the kernel is {image.arch} code, target {target.name} {target.arch}"
         )
     code = program.decode(image)
-    with _machine(image, code, threads) as run, _core(code, target, threads) as core:
+    with (
+        _machine(image, code, kernel, threads) as run,
+        _core(code, target, threads) as core,
+    ):
         if state == "warm":
             run(core, timed=False)
         else:
@@ -124,11 +129,12 @@ def _core(code: Program, target: Target, threads: int) -> Iterator[int]:
 
 @contextmanager
 def _machine(
-    image: Image, code: Program, threads: int
+    image: Image, code: Program, kernel: Kernel, threads: int
 ) -> Iterator[Callable[..., np.ndarray[Any, Any]]]:
     """A function that runs the kernel on a core and gives how often each instruction ran."""
     library = native.library()
     layout = _layout(image, code, threads)
+    _mark_unwritten(layout, image, kernel)
     view = (ctypes.c_uint8 * len(image.memory)).from_buffer(image.memory)
     insns, ops = code.insns, code.micro_ops
     machine = library.machine_create(
@@ -171,6 +177,16 @@ def _layout(image: Image, code: Program, threads: int) -> native.Layout:
         threads=threads,
         max_blocks=MAX_BLOCKS,
     )
+
+
+def _mark_unwritten(layout: native.Layout, image: Image, kernel: Kernel) -> None:
+    """Whole pages only: the first and last may hold something else."""
+    chosen = kernel.unwritten[: native.MAX_UNWRITTEN]
+    layout.zeros, layout.n_unwritten = image.zeros, len(chosen)
+    for i, index in enumerate(chosen):
+        buffer = image.buffers[index]
+        end = (buffer.address + buffer.size) // images.PAGE * images.PAGE
+        layout.unwritten[i][:] = (-(-buffer.address // images.PAGE) * images.PAGE, end)
 
 
 def _per_insn(blocks: np.ndarray[Any, Any], code: Program) -> np.ndarray[Any, Any]:
@@ -217,7 +233,17 @@ def _failure(outcome: Outcome, machine: int, image: Image, code: Program) -> Sim
 
 
 def _write_inputs(core: int, image: Image) -> None:
-    """The layer before wrote this one's input: the largest of what is read, weights apart."""
+    """As a measured kernel in a network finds its caches: the output's memory was in use before, then the
+    layer before wrote the input. Of what is read, weights have the most axes; the largest other is the input.
+    """
+    sweep = native.library().machine_sweep
+    for buffer in image.buffers:
+        if buffer.is_output:
+            sweep(core, buffer.address, buffer.size, 0)
+    inputs = [buffer for buffer in image.buffers if not buffer.is_output]
+    others = [one for one in inputs if one.axes < max(two.axes for two in inputs)] or inputs[:1]
+    for buffer in sorted(others, key=lambda one: -one.size)[:1]:
+        sweep(core, buffer.address, buffer.size, 1)
 
 
 def _statistics(core: int, code: Program) -> tuple[CoreStats, np.ndarray[Any, Any]]:
