@@ -12,7 +12,7 @@ import msgspec
 
 from compile.simulator.validation import records, report, selection
 from compile.simulator.validation.boards import device_of
-from compile.simulator.validation.replay import Outcome, Prediction, replay
+from compile.simulator.validation.replay import Failed, Outcome, Prediction, replay
 from compile.simulator.validation.summary import Summary, summarise
 from support.errors import UserError
 from support.files import write_atomic
@@ -81,12 +81,16 @@ def validate(
         outcomes += some
         summary = summarise(model, device_of(model).name, some)
         if summary is None:
-            click.echo(f"{model}: nothing could be priced")
+            click.echo(f"{model}: nothing could be priced: {_first_reason(some)}")
             continue
         summaries.append(summary)
         click.echo("")
         _show(summary, [one for one in some if isinstance(one, Prediction)], worst)
     return Result(tuple(summaries), tuple(outcomes))
+
+
+def _first_reason(outcomes: list[Outcome]) -> str:
+    return next((one.why for one in outcomes if isinstance(one, Failed)), "it has no such record")
 
 
 def _show(summary: Summary, predictions: list[Prediction], worst: int) -> None:

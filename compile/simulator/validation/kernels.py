@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from compile import linking
 from compile.simulator.validation.boards import Board
 from compile.simulator.validation.records import Record
 from support.errors import UserError
@@ -24,7 +23,7 @@ from support.files import cache_dir, write_atomic
 if TYPE_CHECKING:
     from tvm.te import Tensor
 
-RECIPE = 2  # raise it when the same record would be compiled differently
+RECIPE = 3  # raise it when the same record would be compiled differently
 NAME = "kernel"  # of the packed function
 # The weights of a spatial pack in tuning mode: AutoTVM left out their packing, and read what it had.
 UNWRITTEN = "kernel_autotvm"
@@ -43,9 +42,9 @@ class Buffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BuiltKernel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A shared library with one packed function, and its arguments in calling order."""
+    """The path of an object file with one packed function, and its arguments in calling order."""
 
-    library: str
+    code: str
     arguments: tuple[Buffer, ...]
 
 
@@ -53,11 +52,11 @@ def build(record: Record, board: Board) -> BuiltKernel:
     """The kernel of `record`, from the cache or compiled now. Raises UserError when it does not compile."""
     folder = cache_dir("validation")
     key = _key(record, board)
-    described, library = folder / f"{key}.json", folder / f"{key}.so"
-    if described.exists() and library.exists():
+    described, code = folder / f"{key}.json", folder / f"{key}.o"
+    if described.exists() and code.exists():
         return msgspec.json.decode(described.read_bytes(), type=BuiltKernel)
     try:
-        kernel = _compile(record, board, library)
+        kernel = _compile(record, board, code)
     except UserError:
         raise
     except Exception as error:  # TVM raises anything
@@ -73,7 +72,7 @@ def _key(record: Record, board: Board) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def _compile(record: Record, board: Board, library: Path) -> BuiltKernel:
+def _compile(record: Record, board: Board, code: Path) -> BuiltKernel:
     import tvm
     import tvm.topi.arm_cpu
     from tvm import autotvm
@@ -89,12 +88,10 @@ def _compile(record: Record, board: Board, library: Path) -> BuiltKernel:
     with tvm_setup.pass_context():
         module = tvm.build(schedule, tensors, target=target, name=NAME)
     with tempfile.TemporaryDirectory() as scratch:
-        unlinked = Path(scratch) / "kernel.o"
-        _object(module, board, unlinked)
-        partial = Path(scratch) / "kernel.so"
-        linking.link_object(unlinked, partial, board.target.arch)
-        write_atomic(library, partial.read_bytes())
-    return BuiltKernel(str(library), tuple(_buffer(tensor) for tensor in tensors))
+        made = Path(scratch) / "kernel.o"
+        _object(module, board, made)
+        write_atomic(code, made.read_bytes())
+    return BuiltKernel(str(code), tuple(_buffer(tensor) for tensor in tensors))
 
 
 def _arguments(record: Record) -> tuple[Any, ...]:

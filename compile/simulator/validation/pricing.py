@@ -27,7 +27,8 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 def price(kernel: BuiltKernel, board: Board) -> Price:
     """Warm, on all fast cores, as the board's time_evaluator saw it. Raises UserError (SimulationError)."""
     buffers = tuple((one.shape, "float32", one.is_output) for one in kernel.arguments)
-    code = Kernel(Path(kernel.library).read_bytes(), buffers)
+    unwritten = tuple(i for i, one in enumerate(kernel.arguments) if one.unwritten)
+    code = Kernel(Path(kernel.code).read_bytes(), buffers, unwritten)
     found = simulate(code, board.target, threads=board.threads, state="warm")
     levels = [(f"L{level}", lines) for level, lines in enumerate(found.misses, 1)]
     return Price(

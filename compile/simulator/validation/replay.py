@@ -74,7 +74,7 @@ def predict(case: Case) -> Outcome:
         board = board_of(case.record)
         price_ = price(kernels.build(case.record, board), board)
     except UserError as error:
-        return Failed(case, str(error))
+        return Failed(case, f"{case.record.source}, {case.record.convolution}: {error}")
     return Prediction(
         case=case,
         price=price_,

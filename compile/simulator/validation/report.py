@@ -76,7 +76,8 @@ def worst_lines(predictions: Sequence[Prediction], *, scale: float, count: int) 
             f"{record.convolution.flops / one.case.seconds * 1e-9:.1f} GFLOP/s  [{record.source}]"
         )
         yield f"       {_knobs(record.knobs)}"
-        yield f"       {price.instructions} instructions ({price.spills} spills), {price.cycles:.0f} cycles: {_shares(price.causes)}"
+        counts = f"{price.instructions} instructions ({price.spills} spills)"
+        yield f"       {counts}, {price.cycles:.0f} cycles: {_shares(price.causes)}"
         yield "       misses: " + ", ".join(f"{level} {lines}" for level, lines in price.misses)
 
 

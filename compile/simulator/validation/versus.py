@@ -50,11 +50,8 @@ def theirs(logs: Sequence[Path], target: Target, *, threads: int) -> list[Row]:
         raise UserError(f"the logs are of {', '.join(cases)}, none of {target.name}; name its logs")
     for case in (case for model in ours for case in cases[model] if case.calls):
         built = kernels.build(case.record, board)
-        last = len(built.arguments) - 1
-        arguments = tuple(
-            (one.shape, "float32", i == last) for i, one in enumerate(built.arguments)
-        )
-        kernel = Kernel(Path(built.library).read_bytes(), arguments)
+        arguments = tuple((one.shape, "float32", one.is_output) for one in built.arguments)
+        kernel = Kernel(Path(built.code).read_bytes(), arguments)
         found = simulate(kernel, target, threads=threads, state=STATE)
         rows.append(Row(str(case.record.convolution), case.calls, found.seconds))
     if (calls := sum(row.calls for row in rows)) != CONVOLUTIONS:
