@@ -5,6 +5,7 @@
 it. They take the names that the command line takes, and raise UserError with what to do next.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from compile.artifact import Artifact
     from compile.family import Choice
     from compile.measure.base import Measurer
+    from compile.rerank import Summary as Reranked
     from compile.runner import Session
     from compile.tasks import TunableTask
     from compile.tuner import Observer, Summary
@@ -36,6 +38,7 @@ def tune(
     tasks: Sequence[str] | None = None,
     tuner: str = "xgb",
     force: bool = False,
+    reranking: bool = True,
     threads: int | None = None,
     device: str | None = None,
     simulate: bool = False,
@@ -48,7 +51,8 @@ def tune(
     kinds, as in ("pointwise", "depthwise"); `tuner` is xgb, random, grid or ga. Costs are measured here,
     or on `device` ("rpc://host:port/key"), with kernels on `threads` threads (None: 1); for a target that
     is not this machine and no `device`, or with `simulate`, they are simulated (None: every fast core).
-    Stop it at any time and call it again: it goes on where it was.
+    Stop it at any time and call it again: it goes on where it was. With `reranking`, new trials are followed
+    by `rerank`, where that can be done.
     """
     from compile.journal import Journal
     from compile.measure.choice import How, kind
@@ -58,7 +62,7 @@ def tune(
 
     network, device_target = _model(model), _target(target)
     how = How(device=device, simulate=simulate, threads=threads)
-    kind(device_target, how)  # before a log is made for what cannot be measured
+    measured_by = kind(device_target, how)  # before a log is made for what cannot be measured
     selected = select_tasks(network, device_target, tasks)
     with (
         Journal.open(
@@ -69,9 +73,13 @@ def tune(
         open_chosen(device_target, how) as measurer,
     ):
         options = Options(trials=trials, tuner=tuner, force=force)
-        return search(
+        summary = search(
             selected, device_target, journal, measurer, options=options, observer=observer
         )
+    if reranking and summary.trials and measured_by != "simulated":
+        with contextlib.suppress(UserError):  # the tuning is none the worse for it
+            rerank(network, device_target, device=device, threads=threads or 1, logs=logs)
+    return summary
 
 
 def build(
@@ -101,6 +109,34 @@ def build(
     return builder.save(
         built, network, device_target, folder, spec=spec, log=log, cc=cc, choice=choice
     )
+
+
+def rerank(
+    model: "str | Model",
+    target: str | Path | Target = "host",
+    *,
+    device: str | None = None,
+    threads: int = 1,
+    keep: int = 4,
+    logs: Path = LOGS,
+    say: Callable[[str], None] = lambda _: None,
+) -> "Reranked":
+    """Time the `keep` best configs of each task inside the real network, here or on `device`; the log then
+    has trials that builds prefer to those of kernels timed alone.
+    """
+    from compile import layer_clock
+    from compile import rerank as stage
+    from compile.family import BLOCKED, chosen
+    from compile.journal import Journal
+
+    network, device_target = _model(model), _target(target)
+    log = log_path(logs, device_target.name, network.name)
+    if (family := chosen(log).family) != BLOCKED:
+        raise UserError(f"builds of {network.name} use family {family}, which has no tuned configs")
+    clock = layer_clock.open_clock(device_target, device=device, threads=threads)
+    with Journal.open(log, exclusive=True, target=device_target.tvm_target()) as journal:
+        options = stage.Options(keep=keep)
+        return stage.rerank(network, device_target, journal, clock, options=options, say=say)
 
 
 def choose_family(

@@ -67,23 +67,36 @@ def samples(
     used: Mapping[str, Trial],
     found: Sequence[TunableTask],
 ) -> Samples:
-    """Of one network: the mean seconds of each task's layers in each of the `runs`."""
+    """Of one network: seconds a call of each task in each of the `runs`."""
     columns: dict[str, list[int]] = {}
     for number, key in enumerate(keys_of(layers, found)):
         if key is not None and key in used:
             columns.setdefault(key, []).append(number)
     return {
-        key: {used[key].config.index: [statistics.mean(run[i] for i in some) for run in runs]}
+        key: {used[key].config.index: _a_call([[run[i] for run in runs] for i in some])}
         for key, some in columns.items()
     }
+
+
+def _a_call(calls: Sequence[Sequence[float]]) -> list[float]:
+    """The samples of all calls of a kernel, each call's moved so that its median is the mean of the calls'
+    medians: calls differ in what the caches hold, and a disturbance of one says nothing of the others.
+    """
+    medians = [statistics.median(call) for call in calls]
+    mean = statistics.mean(medians)
+    return [
+        max(seconds - median + mean, 0.1 * mean)
+        for call, median in zip(calls, medians, strict=True)
+        for seconds in call
+    ]
 
 
 def keys_of(layers: Sequence[Layer], found: Sequence[TunableTask]) -> list[str | None]:
     """The task that each layer is, by its shapes; None for the rest, and where two tasks (of other
     paddings) have the same shapes, which the graph cannot tell apart.
     """
-    texts = Counter(_shape_of(task) for task in found)
-    keys = {text: task.key for task in found if texts[text := _shape_of(task)] == 1}
+    texts = Counter(shape_of(task) for task in found)
+    keys = {text: task.key for task in found if texts[text := shape_of(task)] == 1}
     return [keys.get(layer.shape) for layer in layers]
 
 
@@ -141,8 +154,8 @@ def _parts(task: TunableTask) -> tuple[str, ...]:
     return tuple(task_key(*part.workload) for part in parts) if len(parts) > 1 else ()
 
 
-def _shape_of(task: TunableTask) -> str:
-    """As `Layer.shape` has it."""
+def shape_of(task: TunableTask) -> str:
+    """A task as `Layer.shape` has it."""
     parts = _convolutions(task)
     return shape_text(parts[0].data, [part.kernel for part in parts], parts[-1].output)
 

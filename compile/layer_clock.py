@@ -16,7 +16,7 @@ from compile.profile import Layer, layer_timer, layers_of
 from compile.runner import Array, Session, default_input
 from compile.trial import IN_NETWORK
 from support.errors import UserError
-from targets import Target
+from targets import Target, load
 
 if TYPE_CHECKING:
     from compile.device.address import Address
@@ -107,6 +107,25 @@ class DeviceClock:
         """As LayerClock."""
         key = self._address.key
         return f"{IN_NETWORK} rpc key={key} cpu={self._target.model} threads={self.threads}"
+
+
+def open_clock(target: Target, *, device: str | None, threads: int) -> LayerClock:
+    """This machine's clock, or that of the device "rpc://host:port/key". UserError when `target` is another
+    machine, or the device is emulated, so that its times mean nothing.
+    """
+    if device is None:
+        if load("host").model != target.model:
+            raise UserError(f"{target.name} is not this machine; name its device with --device")
+        return LocalClock(target, threads=threads)
+    from compile.device import connection
+    from compile.device.address import parse
+
+    address = parse(device, key=target.name)
+    with connection.connect(address) as opened:
+        report = opened.report
+    if report is not None and report.emulated:
+        raise UserError(f"{device} is emulated ({report.emulated})")
+    return DeviceClock(target, address, threads=threads)
 
 
 def check(session: Session, made: Artifact) -> None:

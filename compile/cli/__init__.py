@@ -11,7 +11,17 @@ import warnings
 
 import click
 
-from compile.cli import artifacts, building, devices, listing, reporting, timing, tuning
+from compile.cli import (
+    artifacts,
+    building,
+    devices,
+    explaining,
+    listing,
+    reporting,
+    reranking,
+    timing,
+    tuning,
+)
 from compile.cli.common import Console, console
 from support.errors import UserError
 
@@ -38,7 +48,7 @@ def cli(quiet: bool, verbose: bool) -> None:
         warnings.simplefilter("ignore")
 
 
-GROUPS = (listing, tuning, building, artifacts, timing, devices, reporting)
+GROUPS = (listing, tuning, reranking, explaining, building, artifacts, timing, devices, reporting)
 for group in GROUPS:
     for verb in group.VERBS:
         cli.add_command(verb)

@@ -21,6 +21,7 @@ from compile.cli.common import (
     target_option,
     threads_option,
 )
+from compile.cli.reranking import after_tuning
 
 SIMULATE = "Ask the core model, as is done anyway for a target that is not this machine."
 
@@ -48,6 +49,13 @@ SIMULATE = "Ask the core model, as is done anyway for a target that is not this 
     help="How to search.",
 )
 @click.option("--force", is_flag=True, help="Measure again what the log already has.")
+@click.option(
+    "--rerank/--no-rerank",
+    "reranking",
+    default=True,
+    show_default=True,
+    help="Then try the best configs of each task in the real network (`mnc rerank`).",
+)
 @click.option("--device", metavar="rpc://HOST:PORT/KEY", help="Measure on this device.")
 @click.option("--allow-emulated", is_flag=True, help="Accept times made under an emulator.")
 @click.option("--simulate", is_flag=True, help=SIMULATE)
@@ -71,6 +79,7 @@ def tune(
     kinds: str | None,
     tuner: str,
     force: bool,
+    reranking: bool,
     device: str | None,
     allow_emulated: bool,
     simulate: bool,
@@ -130,6 +139,8 @@ def tune(
                 summary = search(
                     selected, target, journal, measurer, options=options, observer=display
                 )
+    if reranking and summary.trials and measured_by != "simulated":
+        after_tuning(model, target, device=device, threads=threads, logs=logs)
     if measured_by != "here":
         choose_family(
             model,

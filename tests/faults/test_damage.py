@@ -134,7 +134,17 @@ def test_paths_with_spaces_and_letters_of_all_kinds(
     home.mkdir()
     logs, out = home / "my logs", home / "my build"
     tuned = mnc(
-        *("tune", "mobilenet_v1_28", "--logs", logs, "--trials", "4", "--tasks", "dense"),
+        *(
+            "tune",
+            "mobilenet_v1_28",
+            "--logs",
+            logs,
+            "--trials",
+            "4",
+            "--tasks",
+            "dense",
+            "--no-rerank",
+        ),
         *("--tuner", "random", "--json"),
     )
     assert tuned.status == 0 and json.loads(tuned.out)["trials"] == 4

@@ -45,7 +45,17 @@ def test_tune_loses_and_repeats_no_trial(tmp_path: Path) -> None:
     chance, logs = random.Random(1), tmp_path / "logs"
     path = logs / "x86" / "mobilenet_v1_28.jsonl"
     words = (
-        *("tune", "mobilenet_v1_28", "--logs", logs, "--tasks", "pointwise", "--tuner", "random"),
+        *(
+            "tune",
+            "mobilenet_v1_28",
+            "--logs",
+            logs,
+            "--tasks",
+            "pointwise",
+            "--no-rerank",
+            "--tuner",
+            "random",
+        ),
         *("--trials", str(TRIALS + 2 * KILLS), "--json"),
     )
     started = time.monotonic()

@@ -178,7 +178,14 @@ def test_the_verb_writes_the_page_whole(
 def test_a_real_network_next_to_pytorch_and_stock(tmp_path: Path) -> None:
     """Tuned a little, built, and timed in turns with PyTorch, stock TVM and itself with no log."""
     logs = tmp_path / "logs"
-    api.tune("mobilenet_v1_28", trials=24, tasks=("pointwise",), tuner="random", logs=logs)
+    api.tune(
+        "mobilenet_v1_28",
+        trials=24,
+        tasks=("pointwise",),
+        tuner="random",
+        reranking=False,
+        logs=logs,
+    )
     built = api.build("mobilenet_v1_28", out=tmp_path / "build", logs=logs)
     options = Options(logs=logs, threads=(1,), seconds=0.2, before=True)
     (subject,) = collect.report([built], options).subjects

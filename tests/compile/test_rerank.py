@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small network tuned a little, then re-ranked inside itself: what the log and a build make of it."""
+
+from pathlib import Path
+
+import pytest
+
+from compile import api, layer_clock, rerank
+from compile.journal import Journal, best_of_each
+from compile.rerank import Options
+from model import zoo
+from support.errors import UserError
+from targets import load
+
+MODEL = "mobilenet_v1_28"
+
+
+@pytest.mark.slow
+def test_the_best_configs_are_timed_in_the_network_and_built(tmp_path: Path) -> None:
+    api.tune(MODEL, trials=36, tasks=("pointwise",), reranking=False, logs=tmp_path)
+    target = load("host")
+    path = api.log_path(tmp_path, target.name, MODEL)
+    alone = Journal.open(path, exclusive=False).trials
+    said: list[str] = []
+    summary = api.rerank(MODEL, keep=2, logs=tmp_path, say=said.append)
+    assert any("network 2 of 2" in text for text in said)
+    added = Journal.open(path, exclusive=False).trials[len(alone) :]
+    assert added and all(trial.in_network and trial.verified for trial in added)
+    assert len({trial.when for trial in added}) == 1
+    assert {trial.key for trial in added} == {task.key for task in summary.tasks}
+    assert {trial.config.index for trial in added} <= {trial.config.index for trial in alone}
+    for task in summary.tasks:
+        costs = [trial.cost for trial in added if trial.key == task.key]
+        assert 1 <= len(costs) == task.tried <= 2
+        assert task.after == min(costs) <= task.before
+    assert summary.after > 0 and summary.predicted > 0 and summary.others > 0
+    built = api.build(MODEL, out=tmp_path / "out", logs=tmp_path).manifest
+    chosen = best_of_each(alone + added)
+    used = {kernel.key: kernel for kernel in built.kernels if kernel.tuned}
+    assert set(used) == set(chosen)
+    for key, kernel in used.items():
+        assert kernel.measurer == chosen[key].measurer and kernel.cost == chosen[key].cost
+        assert "in-network" in str(kernel.measurer).split()
+
+
+def test_without_records_there_is_nothing_to_rank(tmp_path: Path) -> None:
+    model, target = zoo.load(MODEL), load("host")
+    clock = layer_clock.LocalClock(target, threads=1)
+    with (
+        Journal.open(tmp_path / "log.jsonl", exclusive=True) as journal,
+        pytest.raises(UserError, match="tune first"),
+    ):
+        rerank.rerank(model, target, journal, clock, options=Options())
+
+
+def test_another_machine_s_target_needs_its_device() -> None:
+    with pytest.raises(UserError, match="--device"):
+        layer_clock.open_clock(load("rpi4"), device=None, threads=1)
