@@ -11,7 +11,7 @@ Alwani et al., "Fused-layer CNN accelerators" (MICRO 2016).
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tvm import autotvm, te, topi
+from tvm import autotvm, te, tir, topi
 
 from compile.templates import blocked, depthwise, direct, pointwise
 
@@ -57,14 +57,30 @@ def compute(
         first = blocked.window(data, kernel, strides, padding)
         summed = direct.product(data, kernel, first, tag="")
         unroll = [0, direct.UNROLL_COLUMNS, direct.UNROLL_ALL_TAPS]
-    made = te.compute(
-        summed.shape,
-        lambda n, o, y, x, v: ACTIVATIONS[activation](summed[n, o, y, x, v] + bias[0, o, 0, 0, v]),
-        name="made",
-    )
-    window = blocked.window(made, taps, depthwise_strides, depthwise_padding)
+    made = _made(summed, bias, activation, depthwise_padding)
+    _, left, _, right = depthwise_padding
+    window = blocked.window(made, taps, depthwise_strides, (0, left, 0, right))
     _define_space(cfg, made, window, unroll)
     return depthwise.product(made, taps, window, tag=TAG)
+
+
+def _made(summed: Any, bias: Any, activation: str, padding: Any) -> Any:
+    """The map between the two, with rows of zeros above and below.
+
+    The depthwise part then tests columns only; a test of rows would stand before every one of its loads.
+    """
+    batch, chunks, height, width, block = topi.utils.get_const_tuple(summed.shape)
+    top, _, bottom, _ = (int(pad) for pad in padding)
+
+    def value(n: Any, o: Any, y: Any, x: Any, v: Any) -> Any:
+        full = ACTIVATIONS[activation](summed[n, o, y - top, x, v] + bias[0, o, 0, 0, v])
+        if not (top or bottom):
+            return full
+        # Sums of a row outside are none, so both sides may be evaluated: no branch for each store.
+        inside = tir.all(y >= top, y < top + height)
+        return tir.Select(inside, full, tir.const(0.0, summed.dtype))
+
+    return te.compute((batch, chunks, height + top + bottom, width, block), value, name="made")
 
 
 def _define_space(cfg: Any, made: Any, window: blocked.Window, unroll: list[int]) -> None:
