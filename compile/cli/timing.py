@@ -9,6 +9,7 @@ import click
 
 from compile.cli.artifacts import artifact_argument, device_option, load_artifact, open_session
 from compile.cli.common import as_json_option, console, print_json, table, threads_option
+from support.errors import UserError
 
 
 @click.command()
@@ -112,6 +113,11 @@ def _rebuilt(artifact: Any) -> Any:
 @click.option(
     "--runs", type=click.IntRange(min=1), default=30, show_default=True, help="Inferences."
 )
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also draw the layers under the roofline, as an SVG file.",
+)
 @as_json_option
 def profile(
     folder: Path,
@@ -119,6 +125,7 @@ def profile(
     cores: str,
     threads: int | None,
     runs: int,
+    picture: Path | None,
     as_json: bool,
 ) -> None:
     """Time each layer within the network.
@@ -143,8 +150,18 @@ def profile(
         }
         for index, layer in enumerate(made.layers)
     ]
+    if picture is not None:
+        _draw(made, artifact, picture, on_device=device is not None)
+    predicted = _predicted(artifact, made.threads)
     if as_json:
-        print_json({"threads": made.threads, "seconds": made.seconds, "layers": rows})
+        print_json(
+            {
+                "threads": made.threads,
+                "seconds": made.seconds,
+                "predicted": predicted,
+                "layers": rows,
+            }
+        )
         return
     table(rows, as_json=False)
     console.result(
@@ -152,6 +169,41 @@ def profile(
         f"layout transforms {100 * made.transform_share:.1f} %, "
         f"peak {peak or float('nan'):.0f} GFLOP/s"
     )
+    if predicted is not None:
+        share = 100 * (predicted / made.seconds - 1)
+        console.note(f"the log predicts {predicted * 1e3:.2f} ms for its tasks ({share:+.1f} %)")
+
+
+def _predicted(artifact: Any, threads: int) -> float | None:
+    """Seconds that the log's costs of the kernels add up to, all calls; None where one is not tuned, or was
+    on another number of threads.
+    """
+    seconds = 0.0
+    for kernel in artifact.manifest.kernels:
+        if kernel.cost is None or f"threads={threads}" not in str(kernel.measurer).split():
+            return None
+        seconds += kernel.cost * kernel.calls
+    return seconds or None
+
+
+def _draw(made: Any, artifact: Any, path: Path, *, on_device: bool) -> None:
+    from compile.report import plots
+    from compile.report.measured import rows_of
+    from compile.report.roofs import measured_here, of_target
+    from support.files import write_atomic
+    from targets import load
+
+    target = load(artifact.manifest.target.name if on_device else "host")
+    roof = (
+        of_target(target, threads=made.threads)
+        if on_device
+        else measured_here(target, made.threads)
+    )
+    svg = plots.roofline(rows_of(made), roof, title=artifact.manifest.network.name)
+    if not svg:
+        raise UserError(f"what {target.name} can do is not known, so there is no roofline to draw")
+    write_atomic(path, plots.standalone(svg).encode())
+    console.note(str(path))
 
 
 def _peak(artifact: Any, session: Any, *, on_device: bool) -> float | None:

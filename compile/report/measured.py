@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from compile import parity, runner
 from compile.artifact import Artifact
-from compile.profile import profile
+from compile.profile import Profile, profile
 from compile.report import before
 from compile.report.data import Parity, Roof, Row, Timing
 from compile.report.roofs import measured_here
@@ -69,22 +69,27 @@ def measure(artifact: Artifact, options: "Options") -> Measured:
         notes=tuple(dict.fromkeys(notes)),
         machine=_machine(host.description, roof),
         roof=roof,
-        rows=tuple(
-            Row(
-                kind=layer.kind,
-                shape=layer.shape,
-                macs=layer.macs,
-                traffic=layer.traffic,
-                calls=1,
-                seconds=layer.seconds,
-                bound=None,
-                is_transform=layer.is_transform,
-            )
-            for layer in layers.layers
-        ),
+        rows=rows_of(layers),
         rows_origin=f"measured within the network on this machine, {layers.threads} thread(s)",
         timings=tuple(timings),
         parity=tuple(_plain(check) for check in compared.checks),
+    )
+
+
+def rows_of(layers: Profile) -> tuple[Row, ...]:
+    """The layers of a profile, no bounds set."""
+    return tuple(
+        Row(
+            kind=layer.kind,
+            shape=layer.shape,
+            macs=layer.macs,
+            traffic=layer.traffic,
+            calls=1,
+            seconds=layer.seconds,
+            bound=None,
+            is_transform=layer.is_transform,
+        )
+        for layer in layers.layers
     )
 
 

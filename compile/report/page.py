@@ -48,7 +48,7 @@ def page(report: Report) -> str:
 def _pictures(subject: Subject) -> dict[str, Markup | list[Markup]]:
     peak = subject.roof.gflops if subject.roof is not None else None
     return {  # our own drawings, their texts escaped by matplotlib
-        "roofline": Markup(plots.roofline(subject)),
+        "roofline": Markup(plots.roofline(subject.rows, subject.roof, title=subject.title)),
         "curves": [Markup(plots.curve(one, peak)) for one in subject.curves],
         "quality": Markup(plots.search_quality(subject.curves)),
         "failures": Markup(plots.failures(subject.failures)),

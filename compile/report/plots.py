@@ -16,7 +16,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from compile.report.data import NEAR, Curve, Roof, Row, Subject
+from compile.report.data import NEAR, Curve, Roof, Row
 
 # Stand-ins that matplotlib draws with, and what the page makes of them.
 INK, FAINT, FILL = "#010203", "#040506", "#070809"
@@ -34,6 +34,13 @@ MARKERS = dict(zip([*COLOURS, "other"], "osD^vXpP", strict=True))
 VARIABLES = {INK: "currentColor", FAINT: "var(--faint)", FILL: "var(--page)"} | {
     colour: f"var(--kind-{int(colour[-1])})" for colour in [*COLOURS.values(), OTHER]
 }
+# What the variables are where there is no page around: its light mode.
+LIGHT = {"currentColor": "#1c2024", "var(--faint)": "#9aa3ad", "var(--page)": "#ffffff"} | {
+    f"var(--kind-{number})": colour
+    for number, colour in enumerate(
+        "#0b6bcb #d9730d #12855a #8e44c2 #b0244f #c4320a #6b7580 #0f8a8a".split(), 1
+    )
+}
 STYLE = {
     "svg.fonttype": "none",  # text stays text: small, searchable, in the page's font
     "text.parse_math": False,  # a name from a manifest is no formula
@@ -50,10 +57,9 @@ INKS = "text.color axes.edgecolor axes.labelcolor axes.titlecolor xtick.color yt
 WIDE, SMALL = (5.4, 3.6), (2.7, 1.7)  # inches; a phone is about 5 wide at this text size
 
 
-def roofline(subject: Subject) -> str:
+def roofline(rows: Sequence[Row], roof: Roof | None, *, title: str) -> str:
     """Each layer by operations a byte and GFLOP/s, under the lines that the machine allows; "" without."""
-    roof = subject.roof
-    points = [row for row in subject.rows if row.gflops and row.intensity]
+    points = [row for row in rows if row.gflops and row.intensity]
     if roof is None or not points:
         return ""
 
@@ -79,7 +85,17 @@ def roofline(subject: Subject) -> str:
         _plain_ticks(axes)
         axes.legend(loc="lower right")
 
-    return _svg(draw, f"roofline of {subject.title}", WIDE)
+    return _svg(draw, f"roofline of {title}", WIDE)
+
+
+def standalone(svg: str) -> str:
+    """A picture of this module as a file of its own, in the page's light colours."""
+    for variable, colour in LIGHT.items():
+        svg = svg.replace(variable, colour)
+    background = f'<rect width="100%" height="100%" fill="{LIGHT["var(--page)"]}"/>'
+    tag = re.compile(r'<svg(?:[^>"]|"[^"]*")*>')  # a label may hold a ">"
+    svg = tag.sub(lambda found: f'{found[0][:-1]} font-family="sans-serif">{background}', svg, 1)
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{svg}'
 
 
 def curve(one: Curve, peak: float | None) -> str:

@@ -5,6 +5,7 @@ import html.parser
 import io
 import os
 import re
+import xml.etree.ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from compile.report import plots
 from compile.report.page import number, page, percent
 from tests.compile.report import samples
 from tests.compile.report.browser import CHROMIUM, Page, browser
@@ -83,6 +85,18 @@ def test_search_quality_is_drawn_and_told() -> None:
     for row in subject.quality:
         cells = (row.trials, percent(row.median), percent(row.worst), f"{row.near} of {row.tasks}")
         assert "".join(f'<td class="n">{cell}</td>' for cell in cells) in part.replace("\n", "")
+
+
+def test_a_picture_can_stand_alone() -> None:
+    subject = samples.full()
+    inside = plots.roofline(subject.rows, subject.roof, title="a <b> & c")
+    alone = plots.standalone(inside)
+    assert "var(--" in inside and "currentColor" in inside
+    assert "var(--" not in alone and "currentColor" not in alone
+    root = xml.etree.ElementTree.fromstring(alone)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert root.attrib["aria-label"] == "roofline of a <b> & c"
+    assert plots.roofline(subject.rows, None, title="") == ""
 
 
 def test_nothing_in_the_page_leads_elsewhere() -> None:
