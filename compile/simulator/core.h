@@ -79,7 +79,7 @@ static void core_parallel(core *c, int tasks);
 static void core_stream(core *c, uint64_t target, uint64_t source, uint64_t bytes);
 /* Between the warm-up and the timed run: time restarts at 0, statistics are cleared, cache contents stay. */
 EXPORT void core_restart(core *c);
-/* Everything in flight completes; then the statistics. `per_insn`: cycles by index of instruction, may be null. */
+/* Everything in flight completes; then the statistics. `per_insn`: cycles by index of instruction and cause, may be null. */
 EXPORT void core_stats(core *c, struct core_stats *stats, double *per_insn);
 
 #endif

@@ -29,7 +29,7 @@ struct core {
     const insn *program;
     uint32_t count;
     plan *plans;
-    double *per_insn;
+    double *per_insn; /* cycles by instruction and cause */
     int64_t ready[256], accumulate[256];
     uint8_t why[256]; /* what made the register late */
     int64_t front;    /* the cycle being dispatched (in order: issued) */
@@ -303,7 +303,7 @@ static inline uint8_t cause_of_level(int level)
 static inline void charge(core *c, const insn *i, int64_t cycles, uint8_t why)
 {
     c->stats.causes[why] += (double)cycles;
-    c->per_insn[i - c->program] += (double)cycles;
+    c->per_insn[(i - c->program) * CAUSES + why] += (double)cycles;
     if (i->flags & INSN_STACK) c->stats.spill_cycles += (double)cycles;
 }
 
@@ -665,7 +665,7 @@ EXPORT core *core_create(const struct core_params *params, const insn *program, 
     c->program = program;
     c->count = count;
     c->plans = calloc(count + 1, sizeof *c->plans);
-    c->per_insn = calloc(count + 1, sizeof *c->per_insn);
+    c->per_insn = calloc((size_t)(count + 1) * CAUSES, sizeof *c->per_insn);
     cache_params code = {.bytes = params->code_bytes, .ways = params->code_ways ? params->code_ways : 1};
     int good = memory_make(&c->memory, &params->memory) & cache_make(&c->code, &code, 6);
     if (!good || !c->plans || !c->per_insn) {
@@ -701,7 +701,7 @@ EXPORT void core_restart(core *c)
     memset(&c->stores, 0, sizeof c->stores);
     memset(c->queue, 0, sizeof c->queue);
     memset(&c->stats, 0, sizeof c->stats);
-    memset(c->per_insn, 0, (c->count + 1) * sizeof *c->per_insn);
+    memset(c->per_insn, 0, (size_t)(c->count + 1) * CAUSES * sizeof *c->per_insn);
     c->front = c->retired = c->cleared = c->resolved = c->vector_issue = 0;
     c->used = c->alone = c->retired_in_cycle = 0;
     c->last = 0;
@@ -717,5 +717,5 @@ EXPORT void core_stats(core *c, struct core_stats *stats, double *per_insn)
     c->stats.walks = c->memory.walks;
     c->stats.prefetches = c->memory.prefetches;
     *stats = c->stats;
-    if (per_insn) memcpy(per_insn, c->per_insn, c->count * sizeof *per_insn);
+    if (per_insn) memcpy(per_insn, c->per_insn, (size_t)c->count * CAUSES * sizeof *per_insn);
 }

@@ -56,11 +56,17 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Executed:
-    """One instruction of the kernel: how often it ran, and the cycles that were spent on it."""
+    """One instruction of the kernel: how often it ran, the cycles that were spent on it, and by cause."""
 
     line: Line
     count: int
     cycles: float
+    causes: tuple[tuple[Cause, float], ...]
+
+    @property
+    def cause(self) -> Cause | None:
+        """What most of its cycles went to; None where there are none."""
+        return max(self.causes, key=lambda one: one[1])[0] if self.causes else None
 
 
 @dataclass(frozen=True)
@@ -247,7 +253,7 @@ def _write_inputs(core: int, image: Image) -> None:
 
 
 def _statistics(core: int, code: Program) -> tuple[CoreStats, np.ndarray[Any, Any]]:
-    stats, per_insn = CoreStats(), np.zeros(len(code.insns))
+    stats, per_insn = CoreStats(), np.zeros((len(code.insns), len(Cause)))
     native.library().core_stats(core, ctypes.byref(stats), per_insn.ctypes.data)
     return stats, per_insn
 
@@ -258,11 +264,14 @@ def _listing(
     """Parts of one machine instruction are put together."""
     rows: list[Executed] = []
     for i in np.flatnonzero(counts):
-        part = Executed(code.lines[i], int(counts[i]), float(cycles[i]))
+        spent, line, count = cycles[i], code.lines[i], int(counts[i])
         if code.insns["flags"][i] & Flag.CONTINUES and rows:
             last = rows.pop()
-            part = Executed(last.line, last.count, last.cycles + part.cycles)
-        rows.append(part)
+            line, count = last.line, last.count
+            for cause, more in last.causes:
+                spent[cause] += more
+        causes = tuple((cause, float(spent[cause])) for cause in Cause if spent[cause])
+        rows.append(Executed(line, count, float(spent.sum()), causes))
     return tuple(rows)
 
 
