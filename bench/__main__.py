@@ -68,7 +68,10 @@ def main(
         for number in counts:
             say(f"{kitchen.model}, {page.count(number)}")
             contests.append(_contest(kitchen, macs, target, chosen, number, rounds))
-            _write(folder, started, target, chosen, contests)  # an interrupted race keeps these
+            settings = {peer.key: _setting(peer, [one for one, _ in kitchens]) for peer in chosen}
+            _write(
+                folder, started, target, chosen, settings, contests
+            )  # an interrupted race keeps these
     click.echo(str(folder))
 
 
@@ -126,11 +129,19 @@ def _contest(
     )
 
 
+def _setting(peer: peers.Peer, kitchens: list[Kitchen]) -> str:
+    """How it is run, with the trials that its search made where it is tuned."""
+    trials = {kitchen.model: kitchen.trials(peer.recipe) for kitchen in kitchens}
+    known = [f"{count} for {model}" for model, count in trials.items() if count]
+    return f"{peer.setting}; trials: {', '.join(known)}" if known else peer.setting
+
+
 def _write(
     folder: Path,
     started: str,
     target: Target,
     chosen: tuple[peers.Peer, ...],
+    settings: dict[str, str],
     contests: list[Contest],
 ) -> None:
     from compile.provenance import source
@@ -142,7 +153,7 @@ def _write(
         commit=state.commit or "unknown",
         dirty=state.dirty,
         machine=machine.describe(target),
-        settings={peer.key: peer.setting for peer in chosen},
+        settings=settings,
         titles={peer.key: peer.title for peer in chosen},
         contests=tuple(contests),
     )

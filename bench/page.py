@@ -5,7 +5,7 @@ Takes a Race; gives text.
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from bench.results import Contest, Entry, Race
 
@@ -53,6 +53,7 @@ def _model(race: Race, model: str) -> Iterable[str]:
     yield from ("", f"## {model}", "")
     for contest in contests:
         yield from _verdict(race, contest)
+    yield from _footprint(race, contests[0])
     yield ""
     heads = [f"{count(c.threads)}, ms (spread) | of bound" for c in contests]
     scaling = [f"{a.threads} to {b.threads}" for a, b in itertools.pairwise(contests)]
@@ -75,6 +76,27 @@ def _verdict(race: Race, contest: Contest) -> Iterable[str]:
                 f"{race.titles[rivals[0].peer]}, the best peer"
             )
     yield f"{line}. Other programs used {contest.others_busy:.1%} of the processors in the pauses."
+
+
+FOOTPRINTS: tuple[tuple[str, Callable[[Entry], int | None]], ...] = (
+    ("memory at its peak", lambda entry: entry.peak_growth),
+    ("model and libraries", lambda entry: entry.shipped_bytes),
+    ("model alone", lambda entry: entry.model_bytes),
+)
+
+
+def _footprint(race: Race, contest: Contest) -> Iterable[str]:
+    """One line: what the smaller of ours takes, against the peer that takes least."""
+    parts = []
+    for name, size in FOOTPRINTS:
+        known = [(size(entry) or 0, entry) for entry in contest.timed() if size(entry) is not None]
+        ours = min((n for n, entry in known if entry.peer in OURS), default=None)
+        rivals = [(n, race.titles[entry.peer]) for n, entry in known if entry.peer not in OURS]
+        if ours is not None and rivals:
+            least, title = min(rivals)
+            parts.append(f"{name} {_mb(ours)} MB, {ours / least:.2f} of {title}'s {_mb(least)}")
+    if parts:
+        yield f"- Against the peer with least, {count(contest.threads)}: {'; '.join(parts)}."
 
 
 def _rows(race: Race, contests: Sequence[Contest]) -> Iterable[list[str]]:

@@ -18,6 +18,7 @@ from support.errors import UserError
 from support.files import cache_dir
 
 CONVERT = Path(__file__).parent / "convert"
+MEASURED = "database_tuning_record.json"  # MetaSchedule's, a line a trial
 LIMIT = 1800  # seconds a conversion may take; a search has no limit
 KNOWN = {recipe.name: recipe for recipe in RECIPES}
 
@@ -44,6 +45,15 @@ class Kitchen:
         """Where a search keeps what it found for this model on this CPU."""
         folder = cache_dir("peers", "tuned", self.cpu)
         return folder / f"{search}-{self.model}-{self.weights_hash[:12]}"
+
+    def trials(self, recipe: str) -> int | None:
+        """How many trials the search behind a recipe has made; None for what is not tuned."""
+        search = KNOWN[recipe].tuned_by
+        if search is None:
+            return None
+        path = self.records(search)
+        file = path / MEASURED if path.is_dir() else path
+        return len(file.read_bytes().splitlines()) if file.is_file() else 0
 
     def make(self, name: str) -> None:
         """Make a recipe's files, and before them what they need, unless they are there."""
@@ -147,7 +157,7 @@ class Kitchen:
 
 def _has_records(path: Path) -> bool:
     """Whether a search found anything: AutoTVM's log, or MetaSchedule's folder."""
-    file = path / "database_tuning_record.json" if path.is_dir() else path
+    file = path / MEASURED if path.is_dir() else path
     return file.is_file() and file.stat().st_size > 0
 
 

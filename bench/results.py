@@ -36,6 +36,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     workspace_bytes: int | None = None
 
     @property
+    def shipped_bytes(self) -> int | None:
+        """What an application ships: the model and the runtime's libraries."""
+        if self.model_bytes is None or self.library_bytes is None:
+            return None
+        return self.model_bytes + self.library_bytes
+
+    @property
     def spread(self) -> float | None:
         """The interquartile range as a share of the median."""
         if self.median is None or self.low is None or self.high is None:

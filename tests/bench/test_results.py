@@ -106,6 +106,23 @@ def test_the_page_has_a_row_a_runtime_and_says_who_is_left_out(small: Race) -> N
     assert all(row.count(" | ") == rows[0].count(" | ") for row in rows[:4])
 
 
+def test_the_page_compares_memory_and_size_with_the_least_of_any_peer() -> None:
+    sizes = {"model_bytes": 17_000_000, "library_bytes": 0, "peak_growth": 25_000_000}
+    big = {"model_bytes": 16_000_000, "library_bytes": 34_000_000, "peak_growth": 40_000_000}
+    bigger = {"model_bytes": 20_000_000, "library_bytes": 15_000_000, "peak_growth": 50_000_000}
+    made = race(
+        contest(
+            1, entry("mnc", 0.01, **sizes), entry("slow", 0.02, **big), entry("fast", 1, **bigger)
+        )
+    )
+    text = page.markdown(made, picture="race.svg")
+    assert (
+        "- Against the peer with least, 1 thread: memory at its peak 25.0 MB, 0.62 of Slow's 40.0; "
+        "model and libraries 17.0 MB, 0.49 of Fast's 35.0; model alone 17.0 MB, 1.06 of Slow's 16.0."
+    ) in text
+    assert "Against the peer" not in page.markdown(race(contest(1, entry("mnc", 1.0))), picture="")
+
+
 def test_the_picture_names_every_runtime_and_cuts_long_bars(tmp_path: Path, small: Race) -> None:
     crawling = contest(1, entry("mnc", 0.010), entry("slow", 0.5))
     path = tmp_path / "race.svg"
