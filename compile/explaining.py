@@ -159,7 +159,8 @@ def _knobs(config: Any) -> str:
 
 def _line(executed: "Executed") -> Line:
     line = executed.line
-    return Line(line.address, line.text, executed.count, executed.cycles)
+    why = "" if executed.cause is None else executed.cause.label
+    return Line(line.address, line.text, executed.count, executed.cycles, why)
 
 
 def _bounds(

@@ -11,6 +11,7 @@ from typing import Any
 import click
 import msgspec
 import rich.console
+from rich.markup import escape
 from rich.table import Table
 
 from compile.api import LOGS
@@ -73,7 +74,7 @@ def table(rows: Sequence[dict[str, Any]], *, title: str = "", as_json: bool) -> 
         numeric = all(isinstance(row[name], int | float | None) for row in rows)
         grid.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        grid.add_row(*(cell(value) for value in row.values()))
+        grid.add_row(*(escape(cell(value)) for value in row.values()))
     terminal = _rich(sys.stdout)
     if not terminal.is_terminal:
         terminal = rich.console.Console(file=sys.stdout, width=200, highlight=False)

@@ -119,8 +119,13 @@ class _Builder:
         return struct.pack(f"<{len(values)}{'Q' if self.word == 8 else 'I'}", *values)
 
 
-def build(data: bytes, arguments: Sequence[tuple[tuple[int, ...], str, bool]]) -> Image:
-    """The image of an object or library; `arguments` are (shape, dtype, is output) in calling order.
+def build(
+    data: bytes,
+    arguments: Sequence[tuple[tuple[int, ...], str, bool]],
+    function: str | None = None,
+) -> Image:
+    """The image of an object or library; `arguments` are (shape, dtype, is output) in calling order of
+    `function` (None: its one packed function).
 
     SimulationError for what cannot be placed, linked or found.
     """
@@ -148,7 +153,7 @@ def build(data: bytes, arguments: Sequence[tuple[tuple[int, ...], str, bool]]) -
         text_end=text_end,
         text=tuple(_code(make, memory)),
         functions=_functions(make),
-        entry=_entry(make),
+        entry=_entry(make, function),
         arguments=call[:6],
         buffers=buffers,
         environment=environment,
@@ -287,9 +292,13 @@ def _functions(make: _Builder) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(found, key=lambda item: item[1]))
 
 
-def _entry(make: _Builder) -> int:
-    """The packed function: the one of that name in `__tvm_main__`, else the first that is global."""
+def _entry(make: _Builder, wanted: str | None) -> int:
+    """The packed function: the wanted one, or the one named in `__tvm_main__`, else the first global one."""
     functions = dict(_functions(make))
+    if wanted is not None and wanted in functions:
+        return functions[wanted]
+    if wanted is not None:
+        raise SimulationError(f"the kernel's library has no function {wanted}")
     main = next((one for one in make.elf.symbols if one.name == "__tvm_main__"), None)
     if main is not None and (name := _string(make, main)) in functions:
         return functions[name]

@@ -47,11 +47,13 @@ class Kernel:
     """`code` is an object file or shared library of one packed function, `arguments` its buffers in calling
     order: (shape, dtype, whether it is written). `unwritten` are the indices of those that nobody has ever
     written: the system shows all their pages as one page of zeros, and the caches see only that one.
+    Code of several packed functions needs the name of one, `function`.
     """
 
     code: bytes
     arguments: tuple[tuple[tuple[int, ...], str, bool], ...]
     unwritten: tuple[int, ...] = ()
+    function: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,19 +97,25 @@ class Simulation:
 
 
 def simulate(
-    kernel: Kernel, target: Target, *, threads: int = 1, state: State = "warm"
+    kernel: Kernel,
+    target: Target,
+    *,
+    threads: int = 1,
+    state: State = "warm",
+    decoded: Program | None = None,
 ) -> Simulation:
     """One call of the kernel on `threads` of the target's fast cores.
 
     state="warm": everything was run once before, as a timing loop does. "cold": weights are in no cache, the
-    input was just written, as in a network. SimulationError names what the model does not know.
+    input was just written, as in a network. `decoded` saves the time of `decode(kernel)`, whose result is the
+    same for every function of one code. SimulationError names what the model does not know.
     """
-    image = images.build(kernel.code, kernel.arguments)
+    image = images.build(kernel.code, kernel.arguments, kernel.function)
     if image.arch != target.arch:
         raise SimulationError(
             f"the kernel is {image.arch} code, target {target.name} {target.arch}"
         )
-    code = program.decode(image)
+    code = decoded or program.decode(image)
     with (
         _machine(image, code, kernel, threads) as run,
         _core(code, target, threads) as core,
@@ -120,6 +128,11 @@ def simulate(
         counts = run(core, timed=True)
         stats, per_insn = _statistics(core, code)
     return _simulation(stats, clock_ghz(target.fast), _listing(code, counts, per_insn))
+
+
+def decode(kernel: Kernel) -> Program:
+    """The kernel's machine code, decoded: it lies at the same addresses whichever function of it is run."""
+    return program.decode(images.build(kernel.code, kernel.arguments, kernel.function))
 
 
 @contextmanager
