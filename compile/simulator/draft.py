@@ -6,6 +6,7 @@ Takes what the decoder finds out, piece by piece; gives the finished `Instructio
 
 from compile.simulator.micro_ops import (
     FIRST_VECTOR,
+    FLAGS,
     NONE,
     TEMPORARIES,
     Class,
@@ -39,21 +40,21 @@ class Draft:
         return next(self._temporaries)
 
     def read(self, *registers: int) -> None:
-        """Timing waits for these."""
-        _add(self.reads, registers)
+        """Timing waits for these integer registers, or FLAGS."""
+        _add(self.reads, _timed(registers))
 
     def write(self, *registers: int) -> None:
-        _add(self.writes, registers)
+        _add(self.writes, _timed(registers))
 
     def read_vector(self, *numbers: int) -> None:
-        self.read(*(number + FIRST_VECTOR for number in numbers))
+        _add(self.reads, tuple(number + FIRST_VECTOR for number in numbers))
 
     def write_vector(self, *numbers: int) -> None:
-        self.write(*(number + FIRST_VECTOR for number in numbers))
+        _add(self.writes, tuple(number + FIRST_VECTOR for number in numbers))
 
     def address(self, *registers: int, stack_pointer: int) -> None:
         """Registers of a memory operand."""
-        _add(self.addresses, registers)
+        _add(self.addresses, _timed(registers))
         if stack_pointer in registers:
             self.flags |= Flag.STACK
 
@@ -78,6 +79,11 @@ class Draft:
             first_address=len(reads) if self.addresses else NONE,
             flags=self.flags,
         )
+
+
+def _timed(registers: tuple[int, ...]) -> tuple[int, ...]:
+    """Without those of micro-ops alone (ZERO, temporaries), whose numbers are vector registers to timing."""
+    return tuple(one for one in registers if one < FIRST_VECTOR or one == FLAGS)
 
 
 def _add(known: list[int], registers: tuple[int, ...]) -> None:
