@@ -38,7 +38,7 @@ SIMULATE = "Ask the core model, as is done anyway for a target that is not this 
     "--tasks",
     "kinds",
     metavar="KINDS",
-    help="Kinds of tasks, comma-separated: pointwise, depthwise, first conv, dense, conv, or all."
+    help="Kinds of tasks, comma-separated: pointwise, depthwise, fused, first conv, dense, conv, or all."
     " [default: pointwise,depthwise for MobileNets, else all]",
 )
 @click.option(

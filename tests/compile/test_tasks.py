@@ -7,10 +7,10 @@ from tvm import autotvm
 
 from compile import importer, tasks, tvm_setup
 from compile.importer import Program
-from model import zoo
-from support.errors import UserError
 from compile.trial import task_key
 from compile.workload import Convolution, convolutions
+from model import zoo
+from support.errors import UserError
 from targets import Target, load
 
 
