@@ -5,6 +5,7 @@ Takes a `Line` as LLVM prints it (unified syntax, no Thumb); gives what the inte
 must know. Memory is arm_memory's, vectors are arm_vector's.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 from compile.simulator import arm_memory, arm_vector
@@ -43,7 +44,6 @@ ABI = Abi(arguments=(0, 1, 2, 3), result=0, stack_pointer=SP, link=LR, pointer_b
 _PLAIN = {
     "add": Op.ADD,
     "sub": Op.SUB,
-    "rsb": Op.RSB,
     "adc": Op.ADC,
     "sbc": Op.SBC,
     "and": Op.AND,
@@ -51,6 +51,7 @@ _PLAIN = {
     "eor": Op.XOR,
     "bic": Op.BIC,
 }
+_REVERSED = {"rsb": "sub", "rsc": "sbc"}
 _FLAGS = {"add": Op.FLAGS_ADD, "sub": Op.FLAGS_SUB, "adc": Op.FLAGS_ADC, "sbc": Op.FLAGS_SBC}
 _COMPARE = {"cmp": Op.FLAGS_SUB, "cmn": Op.FLAGS_ADD, "tst": Op.FLAGS_LOGIC}
 _EXTENDS = {"uxtb": Modify.UXTB, "uxth": Modify.UXTH, "sxtb": Modify.SXTB, "sxth": Modify.SXTH}
@@ -101,28 +102,22 @@ def _arithmetic(line: Line, name: Name) -> Instruction:
         raise ValueError("first source")
     draft = _draft(line, name)
     a, operand = draft.source(left.number), value(draft, right)
+    if name.stem in ("rsb", "rsc"):  # the other way round
+        b, a = a, draft.temporary()
+        draft.emit(Op.MOV, size=4, dst=a, **operand)
+        operand, name = {"b": b}, dataclasses.replace(name, stem=_REVERSED[name.stem])
     if name.stem in ("adc", "sbc"):
         draft.read(FLAGS)
-    if name.sets_flags and name.stem in (*_FLAGS, "rsb"):
-        _flags_of_operation(draft, name, a, operand)
+    if name.sets_flags and name.stem in _FLAGS:
+        _set_flags(draft, _FLAGS[name.stem], a=a, **operand)
     goal = draft.goal(first.number)
     draft.emit(_PLAIN[name.stem], size=4, dst=goal, a=a, **operand)
-    if name.sets_flags and name.stem not in (*_FLAGS, "rsb"):
+    if name.sets_flags and name.stem not in _FLAGS:
         _set_flags(draft, Op.FLAGS_LOGIC, a=goal, imm=-1)
     draft.settle(first.number, goal)
     if first.number == PC:
         draft.cls = Class.BRANCH
     return draft.finish()
-
-
-def _flags_of_operation(draft: ArmDraft, name: Name, a: int, operand: dict[str, int]) -> None:
-    # Before the operation: its target may be one of its sources.
-    if name.stem != "rsb":
-        _set_flags(draft, _FLAGS[name.stem], a=a, **operand)
-        return
-    left = draft.temporary()
-    draft.emit(Op.MOV, size=4, dst=left, **operand)
-    _set_flags(draft, Op.FLAGS_SUB, a=left, b=a)
 
 
 def _set_flags(draft: ArmDraft, op: Op, **fields: int) -> None:
@@ -393,7 +388,7 @@ def _trap(_line: Line, _name: Name) -> Instruction:
 
 _HALVES = [f"sm{what}{a}{b}" for what in ("ul", "la") for a in "bt" for b in "bt"]
 _HANDLERS: dict[str, Callable[[Line, Name], Instruction]] = {
-    **dict.fromkeys(_PLAIN, _arithmetic),
+    **dict.fromkeys([*_PLAIN, *_REVERSED], _arithmetic),
     **dict.fromkeys(("cmp", "cmn", "tst", "teq"), _compare),
     **dict.fromkeys(("mov", "mvn", "movw", "movt"), _move),
     **dict.fromkeys(("lsl", "lsr", "asr", "ror", "rrx"), _shift),

@@ -285,7 +285,7 @@ def _bind_runtime(make: _Builder, view: memoryview, magic: int) -> None:
 
 def _functions(make: _Builder) -> tuple[tuple[str, int], ...]:
     found = [
-        (one.name, _address(make, 0, one) & ~1)
+        (one.name, _address(make, 0, one))
         for one in make.elf.symbols
         if one.kind == object_file.FUNCTION and one.section != object_file.UNDEFINED
     ]

@@ -209,6 +209,22 @@ def _wide_multiply(line: Line, operand: Operand) -> Instruction:
     return draft.finish()
 
 
+def _multiply_without_flags(line: Line) -> Instruction:
+    """mulx: rdx times a source, to a high and a low register."""
+    high, low, source = parse(line).all
+    size = size_of(high)
+    if not isinstance(high, Register) or not isinstance(low, Register):
+        raise ValueError("targets")
+    draft = Draft(Class.MUL)
+    b, upper = register(draft, source, size), draft.temporary()
+    draft.emit(Op.MULH_U, size=size, dst=upper, a=RDX, b=b)
+    draft.emit(Op.MUL, size=size, dst=low.number, a=RDX, b=b)
+    draft.emit(Op.MOV, size=size, dst=high.number, b=upper)
+    draft.read(RDX)
+    draft.write(high.number, low.number)
+    return draft.finish()
+
+
 def _divide(line: Line) -> Instruction:
     """Of rdx:rax; a 64-bit dividend is taken to be rax extended into rdx, as compilers have it."""
     (operand,) = parse(line).all
@@ -334,6 +350,7 @@ HANDLERS: dict[str, Callable[[Line], Instruction]] = {
     **dict.fromkeys(("shlx", "shrx", "sarx", "rorx"), _shift_without_flags),
     **dict.fromkeys(("shld", "shrd"), _double_shift),
     **dict.fromkeys(("imul", "mul"), _multiply),
+    "mulx": _multiply_without_flags,
     **dict.fromkeys(("div", "idiv"), _divide),
     **dict.fromkeys(("cdq", "cqo", "cwde", "cdqe"), _extend_accumulator),
     **dict.fromkeys(("popcnt", "lzcnt", "tzcnt", "bsf", "bsr"), _count_bits),
