@@ -51,9 +51,12 @@ class Layout(ctypes.Structure):
 
 
 @functools.cache
-def library() -> Any:
-    """The loaded library, its functions typed. UserError when it cannot be built."""
-    loaded = ctypes.CDLL(str(_built()))
+def library(source: Path = HERE / "simulator.c") -> Any:
+    """The loaded library, its functions typed; tests give another core's `source`.
+
+    UserError when it cannot be built.
+    """
+    loaded = ctypes.CDLL(str(_built(source)))
     pointer, count, number = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int
     signatures: dict[str, tuple[Any, list[Any]]] = {
         "machine_create": (pointer, [ctypes.POINTER(Layout), pointer, pointer, count]),
@@ -80,32 +83,31 @@ def micro_ops_header() -> str:
     return f"#define MICRO_OPS(X) {names}\n"
 
 
-def _built() -> Path:
+def _built(source: Path) -> Path:
     """The shared library's path; compiled when the cache has none of these sources."""
-    sources = sorted([*HERE.glob("*.c"), *HERE.glob("*.h")])
     digest = hashlib.sha256(micro_ops_header().encode())
-    for source in sources:
-        digest.update(source.name.encode() + source.read_bytes())
-    digest.update(" ".join(_command(Path(), Path())).encode())
+    for file in sorted({source, *HERE.glob("*.c"), *HERE.glob("*.h")}):
+        digest.update(file.name.encode() + file.read_bytes())
+    digest.update(" ".join(_command(source, Path(), Path())).encode())
     path = cache_dir("simulator") / f"{digest.hexdigest()[:16]}.so"
     if not path.exists():
-        _compile(path)
+        _compile(source, path)
     return path
 
 
-def _command(include: Path, output: Path) -> list[str]:
+def _command(source: Path, include: Path, output: Path) -> list[str]:
     triple = f"{platform.machine()}-linux-gnu.2.17"
     compiler = [sys.executable, "-m", "ziglang", "cc", "-target", triple]
-    files = [f"-I{include}", f"-I{HERE}", str(HERE / "simulator.c"), "-o", str(output)]
+    files = [f"-I{include}", f"-I{HERE}", str(source), "-o", str(output)]
     return [*compiler, *FLAGS, *WARNINGS, "-fvisibility=hidden", "-shared", "-fPIC", *files]
 
 
-def _compile(path: Path) -> None:
+def _compile(source: Path, path: Path) -> None:
     with writing(path), tempfile.TemporaryDirectory(dir=path.parent) as folder:
         scratch = Path(folder)
         (scratch / "micro_ops.h").write_text(micro_ops_header(), "utf-8")
         built = scratch / path.name
-        _run(_command(scratch, built))
+        _run(_command(source, scratch, built))
         built.replace(path)
 
 
