@@ -108,12 +108,16 @@ def _arithmetic(line: Line, name: Name) -> Instruction:
         operand, name = {"b": b}, dataclasses.replace(name, stem=_REVERSED[name.stem])
     if name.stem in ("adc", "sbc"):
         draft.read(FLAGS)
+    goal = draft.goal(first.number)
+    # Before the flags change, which it may read; beside its target, which may be a source.
+    result = draft.temporary() if name.sets_flags else goal
+    draft.emit(_PLAIN[name.stem], size=4, dst=result, a=a, **operand)
     if name.sets_flags and name.stem in _FLAGS:
         _set_flags(draft, _FLAGS[name.stem], a=a, **operand)
-    goal = draft.goal(first.number)
-    draft.emit(_PLAIN[name.stem], size=4, dst=goal, a=a, **operand)
-    if name.sets_flags and name.stem not in _FLAGS:
-        _set_flags(draft, Op.FLAGS_LOGIC, a=goal, imm=-1)
+    elif name.sets_flags:
+        _set_flags(draft, Op.FLAGS_LOGIC, a=result, imm=-1)
+    if result != goal:
+        draft.emit(Op.MOV, size=4, dst=goal, b=result)
     draft.settle(first.number, goal)
     if first.number == PC:
         draft.cls = Class.BRANCH
