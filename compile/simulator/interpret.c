@@ -373,6 +373,14 @@ static enum outcome runtime_call(machine *m, uint64_t *target, int timed)
         value = m->r[arguments[0]];
         outcome = move_memory(m, offset / IMPORT_BYTES == IMPORT_MEMCPY, timed);
         break;
+    case IMPORT_DIVIDE_S:
+    case IMPORT_DIVIDE_U: {
+        uint64_t a = m->r[arguments[0]], b = m->r[arguments[1]];
+        int is_signed = offset / IMPORT_BYTES == IMPORT_DIVIDE_S;
+        value = (uint32_t)divide(a, b, 4, is_signed, 0);
+        m->r[arguments[1]] = (uint32_t)divide(a, b, 4, is_signed, 1);
+        break;
+    }
     default: break; /* barrier, libm: other tasks are not run, values are not computed */
     }
     return outcome == RAN ? return_value(m, value, target) : outcome;

@@ -46,7 +46,9 @@ enum import {
     IMPORT_RETURN,          /* the kernel returns to its caller */
     IMPORT_SECTION_RETURN,  /* the task of a parallel section returns */
     IMPORT_LAUNCH, IMPORT_BARRIER, IMPORT_ALLOC, IMPORT_FREE, IMPORT_ERROR,
-    IMPORT_MEMSET, IMPORT_MEMCPY, IMPORT_LIBM, IMPORTS
+    IMPORT_MEMSET, IMPORT_MEMCPY, IMPORT_LIBM,
+    IMPORT_DIVIDE_S, IMPORT_DIVIDE_U, /* ARM cores without an instruction for it; the rest goes to the second register */
+    IMPORTS
 };
 
 enum { PAGE_SHIFT = 12, MAX_UNWRITTEN = 4 };
