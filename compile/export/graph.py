@@ -6,7 +6,7 @@ inputs and outputs on the CPU, compiled kernels and reshapes that copy nothing.
 """
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -15,6 +15,8 @@ from support.errors import UserError
 
 BYTES = {"float32": 4, "float16": 2, "int8": 1, "uint8": 1, "bool": 1, "int32": 4, "int64": 8}
 RESHAPE = "__nop"
+# How threads do a kernel: see `sharing`, which is not imported, for it needs TVM.
+Way = Literal["shares", "alone", "forks"]
 LARGEST_SCRATCH = 2**30  # bytes of one thread
 
 
@@ -42,6 +44,7 @@ class Call(msgspec.Struct, frozen=True):
     kernel: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    way: Way = "forks"
 
 
 class Graph(msgspec.Struct, frozen=True):
@@ -65,7 +68,7 @@ class _Node(msgspec.Struct):
 
 
 class _Json(msgspec.Struct):
-    """What is read of the executor's JSON. `scratch_bytes` is ours: `kernels.write` adds it."""
+    """What is read of the executor's JSON. The last two are ours: `kernels.write` adds them."""
 
     nodes: tuple[_Node, ...]
     arg_nodes: tuple[int, ...]
@@ -73,6 +76,7 @@ class _Json(msgspec.Struct):
     node_row_ptr: tuple[int, ...]
     attrs: dict[str, tuple[str, list[Any]]]
     scratch_bytes: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_SCRATCH)] | None = None
+    ways: dict[str, Way] = {}
 
 
 def read(text: str | bytes, *, weights: set[str], where: str) -> Graph:
@@ -105,7 +109,7 @@ def _graph(json: _Json, weights: set[str], where: str) -> Graph:
                 tensors[results[0]], buffer=tensors[entries[0]].buffer
             )
         else:
-            calls.append(Call(kernel, entries, results))
+            calls.append(Call(kernel, entries, results, json.ways.get(kernel, "forks")))
     arguments = {json.nodes[node].name: rows[node] for node in json.arg_nodes}
     graph = Graph(
         tensors=tuple(tensors),

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from compile.export import memory
+from compile.export import memory, sharing
 
 OBJECT, GRAPH = "kernels.o", "graph.json"
 # TVM counts a kernel's allocations without what rounding each of them up costs.
@@ -17,10 +17,13 @@ ROUNDING = 16 * memory.ALIGNMENT
 
 
 def write(factory: Any, folder: Path) -> None:
-    """Write both files. The graph gains the key "scratch_bytes": see `scratch_bytes`."""
+    """Write both files. The graph gains the keys "scratch_bytes", see `scratch_bytes`, and "ways", see
+    `sharing`.
+    """
     factory.get_lib().save(str(folder / OBJECT))
     graph = msgspec.json.decode(factory.get_graph_json())
     graph["scratch_bytes"] = scratch_bytes(factory)
+    graph["ways"] = sharing.ways(factory)
     (folder / GRAPH).write_bytes(msgspec.json.encode(graph))
 
 

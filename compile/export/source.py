@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from compile.export import feature_checks, memory
-from compile.export.graph import Graph, Tensor
+from compile.export.graph import Call, Graph, Tensor
 from compile.export.memory import Layout
 from compile.export.weights import Array
 from compile.manifest import Manifest
@@ -24,7 +24,9 @@ MAX_THREADS = 64
 STACK_BYTES = 512 * 1024  # of a worker thread; kernels keep at most a few KiB there
 CODES = {"float": 2, "int": 0, "uint": 1, "bool": 1}
 # Bytes in the instance for a tensor, an argument and a worker on a 64-bit machine, and the rest.
-TENSOR_BYTES, ARGUMENT_BYTES, WORKER_BYTES, OTHER_BYTES = 48, 12, 48, 1024
+TENSOR_BYTES, ARGUMENT_BYTES, WORKER_BYTES, OTHER_BYTES = 48, 12, 128, 1024
+# A kernel that reads and writes no more is done before another thread has its first byte of it.
+SMALL_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ def tables(contents: Contents) -> str:
         _array("int32_t", "arguments", [str(entry) for entry in arguments]),
         _array("struct call", "calls", _call_rows(graph)),
         _array("struct port", "inputs", _port_rows(graph, graph.inputs, contents.manifest.inputs)),
+        _array("struct view", "views", _view_rows(graph, contents.manifest.inputs)),
         _array(
             "struct port", "outputs", _port_rows(graph, graph.outputs, contents.manifest.outputs)
         ),
@@ -219,9 +222,15 @@ def _call_rows(graph: Graph) -> list[str]:
     rows, first = [], 0
     for call in graph.calls:
         count = len(call.inputs) + len(call.outputs)
-        rows.append(f"{{PRIVATE({call.kernel}), {first}, {count}}}")
+        rows.append(f"{{PRIVATE({call.kernel}), {first}, {count}, {_way(graph, call)}}}")
         first += count
     return rows
+
+
+def _way(graph: Graph, call: Call) -> str:
+    touched = sum(graph.tensors[entry].size for entry in (*call.inputs, *call.outputs))
+    is_small = touched <= SMALL_BYTES
+    return "ALONE" if is_small else call.way.upper()
 
 
 def _port_rows(
@@ -232,6 +241,16 @@ def _port_rows(
     return [
         f"{{{quote(port.name)}, {number}, {graph.tensors[number].elements}}}"
         for port, number in zip(ports, numbers, strict=True)
+    ]
+
+
+def _view_rows(graph: Graph, ports: tuple[Port, ...]) -> list[str]:
+    """Every tensor that is an input, by its own name or in another shape, with the input's number."""
+    inputs = {graph.tensors[graph.inputs[port.name]].buffer: i for i, port in enumerate(ports)}
+    return [
+        f"{{{entry}, {inputs[tensor.buffer]}}}"
+        for entry, tensor in enumerate(graph.tensors)
+        if tensor.buffer in inputs
     ]
 
 

@@ -51,7 +51,8 @@ ${prefix}_instance *${prefix}_create(int threads);
 /* One inference.
 $inputs
 $outputs
- * Neither needs an alignment beyond a float's. Returns 0, or another number with the reason in
+ * Neither needs an alignment beyond a float's; an `in` that is aligned to 64 bytes is read where it is,
+ * which saves a copy. Nothing may write to it meanwhile. Returns 0, or another number with the reason in
  * ${prefix}_last_error. */
 int ${prefix}_run(${prefix}_instance *instance, const float *in, float *out);
 

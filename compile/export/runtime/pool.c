@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The threads of one instance. A launch runs a kernel's tasks on all of them, the caller's thread
- * included. Kernels follow each other within microseconds, so a thread that waits spins first, and
- * sleeps when nothing comes for SPIN_NS: between two runs the threads cost nothing.
+ * The threads of one instance. A launch runs tasks on all of them, the caller's thread included; a task
+ * that walks through many kernels shares each of them out with the other threads, and meets them after it.
+ * What is waited for comes within microseconds, so a thread that waits spins first, and sleeps when nothing
+ * comes for SPIN_NS: between two runs the threads cost nothing.
  *
  * Part of one translation unit, see runtime.c.
  */
@@ -15,9 +16,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SPIN_TURNS 100
+#define SPIN_TURNS 1000 /* before a thread that waits lets others on; few of them where processors are short */
+#define SPIN_TURNS_CROWDED 20
 #define SPIN_NS 1000000
+#define NAP_NS 50000
 #define LINE 64
+#define ROUNDS 8 /* of a meeting: enough for 256 threads */
 
 typedef int task_function(int task, void *environment, void *data);
 
@@ -29,14 +33,17 @@ struct worker {
     struct pool *pool;
     pthread_t thread;
     int index;
-    bool busy; /* inside a task: a launch from there must not wait for the others */
+    bool busy;    /* inside a task: a launch from there must not wait for the others, */
+    bool sharing; /* unless each of them makes the same launch, and does its part of it */
     char *scratch;
     size_t used;
+    unsigned meeting;                         /* how many there were */
+    _Alignas(LINE) atomic_uint heard[ROUNDS]; /* the meeting in which this thread came so far */
 };
 
 struct pool {
     struct worker *workers; /* [0] is whoever calls */
-    int threads;
+    int threads, spin_turns;
     task_function *function;
     void *data;
     struct group group;
@@ -90,7 +97,7 @@ static void leave(int cpu)
 static bool spin(struct pool *pool, bool (*ready)(struct pool *, unsigned), unsigned seen,
                  bool worker_waits)
 {
-    for (int turn = 0; turn < SPIN_TURNS; turn++) {
+    for (int turn = 0; turn < pool->spin_turns; turn++) {
         if (ready(pool, seen))
             return true;
         relax();
@@ -116,17 +123,65 @@ static bool has_finished(struct pool *pool, unsigned seen)
     return atomic_load(&pool->pending) == 0;
 }
 
-/* Tasks are dealt out by index: the same thread meets the same rows in every run. */
+/* This thread's tasks. They are dealt out by index: the same thread meets the same rows in every run. */
+static int run_part(struct worker *worker, task_function *function, void *data, struct group *group)
+{
+    int failure = 0;
+    for (int task = worker->index; task < group->tasks; task += worker->pool->threads) {
+        int status = function(task, group, data);
+        if (status != 0)
+            failure = status;
+    }
+    return failure;
+}
+
 static void run_tasks(struct worker *worker)
 {
     struct pool *pool = worker->pool;
     worker->busy = true;
-    for (int task = worker->index; task < pool->group.tasks; task += pool->threads) {
-        int status = pool->function(task, &pool->group, pool->data);
-        if (status != 0)
-            atomic_store(&pool->failure, status);
-    }
+    int status = run_part(worker, pool->function, pool->data, &pool->group);
+    if (status != 0)
+        atomic_store(&pool->failure, status);
     worker->busy = false;
+}
+
+static bool was_heard(struct worker *other, int round, unsigned meeting)
+{
+    return (int)(atomic_load_explicit(&other->heard[round], memory_order_acquire) - meeting) >= 0;
+}
+
+/* As `spin`, but to the end: the other is at work on the same network. */
+static void listen(struct worker *worker, struct worker *other, int round)
+{
+    struct pool *pool = worker->pool;
+    unsigned meeting = worker->meeting;
+    for (int turn = 0; turn < pool->spin_turns; turn++) {
+        if (was_heard(other, round, meeting))
+            return;
+        relax();
+    }
+    if (worker->index != 0)
+        leave(atomic_load(&pool->caller_cpu));
+    for (long long end = now_ns() + SPIN_NS; !was_heard(other, round, meeting);) {
+        if (now_ns() < end)
+            sched_yield();
+        else
+            nanosleep(&(struct timespec){0, NAP_NS}, NULL);
+    }
+}
+
+/* Returns when every thread has come here: what each wrote before, all may read. With two threads each
+ * writes one line and reads the other's. The dissemination barrier of Hensgen, Finkel and Manber,
+ * "Two algorithms for barrier synchronization" (1988). */
+static void meet(struct worker *worker)
+{
+    struct pool *pool = worker->pool;
+    worker->meeting++;
+    for (int round = 0, step = 1; step < pool->threads; round++, step *= 2) {
+        int other = (worker->index + pool->threads - step) % pool->threads;
+        atomic_store_explicit(&worker->heard[round], worker->meeting, memory_order_release);
+        listen(worker, &pool->workers[other], round);
+    }
 }
 
 static void *work(void *argument)
@@ -179,9 +234,21 @@ static int run_alone(task_function *function, void *data, int tasks)
     return 0;
 }
 
+/* Every thread makes this launch, each for its part. */
+static int run_share(struct worker *worker, task_function *function, void *data, int tasks)
+{
+    struct group group = {NULL, tasks > 0 ? tasks : worker->pool->threads};
+    worker->sharing = false;
+    int status = run_part(worker, function, data, &group);
+    worker->sharing = true;
+    return status;
+}
+
 static int launch(struct worker *worker, task_function *function, void *data, int tasks)
 {
     struct pool *pool = worker->pool;
+    if (worker->sharing)
+        return run_share(worker, function, data, tasks);
     if (pool->threads == 1 || worker->busy)
         return run_alone(function, data, tasks);
     pool->function = function;
@@ -232,6 +299,7 @@ static int start_pool(struct pool *pool, int threads)
     pthread_cond_init(&pool->launched, NULL);
     pthread_cond_init(&pool->finished, NULL);
     atomic_store(&pool->caller_cpu, -1);
+    pool->spin_turns = threads <= processors() ? SPIN_TURNS : SPIN_TURNS_CROWDED;
     /* The app's signals are for the app's threads. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

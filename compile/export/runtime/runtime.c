@@ -160,18 +160,112 @@ API struct PUBLIC(instance) *PUBLIC(create)(int threads)
     return self;
 }
 
-static int run_calls(struct PUBLIC(instance) *self)
+/* Kernels take it for granted that their tensors are aligned. */
+static bool is_aligned(const float *in)
+{
+    return (uintptr_t)in % ALIGNMENT == 0;
+}
+
+/* Lets kernels read the inputs where they are, if aligned, else where they will be copied to. Returns whether
+ * any is to be copied. */
+static bool place_inputs(struct PUBLIC(instance) *self, const float *in)
+{
+    bool copies = false;
+    for (int i = 0; i < COUNT(inputs); in += inputs[i++].size) {
+        /* Kernels only read it; DLTensor has no word for that. */
+        void *place = is_aligned(in) ? (void *)(uintptr_t)in : self->arena + tensors[inputs[i].tensor].offset;
+        for (int k = 0; k < COUNT(views); k++)
+            if (views[k].input == i)
+                self->tensors[views[k].tensor].data = place;
+        copies |= !is_aligned(in);
+    }
+    return copies;
+}
+
+/* memcpy, line by line: a race detector that an app is built with sees calls of memcpy, but nothing of how the
+ * threads of the library wait for each other. */
+static void copy(char *to, const char *from, size_t size)
+{
+    for (; size >= LINE; size -= LINE, to += LINE, from += LINE) {
+        __builtin_memcpy(to, from, LINE);
+        __asm__ volatile("" ::: "memory"); /* or the compiler makes it a memcpy again */
+    }
+    for (; size > 0; size--, to++, from++) {
+        *to = *from;
+        __asm__ volatile("" ::: "memory");
+    }
+}
+
+/* Copies this thread's part of the inputs that are not aligned. */
+static void copy_inputs(struct worker *worker, struct PUBLIC(instance) *self, const float *in)
+{
+    size_t threads = (size_t)self->pool.threads, index = (size_t)worker->index;
+    for (int i = 0; i < COUNT(inputs); in += inputs[i++].size) {
+        size_t size = inputs[i].size, part = ROUND_UP((size + threads - 1) / threads);
+        size_t first = part * index < size ? part * index : size;
+        size_t end = size - first < part ? size : first + part;
+        if (!is_aligned(in))
+            copy((char *)((float *)self->tensors[inputs[i].tensor].data + first),
+                 (const char *)(in + first), (end - first) * sizeof(float));
+    }
+}
+
+static int run_call(struct PUBLIC(instance) *self, const struct call *call)
 {
     union tvm_value result;
     int32_t kind = 0;
-    for (int i = 0; i < CALLS; i++) {
-        const struct call *call = &calls[i];
-        int status = call->run(&self->arguments[call->first], &self->kinds[call->first], call->count,
-                               &result, &kind, NULL);
-        if (status != 0)
-            return status;
+    return call->run(&self->arguments[call->first], &self->kinds[call->first], call->count, &result, &kind,
+                     NULL);
+}
+
+/* Calls [first, last), none of which FORKS; `in` is to be copied before them unless NULL. */
+struct walk {
+    struct PUBLIC(instance) *self;
+    int first, last;
+    const float *in;
+};
+
+/* What each thread does. A failure ends nothing, for the others would wait: it is reported at the end. */
+static int walk_through(int task, void *environment, void *data)
+{
+    const struct walk *walk = data;
+    struct worker *worker = current_worker;
+    int failure = 0;
+    (void)task, (void)environment;
+    if (walk->in) {
+        copy_inputs(worker, walk->self, walk->in);
+        meet(worker);
     }
-    return 0;
+    for (int i = walk->first; i < walk->last; i++) {
+        bool shares = calls[i].way == SHARES;
+        if (shares || worker->index == 0) {
+            worker->sharing = shares;
+            int status = run_call(walk->self, &calls[i]);
+            worker->sharing = false;
+            failure = status ? status : failure;
+        }
+        if (i + 1 < walk->last && (shares || calls[i + 1].way == SHARES))
+            meet(worker);
+    }
+    return failure;
+}
+
+/* Stretches of calls that can be shared out are walked through by all threads at once. */
+static int run_calls(struct PUBLIC(instance) *self, const float *in)
+{
+    struct walk walk = {self, 0, 0, place_inputs(self, in) ? in : NULL};
+    int status = 0;
+    while (walk.last < CALLS && status == 0) {
+        walk.first = walk.last;
+        while (walk.last < CALLS && calls[walk.last].way != FORKS)
+            walk.last++;
+        if (walk.last > walk.first || walk.in)
+            status = launch(&self->workers[0], walk_through, &walk, 0);
+        else
+            status = run_call(self, &calls[walk.last++]);
+        walk.in = NULL;
+    }
+    return status;
 }
 
 /* A child of fork() has no workers: it goes on by itself. */
@@ -196,9 +290,7 @@ API int PUBLIC(run)(struct PUBLIC(instance) *self, const float *in, float *out)
     struct worker *outer = current_worker;
     current_worker = &self->workers[0];
     self->workers[0].used = 0;
-    for (int i = 0; i < COUNT(inputs); in += inputs[i++].size)
-        memcpy(self->tensors[inputs[i].tensor].data, in, inputs[i].size * sizeof(float));
-    int status = run_calls(self);
+    int status = run_calls(self, in);
     if (status == 0)
         for (int i = 0; i < COUNT(outputs); out += outputs[i++].size)
             memcpy(out, self->tensors[outputs[i].tensor].data, outputs[i].size * sizeof(float));

@@ -39,10 +39,16 @@ struct tensor {
     uint8_t is_weight, code, bits;
 };
 
+/* How the threads of an instance do a kernel. SHARES: each calls it and does its part, for it is one
+ * parallel loop and nothing else. ALONE: the caller does it. FORKS: the caller calls it, and it hands out
+ * what can be shared. */
+enum way { SHARES, ALONE, FORKS };
+
 /* A kernel and the tensors it is called with: `count` entries of `arguments` from `first` on. */
 struct call {
     kernel *run;
     int32_t first, count;
+    enum way way;
 };
 
 /* An input or output: its tensor, and how many floats it has. */
@@ -50,6 +56,11 @@ struct port {
     const char *name;
     int32_t tensor;
     size_t size;
+};
+
+/* A tensor that is an input's memory, seen in its own shape or in another. */
+struct view {
+    int32_t tensor, input;
 };
 
 #endif
