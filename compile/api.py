@@ -55,6 +55,7 @@ def tune(
     by `rerank`, where that can be done.
     """
     from compile.journal import Journal
+    from compile.lessons import of_other_logs
     from compile.measure.choice import How, kind
     from compile.measure.choice import open_measurer as open_chosen
     from compile.tuner import Options
@@ -74,7 +75,13 @@ def tune(
     ):
         options = Options(trials=trials, tuner=tuner, force=force)
         summary = search(
-            selected, device_target, journal, measurer, options=options, observer=observer
+            selected,
+            device_target,
+            journal,
+            measurer,
+            options=options,
+            observer=observer,
+            lessons=of_other_logs(journal.path, device_target.tvm_target(), measurer.describe()),
         )
     if reranking and summary.trials and measured_by != "simulated":
         with contextlib.suppress(UserError):  # the tuning is none the worse for it

@@ -14,17 +14,19 @@ import msgspec
 import numpy as np
 
 from compile.journal import Journal, Trial, current
-from compile.search import Search, as_pair
+from compile.lessons import Lessons
+from compile.search import Search
 from compile.tasks import TunableTask, from_workload
 
 BATCH = 16  # as `compile.measure.local` asks for
 COVERED = 0.8  # of a space must be on record for its best to be called known
-WAYS = ("transfer", "alone", "random")
+WAYS = ("transfer", "elsewhere", "alone", "random")
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """A task, and its trials by config index."""
+    """A task, the log it is from, and its trials by config index."""
 
+    log: str
     task: TunableTask
     trials: dict[int, Trial]
 
@@ -48,7 +50,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
         return self.reached[min(trials, len(self.reached)) - 1]
 
 
-def recorded(trials: Iterable[Trial], target: Any) -> list[Recorded]:
+def recorded(log: str, trials: Iterable[Trial], target: Any) -> list[Recorded]:
     """The tasks that the trials cover well enough, by the measurer that made most of them alone."""
     groups: dict[tuple[str, str, int], list[Trial]] = {}
     for trial in trials:
@@ -63,19 +65,20 @@ def recorded(trials: Iterable[Trial], target: Any) -> list[Recorded]:
         known = {trial.config.index: trial for trial in current(group, task.task)}
         works = any(trial.error is None for trial in known.values())
         if works and len(known) >= COVERED * len(task.task.config_space):
-            found.append(Recorded(task, known))
+            found.append(Recorded(log, task, known))
     return found
 
 
 def replay(
     one: Recorded, others: Sequence[Recorded], *, way: str, budget: int, seed: int
 ) -> Replay:
-    """Search the task again, for at most `budget` trials. "transfer" learns from `others` first, as the tuner
-    does from the tasks of its log, "alone" does not, "random" does not learn at all.
+    """Search the task again, for at most `budget` trials. "transfer" learns from the `others` of its log
+    first, as the tuner does while it tunes a network; "elsewhere" from those of other logs, as it does for
+    a new network; "alone" from none; "random" does not learn at all.
     """
     np.random.seed(seed)  # AutoTVM's spaces draw from it
     search = Search(one.task.task, tuner="random" if way == "random" else "xgb")
-    pairs = _lessons(one, others) if way == "transfer" else []
+    pairs = _lessons(one, others, way)
     reached: list[float] = []
     best = np.inf
     while len(reached) < min(budget, len(one.trials)):
@@ -92,28 +95,29 @@ def replay(
     return Replay(key=task.key, kind=task.kind, shape=task.shape, way=way, reached=tuple(reached))
 
 
-def _lessons(one: Recorded, others: Sequence[Recorded]) -> list[tuple[Any, Any]]:
-    return [
-        as_pair(other.task.task, trial)
+def _lessons(one: Recorded, others: Sequence[Recorded], way: str) -> list[tuple[Any, Any]]:
+    if way not in ("transfer", "elsewhere"):
+        return []
+    chosen = [
+        other
         for other in others
-        if other.task.key != one.task.key and other.task.task.name == one.task.task.name
-        for trial in other.trials.values()
+        if other.task.key != one.task.key and (other.log == one.log) == (way == "transfer")
     ]
+    lessons = Lessons(trial for other in chosen for trial in other.trials.values())
+    return lessons.pairs(one.task.task)
 
 
 def main(paths: Sequence[Path], *, budget: int = 64, seeds: int = 5) -> None:
     """Print, for each way and budget, the mean and the worst of all tasks, and how many came within 5 %."""
     import tvm
 
-    tasks: dict[str, Recorded] = {}
+    everything: list[Recorded] = []
     for path in paths:
         trials = Journal.open(path, exclusive=False).trials
-        target = tvm.target.Target(trials[0].target)
-        tasks |= {one.task.key: one for one in recorded(trials, target)}
-    everything = list(tasks.values())
+        everything += recorded(path.stem, trials, tvm.target.Target(trials[0].target))
     print(f"{len(everything)} tasks, {sum(len(one.trials) for one in everything)} recorded configs")
     print("way       trials   mean   worst  within 5 %")
-    for way in WAYS:
+    for way in WAYS if len(paths) > 1 else [way for way in WAYS if way != "elsewhere"]:
         runs = [
             replay(one, everything, way=way, budget=budget, seed=seed)
             for one in everything

@@ -8,13 +8,14 @@ with the same log, it goes on where it was: the log is all its memory.
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from compile.budget import Standing, choose, guess_seconds
 from compile.journal import Journal, Trial, current
+from compile.lessons import Lessons
 from compile.measure.base import Measurer
 from compile.search import TUNERS, Search, as_pair
 from compile.trial import task_key
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from compile.tasks import TunableTask
 
 TRIALS_PER_TASK = 64
+YOUNG = 32  # own trials, from which on other networks teach nothing new
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,15 +97,17 @@ def tune(
     *,
     options: Options | None = None,
     observer: Observer | None = None,
+    lessons: Iterable[Trial] = (),
 ) -> Summary:
-    """Spend the budget on `tasks`. `journal` must be open for adding.
+    """Spend the budget on `tasks`. `journal` must be open for adding. `lessons` are trials of other networks
+    by the same measurer: a task starts from what similar shapes among them teach.
 
     Ctrl-C passes through: what is known is in the log by then. Raises UserError for an unknown
     tuner or when a task is not for `target`.
     """
     chosen = options or Options()
     _check(tasks, target, chosen)
-    return _Tuning(tasks, journal, measurer, chosen, observer).run()
+    return _Tuning(tasks, journal, measurer, chosen, observer, Lessons(lessons)).run()
 
 
 def _check(tasks: Sequence["TunableTask"], target: Target, options: Options) -> None:
@@ -169,8 +173,9 @@ class _Tuning:
         measurer: Measurer,
         options: Options,
         observer: Observer | None,
+        lessons: Lessons,
     ) -> None:
-        self.journal, self.measurer = journal, measurer
+        self.journal, self.measurer, self.lessons = journal, measurer, lessons
         self.options, self.observer = options, observer
         # Costs made in another way (threads, device, version) are no measure of these.
         comparable = [t for t in journal.trials if t.measurer == measurer.describe()]
@@ -215,8 +220,11 @@ class _Tuning:
         one.search.tell(made)
 
     def _similar(self, one: _Progress) -> list[tuple[Any, Any]]:
-        """What tasks of the same template have taught, as AutoTVM's pairs."""
-        return [
+        """What tasks of the same template have taught, as AutoTVM's pairs; other networks' while the task's
+        own trials are few.
+        """
+        elsewhere = self.lessons.pairs(one.task.task) if one.done < YOUNG else []
+        return elsewhere + [
             as_pair(other.task.task, trial)
             for other in self.progress.values()
             if other is not one and other.task.task.name == one.task.task.name

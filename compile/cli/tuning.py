@@ -4,6 +4,7 @@
 Costs are measured here or on a device, or simulated where neither is at hand.
 """
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,7 @@ def tune(
     """
     from compile.family import chosen
     from compile.journal import Journal
+    from compile.lessons import of_other_logs
     from compile.measure.choice import How, kind, note, open_measurer
     from compile.progress import Display
     from compile.tuner import Options
@@ -132,13 +134,20 @@ def tune(
         for reason, count in journal.skipped.items():
             console.warn(f"{path}: {count} lines are left out: {reason}")
         console.note(f"{len(selected)} tasks, log {path}, measured by {measurer.describe()}")
-        if console.quiet:
-            summary = search(selected, target, journal, measurer, options=options)
-        else:
-            with Display(peak_gflops=peak) as display:
-                summary = search(
-                    selected, target, journal, measurer, options=options, observer=display
-                )
+        lessons = of_other_logs(path, target.tvm_target(), measurer.describe())
+        if lessons:
+            console.note(f"starting from {len(lessons)} trials of other networks in {path.parent}")
+        display = None if console.quiet else Display(peak_gflops=peak)
+        with display or contextlib.nullcontext():
+            summary = search(
+                selected,
+                target,
+                journal,
+                measurer,
+                options=options,
+                observer=display,
+                lessons=lessons,
+            )
     if reranking and summary.trials and measured_by != "simulated":
         after_tuning(model, target, device=device, threads=threads, logs=logs)
     if measured_by != "here":

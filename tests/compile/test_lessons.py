@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a task learns from other networks' logs, and that a replay of recorded costs gains by it."""
+
+from pathlib import Path
+
+import pytest
+
+from compile import replay
+from compile.journal import Journal, Trial
+from compile.lessons import MOST, Lessons, of_other_logs
+from compile.replay import Recorded
+from compile.tasks import TunableTask
+from compile.trial import trial_of
+from targets import Target
+from tests.compile import tuning_tasks
+
+MEASURER = "local-v1 cpu=test threads=1"
+
+
+@pytest.fixture(scope="module")
+def target() -> Target:
+    return tuning_tasks.host()
+
+
+def tried(task: TunableTask, *, measurer: str = MEASURER) -> list[Trial]:
+    """Every config of a task, with costs by a rule that a model can learn: long tiles are fast."""
+    trials = []
+    for index in tuning_tasks.indices(task, 10_000):
+        config = task.task.config_space.get(index)
+        knobs = {name: value for name, _, value in config.to_json_dict()["entity"]}
+        good = knobs["tile_p"] * knobs["tile_oc"]
+        cost = 1e-3 * (1 + 20 / good + 0.01 * (index % 7))
+        trials.append(trial_of(task.task, config, costs=(cost,), measurer=measurer, verified=True))
+    return trials
+
+
+def test_the_most_similar_shapes_teach_first(target: Target) -> None:
+    tasks = [
+        tuning_tasks.pointwise_task(target, inputs=64, outputs=64, size=size) for size in (56, 14)
+    ]
+    other = tuning_tasks.depthwise_task(target, channels=64)
+    lessons = Lessons([*tried(tasks[0]), *tried(tasks[1])])
+    asked = tuning_tasks.pointwise_task(target, inputs=64, outputs=64, size=16)
+    pairs = lessons.pairs(asked.task)
+    assert 0 < len(pairs) <= MOST
+    assert pairs[0][0].task.args == tasks[1].task.args
+    assert lessons.pairs(other.task) == []
+    assert Lessons().pairs(asked.task) == []
+
+
+def test_trials_of_the_same_measurer_in_other_logs_are_read(tmp_path: Path, target: Target) -> None:
+    task = tuning_tasks.pointwise_task(target)
+    mine, theirs = tried(task)[:3], tried(task)[3:6]
+    foreign = tried(task, measurer="local-v1 cpu=test threads=2")[:2]
+    for name, trials in (("mine", mine), ("theirs", [*theirs, *foreign])):
+        with Journal.open(tmp_path / f"{name}.jsonl", exclusive=True) as journal:
+            for trial in trials:
+                journal.append(trial)
+    (tmp_path / "damaged.jsonl").mkdir()  # not even a file
+    log = tmp_path / "mine.jsonl"
+    assert of_other_logs(log, target.tvm_target(), MEASURER) == theirs
+    elsewhere = target.tvm_target().replace("-model=", "-model=other-")
+    assert of_other_logs(log, elsewhere, MEASURER) == []
+
+
+def test_a_replay_is_repeatable_and_lessons_help_it_start(target: Target) -> None:
+    tasks = [
+        tuning_tasks.pointwise_task(target, inputs=128, outputs=outputs, size=28)
+        for outputs in (128, 256)
+    ]
+    trials = [trial for task in tasks for trial in tried(task)]
+    known = replay.recorded("log", trials, tasks[0].task.target)
+    assert [one.task.key for one in known] == [task.key for task in tasks]
+    one = known[0]
+    runs = {
+        way: replay.replay(one, known, way=way, budget=8, seed=1) for way in ("transfer", "random")
+    }
+    assert runs["transfer"] == replay.replay(one, known, way="transfer", budget=8, seed=1)
+    assert list(runs["transfer"].reached) == sorted(runs["transfer"].reached)
+    assert runs["transfer"].after(4) > 0.97
+    assert runs["transfer"].after(4) >= runs["random"].after(4)
+    whole = replay.replay(one, known, way="random", budget=10_000, seed=1)
+    assert len(whole.reached) == len(one.trials) and whole.after(10_000) == 1.0
+
+
+def test_a_task_that_is_hardly_covered_is_not_replayed(target: Target) -> None:
+    task = tuning_tasks.pointwise_task(target, inputs=128, outputs=128, size=28)
+    assert replay.recorded("log", tried(task)[:5], task.task.target) == []
+    (found,) = replay.recorded("log", tried(task), task.task.target)
+    assert isinstance(found, Recorded)
+    assert found.best == min(trial.cost for trial in tried(task))
