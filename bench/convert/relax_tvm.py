@@ -9,6 +9,7 @@ packed ahead of time, as its documentation advises for CPUs.
 import json
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import tvm
 from tvm import relax
 from tvm.relax.frontend.torch import from_exported_program
 from tvm.s_tir import meta_schedule
+from tvm_ffi import structural_hash
 
 BUILD_LIMIT = 600.0  # seconds
 
@@ -66,20 +68,31 @@ def search(module: Any, target: Any, records: Path, trials: int) -> None:
     with target:
         module = ready(module)
         tasks = meta_schedule.relax_integration.extract_tasks(module, target)
-    log = records / "database_tuning_record.json"
-    done = len(log.read_text().splitlines()) if log.exists() else 0
-    left = trials * len(tasks) - done
-    print(f"{len(tasks)} tasks, {done} trials done, {max(left, 0)} to do", file=sys.stderr)
-    if left > 0:
-        meta_schedule.relax_integration.tune_relax(
-            module,
-            {},
-            target,
-            str(records),
-            max_trials_global=left,
+    left = unfinished(tasks, records, trials)
+    print(f"{len(tasks)} tasks, {len(left)} of them short of {trials} trials", file=sys.stderr)
+    contexts, weights = meta_schedule.relax_integration.extracted_tasks_to_tune_contexts(
+        left, str(records)
+    )
+    for context, weight in zip(contexts, weights, strict=True):
+        # One at a time: a scheduler of many keeps what it measured to itself until it comes back to a task,
+        # so that a search that is stopped would lose everything.
+        meta_schedule.tune.tune_tasks(
+            tasks=[context],
+            task_weights=[weight],
+            work_dir=str(records),
+            max_trials_global=trials,
             max_trials_per_task=trials,
             builder=meta_schedule.builder.LocalBuilder(timeout_sec=BUILD_LIMIT),
         )
+
+
+def unfinished(tasks: Any, records: Path, trials: int) -> list[Any]:
+    """The tasks with fewer than `trials` records; where a space holds fewer it is tried again."""
+    database = meta_schedule.database.JSONDatabase(work_dir=str(records))
+    tried = Counter(
+        structural_hash(record.workload.mod) for record in database.get_all_tuning_records()
+    )
+    return [task for task in tasks if tried[structural_hash(task.dispatched[0])] < trials]
 
 
 def _without_torch(folder: Path) -> Path:

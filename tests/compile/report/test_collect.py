@@ -95,6 +95,20 @@ def test_tasks_of_the_log_have_the_traffic_of_their_tensors() -> None:
     assert traffic_of(kernel(task.key, task.macs)) == 4 * (64 * 49 + 64 * 32 + 32 * 49)
 
 
+def test_a_fused_task_s_traffic_leaves_out_what_stays_in_the_cache() -> None:
+    tensors = (
+        ["TENSOR", [1, 2, 8, 8, 16], "float32"],
+        ["TENSOR", [4, 2, 1, 1, 16, 16], "float32"],
+        ["TENSOR", [1, 4, 1, 1, 16], "float32"],
+        ["TENSOR", [4, 1, 3, 3, 1, 16], "float32"],
+    )
+    key = f"fused{json.dumps([*tensors, [1, 1], [0, 0, 0, 0]])}"
+    macs = POINTWISE + 4 * 4 * 64 * 9  # the depthwise convolution has stride 2
+    fused = msgspec.structs.replace(kernel(key, macs), kind="fused")
+    assert traffic_of(fused) == 4 * (8 * 8 * 32 + 32 * 64 + 64 * 9 + 4 * 4 * 64)
+    assert traffic_of(msgspec.structs.replace(fused, key="fused[1]")) == 0
+
+
 def test_curves_are_of_one_measurer(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     trials = [made(index, costs=(0.001 * (6 - index),)) for index in range(6)]
