@@ -78,7 +78,7 @@ def _operation(line: Line, name: Name) -> Instruction:
     draft.width = target.size
     draft.flops = _OPERATIONS.get(cls, 0) * max(1, target.size // _lane(name, 4))
     if cls == Class.FMA:
-        draft.read(target.timed)
+        draft.read_timed(target.timed)
         draft.accumulator = target.timed
         draft.flags |= Flag.BY_ELEMENT if sources[-1].lane is not None else 0
     elif name.stem in (
@@ -93,21 +93,21 @@ def _operation(line: Line, name: Name) -> Instruction:
         "vsra",
         "vtbx",
     ):
-        draft.read(target.timed)
+        draft.read_timed(target.timed)
     elif name.stem in ("vtrn", "vzip", "vuzp", "vswp"):  # both operands change
-        draft.read(target.timed)
-        draft.write(sources[0].timed)
+        draft.read_timed(target.timed)
+        draft.write_timed(sources[0].timed)
         draft.emit(Op.V_UNKNOWN, dst=sources[0].number)
-    draft.read(*(one.timed for one in sources))
+    draft.read_timed(*(one.timed for one in sources))
     _set(draft, target)
     _compute(draft, name, target, sources, operands[-1])
     return draft.finish()
 
 
 def _set(draft: ArmDraft, target: Vector) -> None:
-    draft.write(target.timed)
+    draft.write_timed(target.timed)
     if draft.conditional:
-        draft.read(FLAGS, target.timed)
+        draft.read_timed(FLAGS, target.timed)
 
 
 def _lane(name: Name, default: int) -> int:
@@ -160,7 +160,7 @@ def _move(line: Line, name: Name) -> Instruction:
     draft.width = target.size
     _set(draft, target)
     if isinstance(source, Vector):
-        draft.read(source.timed)
+        draft.read_timed(source.timed)
         _copy(draft, target, source)
     else:
         draft.cls = Class.VEC_INT
@@ -184,7 +184,7 @@ def _from_integers(
     draft.cls, draft.width = Class.INT_TO_VEC, target.size
     _set(draft, target)
     if target.size < 16:
-        draft.read(target.timed)
+        draft.read_timed(target.timed)
     size = _lane(name, 4)
     position = target.offset // size + (target.lane or 0)
     for i, one in enumerate(sources):
@@ -200,7 +200,7 @@ def _to_integers(draft: ArmDraft, name: Name, operands: tuple[Operand, ...]) -> 
     draft.cls = Class.VEC_TO_INT
     source = _vectors(operands)[0]
     draft.width = source.size
-    draft.read(source.timed)
+    draft.read_timed(source.timed)
     size = _lane(name, 4)
     position = source.offset // size + (source.lane or 0)
     op = Op.V_GET_S if ".s" in name.kind else Op.V_GET
@@ -228,7 +228,7 @@ def _duplicate(line: Line, name: Name) -> Instruction:
         if whole:
             draft.emit(Op.V_DUP, a=number, **fields)
     elif isinstance(source, Vector):
-        draft.read(source.timed)
+        draft.read_timed(source.timed)
         if whole:
             shift = source.offset // size + (source.lane or 0)
             draft.emit(Op.V_DUP_LANE, a=source.number, shift=shift, **fields)
@@ -242,7 +242,7 @@ def _compare(line: Line, name: Name) -> Instruction:
     draft = draft_at(line, name, Class.FP_CMP)
     vectors = _vectors(parse(line.operands))
     draft.width = vectors[0].size
-    draft.read(*(one.timed for one in vectors))
+    draft.read_timed(*(one.timed for one in vectors))
     draft.write(FLAGS)
     draft.emit(Op.FLAGS_UNKNOWN)
     return draft.finish()

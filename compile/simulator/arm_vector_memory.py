@@ -41,14 +41,14 @@ def _access(draft: ArmDraft, name: Name, registers: list[Vector], at: dict[str, 
     whole = size == 16
     lane = {} if whole else {"c": first.offset // size}
     if draft.cls == Class.STORE_VEC:
-        draft.read(first.timed)
+        draft.read_timed(first.timed)
         draft.emit(Op.V_STORE if whole else Op.V_STORE_LANE, **fields, **lane)
         draft.stores += 1
         return
-    draft.write(first.timed)
+    draft.write_timed(first.timed)
     draft.loads += 1
     if draft.conditional:
-        draft.read(first.timed, FLAGS)
+        draft.read_timed(first.timed, FLAGS)
         draft.emit(Op.TOUCH_LOAD, size=size, **at)
         draft.emit(Op.V_UNKNOWN, dst=first.number)
     else:
@@ -173,9 +173,9 @@ def _lanes(
     draft.stores += not is_load
     for one in registers:
         if not is_load or not to_all:
-            draft.read(one.timed)
+            draft.read_timed(one.timed)
         if is_load:
-            draft.write(one.timed)
+            draft.write_timed(one.timed)
             draft.emit(Op.V_UNKNOWN, dst=one.number)
     change = _change(line, name, memory, after, size * number)
     if change.get("imm", 1):

@@ -41,16 +41,23 @@ class Draft:
 
     def read(self, *registers: int) -> None:
         """Timing waits for these integer registers, or FLAGS."""
-        _add(self.reads, _timed(registers))
+        self.read_timed(*_timed(registers))
 
     def write(self, *registers: int) -> None:
-        _add(self.writes, _timed(registers))
+        self.write_timed(*_timed(registers))
+
+    def read_timed(self, *registers: int) -> None:
+        """Registers of any kind, in timing's numbering."""
+        _add(self.reads, registers)
+
+    def write_timed(self, *registers: int) -> None:
+        _add(self.writes, registers)
 
     def read_vector(self, *numbers: int) -> None:
-        _add(self.reads, tuple(number + FIRST_VECTOR for number in numbers))
+        self.read_timed(*(number + FIRST_VECTOR for number in numbers))
 
     def write_vector(self, *numbers: int) -> None:
-        _add(self.writes, tuple(number + FIRST_VECTOR for number in numbers))
+        self.write_timed(*(number + FIRST_VECTOR for number in numbers))
 
     def address(self, *registers: int, stack_pointer: int) -> None:
         """Registers of a memory operand."""
