@@ -84,13 +84,22 @@ def divisors(number: int, most: int) -> list[int]:
     return [d for d in range(1, min(number, most) + 1) if number % d == 0]
 
 
+def cores() -> int:
+    """Cores that a kernel should keep busy: the target's, two at least."""
+    return max(2, int(tvm.target.Target.current().attrs.get("num-cores", 2)))
+
+
+def balanced(steps: int, cores: int) -> bool:
+    """Whether `cores` that share out `steps` of a parallel loop are busy for four fifths of the time."""
+    return -(-steps // cores) * cores <= 1.25 * steps
+
+
 def row_blocks(rows: int) -> int:
-    """Blocks of rows that the target's cores (two at least) share out: the fewest that divide `rows`; 1 where
-    only many small ones would.
+    """Blocks of rows that the cores share out: the fewest that divide `rows`; 1 where only many small ones
+    would.
     """
-    cores = max(2, int(tvm.target.Target.current().attrs.get("num-cores", 2)))
-    blocks = min((d for d in divisors(rows, rows) if d >= cores), default=1)
-    return blocks if blocks <= 2 * cores else 1
+    blocks = min((d for d in divisors(rows, rows) if d >= cores()), default=1)
+    return blocks if blocks <= 2 * cores() else 1
 
 
 def split_rows(stage: Any, n: Any, channel: Any, y: Any) -> tuple[Any, Any]:

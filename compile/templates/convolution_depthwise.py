@@ -91,11 +91,30 @@ def _define_space(cfg: Any, made: Any, window: blocked.Window, unroll: list[int]
     blocked.knob(cfg, "unroll", unroll, 4 if 4 in unroll else unroll[1])
     rows = _row_blocks(window)
     row_bytes = 4 * block * width * cfg["tile_oc"].val * window.stride_h if cfg.is_fallback else 1
+    busy = _keeping_cores_busy(window.out_h, chunks, [oc for oc, _ in good], rows)
     fit = [r for r in rows if r * row_bytes <= SLAB_BYTES]
+    if cfg.is_fallback:
+        fit = [r for r in fit if (cfg["tile_oc"].val, r) in busy] or fit
     blocked.knob(cfg, "tile_rows", rows, max(fit, default=rows[0]))
     tile_ow = blocked.divisors(window.out_w, min(most, DEPTHWISE_TILE))[-3:]
     blocked.knob(cfg, "tile_ow", tile_ow, tile_ow[-1])
-    cfg.multi_filter(filter=lambda e: (e["tile_oc"].val, e["tile_p"].val) in good)
+    cfg.multi_filter(
+        filter=lambda e: (
+            (e["tile_oc"].val, e["tile_p"].val) in good
+            and (e["tile_oc"].val, e["tile_rows"].val) in busy
+        )
+    )
+
+
+def _keeping_cores_busy(
+    out_h: int, chunks: int, tile_oc: list[int], tile_rows: list[int]
+) -> set[tuple[int, int]]:
+    """Slabs, as (chunks, rows), of which there are enough to share out evenly; else all of them."""
+    cores, slabs = blocked.cores(), {(oc, rows) for oc in tile_oc for rows in tile_rows}
+    busy = {
+        (oc, rows) for oc, rows in slabs if blocked.balanced(chunks // oc * (out_h // rows), cores)
+    }
+    return busy or slabs
 
 
 def _row_blocks(window: blocked.Window) -> list[int]:

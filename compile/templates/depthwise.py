@@ -33,7 +33,7 @@ def compute(
 ) -> Any:
     """data (N, C, H, W, b), kernel (C, 1, KH, KW, 1, b) -> (N, C, OH, OW, b); no dilation."""
     window = blocked.window(data, kernel, strides, padding)
-    _define_space(cfg, window.out_h, window.out_w)
+    _define_space(cfg, int(kernel.shape[0]), window.out_h, window.out_w)
     return product(data, kernel, window, tag=TAG)
 
 
@@ -50,8 +50,10 @@ def product(data: Any, kernel: Any, window: blocked.Window, *, tag: str) -> Any:
     return te.compute(shape, tap, name="depthwise", tag=tag)
 
 
-def _define_space(cfg: Any, out_h: int, out_w: int) -> None:
-    """Tiles that divide the output and fit the registers beside a weight and a load."""
+def _define_space(cfg: Any, chunks: int, out_h: int, out_w: int) -> None:
+    """Tiles that divide the output and fit the registers beside a weight and a load; ways to share out that
+    keep all cores busy.
+    """
     most = blocked.vector_registers() - 2
     tile_ow = blocked.divisors(out_w, most)
     tile_oh = blocked.divisors(out_h, 4)
@@ -61,12 +63,14 @@ def _define_space(cfg: Any, out_h: int, out_w: int) -> None:
     blocked.knob(cfg, "unroll_rows", [0, 1], 0)
     blocks = blocked.row_blocks(out_h)
     ways = [CHANNELS, CHANNELS_AND_ROWS, *([ROW_BLOCKS] if blocks > 1 else [])]
+    cores = blocked.cores()
     blocked.knob(cfg, "parallel_rows", ways, CHANNELS_AND_ROWS)
     least = min(4, max(tile_ow))
     cfg.multi_filter(
         filter=lambda e: (
             least <= e["tile_ow"].val * e["tile_oh"].val <= most
             and (e["parallel_rows"].val != ROW_BLOCKS or out_h // blocks % e["tile_oh"].val == 0)
+            and (e["parallel_rows"].val != CHANNELS or blocked.balanced(chunks, cores))
         )
     )
 

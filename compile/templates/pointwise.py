@@ -74,9 +74,20 @@ def _define_space(
     chunks = [c for c in (64, 128, 256) if c % in_block == 0 and in_chunks * in_block > c]
     divide = [c for c in chunks if (in_chunks * in_block) % c == 0]
     blocked.knob(cfg, "block_k", [0, *divide], 0)
+    cores = blocked.cores()
+
+    def keeps_cores_busy(e: Any) -> bool:
+        steps = out_chunks // e["tile_oc"].val
+        if e["order"].val == ROW_BLOCKS:
+            steps *= blocks
+        elif not e["block_k"].val:
+            return True  # each register tile is a step
+        return blocked.balanced(steps, cores)
+
     cfg.multi_filter(
         filter=lambda e: (
             (e["tile_oc"].val, e["tile_p"].val) in good
+            and keeps_cores_busy(e)
             and not (e["block_k"].val and e["order"].val == PIXEL_OUTER)
             and (e["order"].val != ROW_BLOCKS or height // blocks * width % e["tile_p"].val == 0)
         )

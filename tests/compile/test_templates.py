@@ -158,3 +158,31 @@ def test_no_config_wants_more_registers_than_there_are() -> None:
             config = space.get(index)
             tile_oc, tile_p = config["tile_oc"].val, config["tile_p"].val
             assert tile_oc * tile_p + tile_oc + 1 <= registers
+
+
+def test_no_config_leaves_a_core_idle_where_another_does_not() -> None:
+    """Two cores at least: one parallel step of a kernel would run on one of them."""
+    fused_first = _configs("fused first 3x3/2")
+    steps = {2 // c["tile_oc"].val * (20 // c["tile_rows"].val) for c in fused_first}
+    assert min(steps) >= 2
+    assert not any(
+        config["parallel_rows"].val == depthwise.CHANNELS
+        for config in _configs("depthwise 5x5 prime")
+    )
+
+
+def test_cores_can_keep_their_rows_where_these_part_evenly() -> None:
+    for name in ("pointwise 14x14", "depthwise 3x3/1"):
+        knob = "order" if name.startswith("pointwise") else "parallel_rows"
+        config = next(c for c in _configs(name) if c[knob].val == depthwise.ROW_BLOCKS)
+        task = CASES[name]
+        wanted = reference.expected(task, reference.check_inputs(task))
+        np.testing.assert_allclose(
+            kernel_output(task, config), wanted, atol=1e-5 * np.abs(wanted).max()
+        )
+    assert all(c["order"].val != pointwise.ROW_BLOCKS for c in _configs("pointwise 13x13 prime"))
+
+
+def _configs(name: str) -> list[Any]:
+    space = CASES[name].task.config_space
+    return [space.get(i) for i in range(space.range_length) if space.is_index_valid(i)]
