@@ -48,8 +48,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Of one inference, in seconds: `before` is the sum of all layers of the network whose configs are the
-    best alone, `after` that of the one which results, timed in turns with it. `predicted` is the sum of the
-    costs of the latter's tasks, all calls, as the log now has them, and `others` its layers that are no task.
+    best alone, no pair fused, `after` that of the one which results, timed in turns with it. `predicted` is
+    the sum of the costs of the latter's tasks, all calls, as the log now has them, and `others` its layers
+    that are no task.
     """
 
     tasks: tuple[Outcome, ...]

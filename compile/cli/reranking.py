@@ -96,10 +96,11 @@ def line(summary: "Summary") -> str:
     """What came of it."""
     moved = sum(task.place > 1 for task in summary.tasks)
     foretold = 1e3 * (summary.predicted + summary.others)
+    apart = ", no pair fused" if any(task.kind == "fused" for task in summary.tasks) else ""
     return (
-        f"{moved} of {len(summary.tasks)} tasks have another config in the network than alone: "
-        f"{summary.before * 1e3:.3f} ms before, {summary.after * 1e3:.3f} ms now; the log predicts "
-        f"{foretold:.3f} ms ({100 * summary.error:+.1f} %)"
+        f"{moved} of {len(summary.tasks)} tasks have another config in the network than alone; layers take "
+        f"{summary.before * 1e3:.3f} ms with those best alone{apart}, {summary.after * 1e3:.3f} ms now; "
+        f"the log predicts {foretold:.3f} ms ({100 * summary.error:+.1f} %)"
     )
 
 
