@@ -453,7 +453,8 @@ static void step_out_of_order(core *c, const insn *i, const plan *p, const acces
             why = data.ready >= address.ready ? data.why : address.why;
         done = last + p->op.latency;
         result(c, i, 0, i->n_dst, done, last + p->op.accumulate, why == CAUSE_FRONT_END ? CAUSE_LATENCY : why);
-        queue_push(&c->queue[p->op.queue], c->p.queue[p->op.queue], last);
+        uint32_t entries = c->p.queue[p->op.queue];
+        for (uint32_t k = p->op.blocks ? 1 : later(p->op.slots, 1); k; k--) queue_push(&c->queue[p->op.queue], entries, last);
         if (i->flags & INSN_ENDS_BLOCK) c->resolved = done;
     } else {
         if (!p->per_load)
