@@ -40,7 +40,8 @@ def _single(line: Line, name: Name, *, is_load: bool) -> Instruction:
     kind = name.stem[3:]
     fields = address(draft, memory)
     loaded = []
-    direct = len(registers) == 1
+    # The load must leave the registers of the address until its sum is written back.
+    direct = len(registers) == 1 and not (memory.writeback and memory.index is not None)
     for i, register in enumerate(registers):
         at = fields | {"imm": fields["imm"] + 4 * i}
         if is_load:
@@ -48,7 +49,7 @@ def _single(line: Line, name: Name, *, is_load: bool) -> Instruction:
         else:
             draft.emit(Op.STORE, size=_SIZES[kind], dst=draft.source(register), **at)
             draft.stores += 1
-    _write_back(draft, memory, after)
+    _write_back(draft, memory, after, fields)
     _settle(draft, loaded)
     return draft.finish()
 
@@ -76,13 +77,18 @@ def _settle(draft: ArmDraft, loaded: list[tuple[int, int]]) -> None:
         draft.settle(register, result)
 
 
-def _write_back(draft: ArmDraft, memory: Memory, after: tuple[Operand, ...]) -> None:
+def _write_back(
+    draft: ArmDraft, memory: Memory, after: tuple[Operand, ...], where: dict[str, int]
+) -> None:
     if after:
         update(draft, memory.base, **value(draft, after[0]))
     elif memory.writeback and memory.index is None:
         update(draft, memory.base, imm=memory.offset)
     elif memory.writeback:
-        raise ValueError("index register written back")
+        goal = draft.goal(memory.base)
+        draft.emit(Op.ADD, size=4, dst=goal, **where)
+        draft.settle(memory.base, goal)
+        draft.base_update = memory.base
 
 
 def _double(line: Line, name: Name) -> tuple[Instruction, ...]:
