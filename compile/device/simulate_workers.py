@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 from compile.device import tracker as trackers
 from compile.device.address import HOST, LOOPBACK, PORT, warning
-from compile.device.daemon import Daemon
+from compile.device.daemon import PROJECT, Daemon
 from compile.device.server_names import SIMULATOR_KEY
 
 FIRST_PORT, LAST_PORT = 9091, 9190
@@ -32,7 +32,12 @@ class Worker(Daemon):
         super().__init__(
             "the simulating worker",
             command,
-            environment={**os.environ, "TVM_USE_RUNTIME_LIB": "1", "PYTHONUNBUFFERED": "1"},
+            environment={
+                **os.environ,
+                "TVM_USE_RUNTIME_LIB": "1",
+                "PYTHONUNBUFFERED": "1",
+                "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")]),
+            },
             first=[f"--port={FIRST_PORT}", f"--port-end={LAST_PORT}"],
         )
         self.tracker, self.key = tracker, key

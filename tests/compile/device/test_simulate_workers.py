@@ -47,7 +47,7 @@ def costs(trials: list[Trial]) -> Costs:
 
 def simulated(target: Target, count: int, fleet: Fleet | None = None) -> list[Trial]:
     """Trials of the first configs of a small pointwise task."""
-    task = tuning_tasks.pointwise_task(target, inputs=32, outputs=32, size=7)
+    task = tuning_tasks.pointwise_task(target, inputs=64, outputs=64, size=14)
     chosen = [task.task.config_space.get(i) for i in tuning_tasks.indices(task, count)]
     options = Options(workers=1, verify=False)
     with SimulatedMeasurer(target, options=options, engine=fleet) as measurer:
