@@ -103,7 +103,9 @@ def test_an_artifact_without_kernels_or_with_wrong_ones_is_refused(
         "__TVMFuncCall, which only TVM's runtime has": altered(
             original,
             tmp_path / "e",
-            kernels_o=data.replace(b"__TVMAPISetLastError\0", b"__TVMFuncCall\0______\0"),
+            kernels_o=data.replace(
+                b"__TVMBackendParallelLaunch\0", b"__TVMFuncCall\0____________\0"
+            ),
         ),
         "no weights that can be read": altered(original, tmp_path / "f", library_so=data),
     }
