@@ -7,6 +7,7 @@ THREADS ?=
 DEVICE ?=
 WORKERS ?=
 TRACKER ?=
+LAYER ?=
 LOGS ?= $(wildcard ../shared/tophub)
 
 MNC = .venv/bin/mnc
@@ -17,7 +18,7 @@ TUNE_FLAGS = $(call flag,trials,$(TRIALS)) $(call flag,tasks,$(TASKS)) $(call fl
 RUN_FLAGS = $(call flag,threads,$(THREADS)) $(call flag,device,$(DEVICE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tune build export device test test-fast check format bench bench-peers bench-tuning profile verify validate-model machine clean report test-faults
+.PHONY: help setup tune build export device test test-fast check format bench bench-peers bench-tuning profile verify validate-model machine clean report test-faults explain
 
 help: ## list every target with one line each
 	@echo 'Variables: TARGET=$(TARGET) MODEL=$(MODEL) TRIALS= TASKS= THREADS= DEVICE=rpc://host:port/key'
@@ -71,6 +72,9 @@ export: setup ## make a freestanding C library of the built artifact
 
 device: setup ## run a virtual ARM board until Ctrl-C (TARGET=arm, a tracker at 127.0.0.1:9190)
 	$(MNC) device start --target $(if $(filter x86,$(TARGET)),arm,$(TARGET))
+
+explain: setup ## where the cycles of MODEL's LAYER (number or name) go on TARGET's cores; all layers without LAYER
+	$(MNC) explain --model $(MODEL) --target $(TARGET) $(call flag,layer,$(LAYER)) $(call flag,threads,$(THREADS))
 
 validate-model: setup ## the core model against the boards of LOGS='file or folder ..'; ARGS='--worst 5 --out file'
 	.venv/bin/python -m compile.simulator.validation $(LOGS) $(ARGS)
