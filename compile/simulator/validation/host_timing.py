@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random configs of workloads, timed on this machine's core by the local measurer; the libraries are kept.
+
+Takes a folder and workloads (`host_workloads`); gives `Timing`s. What the folder holds already is not timed
+again, so that a model can be priced many times against the same timings.
+"""
+
+import hashlib
+import random
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from compile.measure.local import LocalMeasurer, Options
+from compile.measure.messages import Compiled, Outcome, TaskSpec
+from compile.simulator.validation.host_workloads import task_of
+from compile.tasks import TunableTask
+from support.errors import UserError
+from support.files import write_atomic
+from targets import load
+
+TIMINGS = "timings.json"
+BATCH = 16  # libraries at once in memory
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """One config of a workload as this machine ran it. `library` is a file beside the timings; `arguments`
+    its buffers in calling order (shape, dtype, whether it is written).
+    """
+
+    workload: str
+    index: int
+    seconds: float
+    library: str
+    arguments: tuple[tuple[tuple[int, ...], str, bool], ...]
+
+
+class KeepingMeasurer(LocalMeasurer):
+    """A LocalMeasurer that leaves a copy of each library it times in `folder`; `kept` names the last."""
+
+    folder: Path
+    kept: tuple[str, Compiled] | None = None
+
+    def _run(
+        self, spec: TaskSpec, library: str, kernel: Compiled, reference: str | None
+    ) -> Outcome:
+        code = Path(library).read_bytes()
+        name = f"{hashlib.sha256(spec.key.encode() + code).hexdigest()[:16]}.so"
+        shutil.copyfile(library, self.folder / name)
+        self.kept = (name, kernel)
+        return super()._run(spec, library, kernel, reference)
+
+
+def time_configs(
+    folder: Path, workloads: Sequence[str], *, count: int, seed: int, tell: Callable[[str], None]
+) -> list[Timing]:
+    """Time `count` random configs of each workload that the folder lacks, on one thread. UserError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    known = _read(folder)
+    have = {one.workload for one in known}
+    missing = [workload for workload in workloads if workload not in have]
+    if missing:
+        target = load("host")
+        jobs = [(workload, task_of(workload, target)) for workload in missing]
+        with KeepingMeasurer(target, options=Options(verify=False)) as measurer:
+            measurer.folder = folder
+            for workload, task in jobs:
+                known += _timed(measurer, task, workload, sample(task, count, seed))
+                write_atomic(folder / TIMINGS, msgspec.json.encode(known))
+                tell(f"timed {workload}")
+    return [one for one in known if one.workload in workloads]
+
+
+def sample(task: TunableTask, count: int, seed: int) -> list[Any]:
+    """Different random configs of a task, fewer if its space has no more."""
+    space = task.task.config_space
+    indices = list(range(space.range_length))
+    random.Random(seed).shuffle(indices)
+    valid = [i for i in indices if space.is_index_valid(i)]
+    return [space.get(i) for i in valid[:count]]
+
+
+def _timed(
+    measurer: KeepingMeasurer, task: TunableTask, workload: str, configs: Sequence[Any]
+) -> Iterator[Timing]:
+    for start in range(0, len(configs), BATCH):
+        for trial in measurer.measure(task, configs[start : start + BATCH]):
+            if trial.error is not None or measurer.kept is None:
+                continue
+            library, kernel = measurer.kept
+            yield Timing(
+                workload=workload,
+                index=trial.config.index,
+                seconds=trial.cost,
+                library=library,
+                arguments=tuple((a.shape, a.dtype, a.is_output) for a in kernel.arguments),
+            )
+
+
+def _read(folder: Path) -> list[Timing]:
+    try:
+        return msgspec.json.decode((folder / TIMINGS).read_bytes(), type=list[Timing])
+    except FileNotFoundError:
+        return []
+    except msgspec.MsgspecError as error:
+        raise UserError(f"{folder / TIMINGS} is damaged ({error}); delete the folder") from None
