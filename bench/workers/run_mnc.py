@@ -8,7 +8,7 @@ from pathlib import Path
 from network import Network
 
 if os.environ["VARIANT"] == "freestanding":
-    from compile.export.loading import Freestanding
+    from compile.export.loading import Freestanding, aligned
 else:
     import tvm  # noqa: F401 - what the import takes is not the network's
 
@@ -22,6 +22,7 @@ def load(folder: Path, threads: int) -> Network:
         return Network(
             version("mnc"),
             library.run,
+            prepare=aligned,
             finish=lambda outputs: outputs[0],
             workspace_bytes=library.memory,
         )

@@ -14,7 +14,7 @@ import msgspec
 from compile import artifact as artifacts
 from compile import runner
 from compile.export.exporter import RECORD, Record
-from compile.export.loading import Freestanding
+from compile.export.loading import Freestanding, aligned
 from support.errors import UserError
 
 
@@ -38,7 +38,8 @@ def compare(folder: Path, exported: Path, *, threads: int, seconds: float = 10.0
     inputs = runner.default_input(session)
     library = exported / f"lib{record.prefix}.so"
     with Freestanding(library, prefix=record.prefix, threads=threads) as free:
-        rivals = {"freestanding": lambda: free.run(*inputs)}
+        ready = [aligned(array) for array in inputs]
+        rivals = {"freestanding": lambda: free.run(*ready)}
         found = runner.bench(session, *inputs, seconds=seconds, most=10_000, rivals=rivals)
     return Comparison(threads, found["freestanding"].median, found["mnc"].median)
 

@@ -5,6 +5,7 @@ Takes the path of a `libPREFIX.so`; gives numpy arrays. Loading it runs its nati
 """
 
 import ctypes
+import itertools
 import math
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,7 @@ from compile.export.exporter import Exported
 from compile.runner import Array
 from support.errors import UserError
 
-FloatPointer = ctypes.POINTER(ctypes.c_float)
+ALIGNMENT = 64  # bytes: of an input that the library reads where it is
 
 
 class Freestanding:
@@ -37,21 +38,26 @@ class Freestanding:
         self._instance = self._call("create", threads)
         if not self._instance:
             raise UserError(f"{library}: {self.last_error()}")
+        self._run = getattr(self._library, f"{prefix}_run")
         self._shapes = self._ports("input"), self._ports("output")
+        ends = list(itertools.accumulate(math.prod(shape) for shape in self._shapes[1]))
+        self._outputs = list(zip([0, *ends], ends, self._shapes[1], strict=False))
 
     def run(self, *inputs: Array) -> tuple[Array, ...]:
-        """The outputs for float32 `inputs` of the library's shapes; RuntimeError when the run fails."""
+        """The outputs for float32 `inputs` of the library's shapes; RuntimeError when the run fails.
+
+        A single contiguous input that is `aligned` is read where it is.
+        """
         wanted, given = self._shapes[0], tuple(array.shape for array in inputs)
         if wanted != given:
             raise UserError(f"the library takes inputs of shape {wanted}, not {given}")
-        flat = np.concatenate([np.asarray(array, np.float32).ravel() for array in inputs])
-        sizes = [math.prod(shape) for shape in self._shapes[1]]
-        out = np.empty(sum(sizes), np.float32)
-        pointers = (array.ctypes.data_as(FloatPointer) for array in (flat, out))
-        if self._call("run", self._instance, *pointers) != 0:
+        flat = np.ascontiguousarray(inputs[0], np.float32)
+        if len(inputs) > 1:
+            flat = np.concatenate([np.asarray(array, np.float32).ravel() for array in inputs])
+        out = np.empty(self._outputs[-1][1], np.float32)
+        if self._run(self._instance, flat.ctypes.data, out.ctypes.data) != 0:
             raise RuntimeError(self.last_error())
-        parts = np.split(out, np.cumsum(sizes)[:-1])
-        return tuple(p.reshape(s) for p, s in zip(parts, self._shapes[1], strict=True))
+        return tuple(out[first:end].reshape(shape) for first, end, shape in self._outputs)
 
     @property
     def threads(self) -> int:
@@ -98,7 +104,7 @@ class Freestanding:
         shape = ctypes.POINTER(ctypes.c_int64)
         prototypes: dict[str, tuple[Any, list[Any]]] = {
             "create": (handle, [ctypes.c_int]),
-            "run": (ctypes.c_int, [handle, FloatPointer, FloatPointer]),
+            "run": (ctypes.c_int, [handle, ctypes.c_void_p, ctypes.c_void_p]),
             "destroy": (None, [handle]),
             "threads": (ctypes.c_int, [handle]),
             "memory": (size, [handle]),
@@ -124,6 +130,15 @@ class Freestanding:
             extents = self._call(f"{kind}_shape", index, ctypes.byref(rank))
             shapes.append(tuple(extents[axis] for axis in range(rank.value)))
         return tuple(shapes)
+
+
+def aligned(array: Array) -> Array:
+    """A float32 copy of `array` that `Freestanding.run` reads where it is, as it can an app's own buffer."""
+    room = np.empty(array.size + ALIGNMENT // 4, np.float32)
+    first = -room.ctypes.data % ALIGNMENT // 4
+    place = room[first : first + array.size].reshape(array.shape)
+    np.copyto(place, array)
+    return place
 
 
 def verify(artifact: Artifact, library: Freestanding) -> parity.Check:

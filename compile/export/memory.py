@@ -3,13 +3,15 @@
 
 Takes a `Graph`; gives offsets and the size of the block. Buffers that are never needed at the same
 time share bytes: the largest is placed first, each in the tightest gap that fits (Pisarchyk and Lee,
-"Efficient Memory Management for Deep Neural Net Inference", 2020, greedy by size).
+"Efficient Memory Management for Deep Neural Net Inference", 2020, greedy by size). Then whatever lies on top
+goes first and the rest again in the same order, until nothing can be gained.
 """
 
 from dataclasses import dataclass
 
 from compile.export.graph import Graph
 
+TRIES = 100
 ALIGNMENT = 64  # bytes: what TVM's kernels take for granted, and a cache line
 
 
@@ -39,19 +41,32 @@ class Layout:
 def plan(graph: Graph) -> Layout:
     """Offsets for every buffer that is not a weight."""
     lifetimes = _lifetimes(graph)
-    placed: list[tuple[int, Lifetime]] = []
-    for lifetime in sorted(lifetimes, key=lambda one: (-one.size, one.first, one.buffer)):
-        neighbours = sorted((at, other) for at, other in _spans(placed, lifetime))
-        placed.append((_gap(neighbours, lifetime.size), lifetime))
-    needed = (
+    needed = max(
         sum(one.size for one in lifetimes if one.first <= call <= one.last)
         for call in range(-1, len(graph.calls) + 1)
     )
-    return Layout(
-        offsets={lifetime.buffer: at for at, lifetime in placed},
-        size=max((at + lifetime.size for at, lifetime in placed), default=0),
-        needed=max(needed),
-    )
+    order = sorted(lifetimes, key=lambda one: (-one.size, one.first, one.buffer))
+    best: list[tuple[int, Lifetime]] = []
+    size = 0
+    for _ in range(TRIES):
+        placed = _placed(order)
+        top, last = max(((at + one.size, one) for at, one in placed), key=lambda end: end[0])
+        if not best or top < size:
+            best, size = placed, top
+        if size == needed or order[0] is last:
+            break
+        order = [last, *(one for one in order if one is not last)]
+    offsets = {one.buffer: at for at, one in best}
+    return Layout(offsets=offsets, size=size, needed=needed)
+
+
+def _placed(order: list[Lifetime]) -> list[tuple[int, Lifetime]]:
+    """Offsets of the buffers, each in the tightest gap between those before it in the `order`."""
+    placed: list[tuple[int, Lifetime]] = []
+    for lifetime in order:
+        neighbours = sorted((at, other) for at, other in _spans(placed, lifetime))
+        placed.append((_gap(neighbours, lifetime.size), lifetime))
+    return placed
 
 
 def align(size: int) -> int:

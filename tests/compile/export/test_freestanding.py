@@ -10,11 +10,12 @@ from pathlib import Path
 from random import Random
 
 import msgspec
+import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
 
 from compile.export import elf_check, exporter
-from compile.export.loading import Freestanding, verify, verify_here
+from compile.export.loading import Freestanding, aligned, verify, verify_here
 from model import zoo
 from support.errors import UserError
 from support.files import sha256
@@ -152,6 +153,13 @@ def test_python_calls_the_library_as_c_does(shipped: Shipped) -> None:
     with Freestanding(shipped.exported.shared, threads=2) as library:
         check = verify(shipped.artifact, library)
         assert check.ok and check.examples == shipped.artifact.golden().count
+        (image,) = (array[0] for array in shipped.artifact.golden().inputs)
+        ready = aligned(image)
+        assert ready.ctypes.data % 64 == 0
+        before = ready.copy()
+        for copied, read_in_place in zip(library.run(image), library.run(ready), strict=True):
+            np.testing.assert_array_equal(copied, read_in_place)
+        np.testing.assert_array_equal(ready, before)
         with pytest.raises(UserError, match="65 threads"):
             Freestanding(shipped.exported.shared, threads=65)
     with pytest.raises(UserError, match="no other_create"):
