@@ -48,7 +48,7 @@ def plan(graph: Graph) -> Layout:
     order = sorted(lifetimes, key=lambda one: (-one.size, one.first, one.buffer))
     best: list[tuple[int, Lifetime]] = []
     size = 0
-    for _ in range(TRIES):
+    for _ in range(TRIES if order else 0):
         placed = _placed(order)
         top, last = max(((at + one.size, one) for at, one in placed), key=lambda end: end[0])
         if not best or top < size:

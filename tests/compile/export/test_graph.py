@@ -145,6 +145,15 @@ def test_no_value_is_overwritten_before_its_last_use(network: Graph) -> None:
     assert layout.needed <= layout.size
 
 
+def test_a_chain_in_which_the_largest_come_first_wastes_nothing() -> None:
+    # By size alone the three of 160 are placed before the 80, which then finds no room beside them.
+    sizes = (60, 160, 160, 80, 160, 40, 80, 20)
+    tensors = tuple(Tensor((16 * size,), "float32", i) for i, size in enumerate(sizes))
+    calls = tuple(Call("k", (i - 1,), (i,)) for i in range(1, len(sizes)))
+    layout = memory.plan(Graph(tensors, calls, {"x": 0}, {}, (len(sizes) - 1,), 0))
+    assert layout.size == layout.needed == 64 * 320
+
+
 def test_the_plan_of_a_real_network_wastes_nothing(shipped: Shipped) -> None:
     from compile.export import kernels, weights
 
