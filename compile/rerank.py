@@ -50,7 +50,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Of one inference, in seconds: `before` is the sum of all layers of the network whose configs are the
     best alone, no pair fused, `after` that of the one which results, timed in turns with it. `predicted` is
     the sum of the costs of the latter's tasks, all calls, as the log now has them, and `others` its layers
-    that are no task.
+    that are no task. `drift` is what `before` takes over what it took when those costs were timed: how much
+    slower the machine has become since.
     """
 
     tasks: tuple[Outcome, ...]
@@ -58,6 +59,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     after: float
     predicted: float
     others: float
+    drift: float
     networks: int
     seconds: float
     left_out: tuple[str, ...] = ()
@@ -182,6 +184,7 @@ def _confirmed(
 ) -> Summary:
     """Build what the log now says, and time it in turns with `before`."""
     after = workshop.make(trials, "with the configs best in the network")
+    once = sum(before.medians)
     before.runs.clear()
     _take_turns([before, after], workshop.clock, options)
     predicted, others = 0.0, 0.0
@@ -196,6 +199,7 @@ def _confirmed(
         after=sum(after.medians),
         predicted=predicted,
         others=others,
+        drift=sum(before.medians) / once,
         networks=networks,
         seconds=time.monotonic() - started,
         left_out=left_out,

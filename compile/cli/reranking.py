@@ -100,7 +100,8 @@ def line(summary: "Summary") -> str:
     return (
         f"{moved} of {len(summary.tasks)} tasks have another config in the network than alone; layers take "
         f"{summary.before * 1e3:.3f} ms with those best alone{apart}, {summary.after * 1e3:.3f} ms now; "
-        f"the log predicts {foretold:.3f} ms ({100 * summary.error:+.1f} %)"
+        f"the log predicts {foretold:.3f} ms ({100 * summary.error:+.1f} %; the machine's speed changed by "
+        f"{100 * (1 / summary.drift - 1):+.1f} % meanwhile)"
     )
 
 
