@@ -165,7 +165,7 @@ def choose_family(
     from compile.measure.choice import How
 
     how = How(device=device, simulate=simulate, threads=threads)
-    timer, measurer = timers.timer(target, how, seconds=seconds)
+    timer, measurer = timers.timer(model, target, how, seconds=seconds)
     log = log_path(logs, target.name, model.name)
     trials = Journal.open(log, exclusive=False, target=target.tvm_target()).trials
     return family.choose(model, target, trials, timer, log=log, measurer=measurer, say=say)

@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which family of kernels a whole network is built from: ours on one blocked layout, or one of TVM's own.
 
-Takes a model, a target and something to time artifacts on; gives a `Choice`, kept beside the tuning log,
+Takes a model, a target and something to time networks on; gives a `Choice`, kept beside the tuning log,
 that builds follow. A family is chosen for the network as a whole by its measured total, layout transforms
 included: mixing families layer by layer was measured slower than any of them (apache/tvm pull 5334).
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from compile.artifact import Artifact
 from compile.trial import EMULATED, SIMULATED, Trial
 from support.errors import UserError
 from support.files import write_atomic
+
+if TYPE_CHECKING:
+    from compile.builder import Built
 
 BLOCKED = "blocked"
 FAMILIES = {
@@ -27,7 +28,8 @@ FAMILIES = {
 }
 UNMEASURED = "no device has timed the families; this one needs no layout transform between layers"
 
-Timer = Callable[[Artifact], float]  # median seconds of one inference, on what the network is for
+# Median seconds of one inference of a built network, on what it is for.
+Timer = Callable[["Built"], float]
 
 
 class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -124,10 +126,7 @@ def choose(
 def _time(model: Any, target: Any, trials: Sequence[Trial], timer: Timer, family: str) -> float:
     from compile import builder
 
-    with TemporaryDirectory(prefix="mnc-family-") as folder:
-        built = builder.build(model, target, trials, family=family)
-        saved = builder.save(built, model, target, Path(folder) / "artifact", spec=model.name)
-        return timer(saved)
+    return timer(builder.build(model, target, trials, family=family))
 
 
 def in_layout(mod: Any, family: str, block: int) -> Any:

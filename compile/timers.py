@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tells how long a whole network takes: this machine, a device, or the core model.
 
-Takes a target and where costs come from; gives a function from an Artifact to seconds of one inference, and
-the name of what it asks, for the record.
+Takes a model, a target and where costs come from; gives a function from a built network to seconds of one
+inference, and the name of what it asks, for the record.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from compile.family import Timer
 from compile.measure.choice import How, kind
@@ -13,20 +16,32 @@ from targets import Target
 
 if TYPE_CHECKING:
     from compile.artifact import Artifact
+    from compile.builder import Built
+
+Run = Callable[["Artifact"], float]
 
 
-def timer(target: Target, how: How, *, seconds: float) -> tuple[Timer, str]:
+def timer(model: Any, target: Target, how: How, *, seconds: float) -> tuple[Timer, str]:
     """The timer, and its name. It times for `seconds`, where time passes. UserError as `choice.kind`."""
     found = kind(target, how)
     if found == "simulated":
         return _simulated(target, how.threads or target.fast.count)
     if found == "here":
-        return _here(target, how.threads, seconds)
-    assert how.device is not None
-    return _there(target, how.device, how.threads, seconds)
+        run, name = _here(target, how.threads, seconds)
+    else:
+        assert how.device is not None
+        run, name = _there(target, how.device, how.threads, seconds)
+
+    def timed(built: "Built") -> float:
+        from compile import builder
+
+        with TemporaryDirectory(prefix="mnc-family-") as folder:
+            return run(builder.save(built, model, target, Path(folder) / "made", spec=model.name))
+
+    return timed, name
 
 
-def _here(target: Target, threads: int | None, seconds: float) -> tuple[Timer, str]:
+def _here(target: Target, threads: int | None, seconds: float) -> tuple[Run, str]:
     from compile import runner
 
     def timed(made: "Artifact") -> float:
@@ -37,7 +52,7 @@ def _here(target: Target, threads: int | None, seconds: float) -> tuple[Timer, s
     return timed, f"local cpu={target.model}"
 
 
-def _there(target: Target, device: str, threads: int | None, seconds: float) -> tuple[Timer, str]:
+def _there(target: Target, device: str, threads: int | None, seconds: float) -> tuple[Run, str]:
     from compile import runner
     from compile.device import connection
     from compile.device.address import parse
@@ -62,7 +77,11 @@ def _simulated(target: Target, threads: int) -> tuple[Timer, str]:
     from compile.measure.simulated import describe
     from compile.simulator.network import seconds_of
 
-    def worked_out(made: "Artifact") -> float:
-        return seconds_of(made.folder, target, threads=threads)
+    def worked_out(built: "Built") -> float:
+        from compile.export import kernels
+
+        with TemporaryDirectory(prefix="mnc-family-") as folder:
+            kernels.write(built.factory, Path(folder))
+            return seconds_of(Path(folder), target, threads=threads)
 
     return worked_out, describe(target, threads=threads)

@@ -62,3 +62,27 @@ def test_a_damaged_choice_is_one_line(damage: bytes, tmp_path: Path) -> None:
     (tmp_path / "log.family.json").write_bytes(damage)
     with pytest.raises(UserError, match="delete it, or tune again"):
         family.chosen(tmp_path / "log.jsonl")
+
+
+def test_a_device_s_choice_outlives_a_core_model_s(tmp_path: Path) -> None:
+    log, said = tmp_path / "log.jsonl", list[str]()
+    known = family.Choice(family="nhwc", why="fastest", measurer="rpc key=rk3399 cpu=rk3399")
+    family.path_beside(log).write_bytes(msgspec.json.encode(known))
+
+    def never(_: object) -> float:
+        raise AssertionError("nothing is to be built or simulated")
+
+    measurer = "simulated v1-x cortex-a72-y cold threads=2"
+    found = family.choose(None, None, (), never, log=log, measurer=measurer, say=said.append)
+    assert found == known == family.chosen(log)
+    assert "a device has timed it" in said[0]
+
+
+@pytest.mark.slow
+def test_a_core_model_chooses_where_there_is_no_device(tmp_path: Path) -> None:
+    model, board = zoo.load("mobilenet_v1_28"), load("rk3399")
+    choice = choose_family(model, board, device=None, threads=None, logs=tmp_path)
+    assert choice.simulated and not choice.measured
+    assert choice.seconds[choice.family] == min(choice.seconds.values())
+    assert "simulated as a whole" in choice.why
+    assert family.chosen(tmp_path / "rk3399" / "mobilenet_v1_28.jsonl") == choice
