@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "pipelines"
 Cycles = Annotated[int, msgspec.Meta(ge=0, le=200)]
+Latency = Annotated[int, msgspec.Meta(ge=-16, le=100)]
 Small = Annotated[int, msgspec.Meta(ge=0, le=64)]
 Limit = Annotated[int, msgspec.Meta(ge=0, le=900)]
 Names = Annotated[str, msgspec.Meta(max_length=80)]
@@ -35,14 +36,14 @@ class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     It takes `slots` cycles of the `ports` (names, any of them), then, for what has a second step (a
     store's data, a load's way through the vector pipes), `then_slots` of `then`. `latency` is from
-    issue to result, for loads beyond the cache's own. `accumulate` is the latency to the accumulator
+    issue to result, for loads beyond (or, below 0, short of) the cache's own. `accumulate` is the latency to the accumulator
     of a following multiply-add. `micro_ops` is its places at dispatch. `alone`: no other instruction
     issues with it (in-order cores). `blocks`: it holds its port for all its slots (dividers).
     """
 
     ports: Names
     slots: Small = 1
-    latency: Cycles = 1
+    latency: Latency = 1
     accumulate: Cycles | None = None
     then: Names = ""
     then_slots: Small = 0
@@ -82,12 +83,14 @@ class Translation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 class Stores(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`buffer` stores wait to leave; `streaming_lines` whole lines written in a row end the fetching
     of what is overwritten (0: never); `forward_cycles` is from a store's data to a load of them.
+    `merge_with_fills`: a store that misses leaves when its line is asked for, not when it is there.
     """
 
     buffer: Annotated[int, msgspec.Meta(ge=1, le=256)]
     streaming_lines: Small = 0
     merging_lines: Annotated[int, msgspec.Meta(ge=1, le=16)] = 4
     forward_cycles: Cycles = 5
+    merge_with_fills: bool = False
 
 
 class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -27,7 +27,8 @@ class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """One cache of the data path.
 
     `latency_cycles` is load-to-use in cycles of the core that asks. `bandwidth_bytes_per_cycle` is
-    what one core can read from it each cycle. `shared_by` is how many cores use one instance.
+    what one core can read from it each cycle. `shared_by` is how many cores use one instance. It
+    replaces the line that was used longest ago, or a random one.
     """
 
     size_kib: Size
@@ -36,6 +37,7 @@ class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     latency_cycles: Positive
     bandwidth_bytes_per_cycle: Positive
     shared_by: Count = 1
+    random_replacement: bool = False
 
     def __post_init__(self) -> None:
         if not _power_of_two(self.line_bytes):

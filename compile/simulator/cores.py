@@ -95,7 +95,9 @@ class OpParams(ctypes.Structure):
 
     _fields_ = [
         *_fields(U16, "ports then_ports"),
-        *_fields(U8, "slots then_slots latency accumulate micro_ops alone queue blocks"),
+        *_fields(U8, "slots then_slots"),
+        ("latency", ctypes.c_int8),
+        *_fields(U8, "accumulate micro_ops alone queue blocks"),
     ]
 
 
@@ -114,7 +116,7 @@ class MemoryParams(ctypes.Structure):
         *_fields(U32, "dram_latency dram_line_time dram_all_time misses misses_l2"),
         *_fields(U32, "streams trigger max_stride depth_l1 depth_l2 prefetches"),
         *_fields(U32, "crosses_pages store_prefetch stride_ahead"),
-        *_fields(U32, "streaming_lines merging store_buffer"),
+        *_fields(U32, "streaming_lines merging store_buffer stores_merge"),
         *_fields(U32, "page_shift tlb_entries tlb2_entries tlb2_ways tlb2_latency walk_latency"),
     ]
 
@@ -233,6 +235,7 @@ def _memory(target: Target, pipeline: Pipeline) -> MemoryParams:
         streaming_lines=stores.streaming_lines,
         merging=stores.merging_lines,
         store_buffer=stores.buffer,
+        stores_merge=stores.merge_with_fills,
         page_shift=12,
     )
     params.level = (CacheParams * MAX_LEVELS)(*(_cache(cache) for cache in levels))
@@ -252,5 +255,5 @@ def _cache(cache: Cache) -> CacheParams:
         latency=round(cache.latency_cycles),
         line_time=round(POINT * cache.line_bytes / cache.bandwidth_bytes_per_cycle),
         shared=cache.shared_by,
-        random=0,
+        random=cache.random_replacement,
     )

@@ -18,6 +18,7 @@ static int cache_make(cache *c, const cache_params *p, uint32_t line_shift)
     c->latency = p->latency;
     c->line_time = p->line_time;
     c->random = p->random;
+    c->shared = p->shared;
     size_t lines = (size_t)c->sets * c->ways;
     c->tags = calloc(lines, sizeof *c->tags);
     c->ready = calloc(lines, sizeof *c->ready);
@@ -86,9 +87,26 @@ static inline int64_t backlog(const memory *m)
     return (m->dram_free - (int64_t)m->dram_line_time * WRITE_BACKLOG) >> 8;
 }
 
+/* ---- Other cores. ---- */
+
+/* Tasks of a parallel section are alike: what this core does to a line of its own, each other core does to one of
+ * theirs, in the same cache, over the same bus. A line that several use is fetched for all of them once. */
+static inline int is_own(const memory *m, uint64_t line)
+{
+    return m->tasks > 1 && !(m->used_by_others[line & (OWNED_LINES - 1)] >> (m->section & 7) & 1);
+}
+
+static inline uint32_t dram_time(const memory *m, uint64_t line)
+{
+    return is_own(m, line) ? m->dram_line_time : m->dram_shared_time;
+}
+
 /* ---- Filling and writing back. ---- */
 
+enum { OTHERS = 56 }; /* bits of a line from here up number another core, whose line it then stands for */
+
 static void write_back(memory *m, uint32_t from, uint64_t line, int64_t at);
+static void fill_for_others(memory *m, uint32_t level, uint64_t line, int64_t at, int64_t ready, uint8_t state);
 
 /* Puts a line that arrives at `ready` into a level; what it displaces goes down when it was written to. */
 static size_t cache_fill(memory *m, uint32_t level, uint64_t line, int64_t at, int64_t ready, uint8_t state)
@@ -101,8 +119,24 @@ static size_t cache_fill(memory *m, uint32_t level, uint64_t line, int64_t at, i
     c->ready[slot] = ready;
     c->used[slot] = ++m->clock;
     c->state[slot] = state;
-    if (old && dirty) write_back(m, level, old - 1, at);
+    if (old && dirty && !((old - 1) >> OTHERS)) write_back(m, level, old - 1, at);
+    if (c->shared > 1 && !(line >> OTHERS) && is_own(m, line)) fill_for_others(m, level, line, at, ready, state);
     return slot;
+}
+
+/* The other cores' lines take their room too. */
+static void fill_for_others(memory *m, uint32_t level, uint64_t line, int64_t at, int64_t ready, uint8_t state)
+{
+    cache *c = &m->level[level];
+    uint64_t cores = (uint64_t)m->tasks < c->shared ? (uint64_t)m->tasks : c->shared;
+    for (uint64_t other = 1; other < cores; other++) {
+        uint64_t theirs = line | other << OTHERS;
+        int64_t slot = cache_find(c, theirs);
+        if (slot >= 0)
+            c->used[slot] = ++m->clock;
+        else
+            cache_fill(m, level, theirs, at, ready, state);
+    }
 }
 
 static void write_back(memory *m, uint32_t from, uint64_t line, int64_t at)
@@ -110,7 +144,7 @@ static void write_back(memory *m, uint32_t from, uint64_t line, int64_t at)
     uint32_t below = from + 1;
     if (below >= m->p.levels) {
         m->dram_lines++;
-        bus_start(&m->dram_free, at, m->dram_line_time);
+        bus_start(&m->dram_free, at, dram_time(m, line));
         return;
     }
     cache *c = &m->level[below];
@@ -142,7 +176,7 @@ static int64_t fetch(memory *m, uint64_t line, int64_t at, uint32_t into, int *l
     int slot = earliest(m->fill_l2, m->p.misses_l2);
     at = later(at, m->fill_l2[slot]);
     m->dram_lines++;
-    int64_t ready = bus_start(&m->dram_free, at, m->dram_line_time) + m->p.dram_latency;
+    int64_t ready = bus_start(&m->dram_free, at, dram_time(m, line)) + m->p.dram_latency;
     m->fill_l2[slot] = ready;
     for (uint32_t up = m->p.levels - 1; up > into; up--) cache_fill(m, up, line, at, ready, state);
     *level = FROM_DRAM;
@@ -179,9 +213,14 @@ static inline int leaves_page(const memory *m, uint64_t from, uint64_t to)
     return !m->p.crosses_pages && (from >> shift) != (to >> shift);
 }
 
+enum { RAMP = 2 }; /* lines further ahead for each step of a stream */
+
+/* A stream runs further ahead the longer it has held. */
 static void stream_run(memory *m, stream *s, int64_t now)
 {
     uint32_t deepest = m->p.depth_l2 > m->p.depth_l1 ? m->p.depth_l2 : m->p.depth_l1;
+    uint32_t earned = m->p.depth_l1 + (s->count - m->p.trigger) * RAMP;
+    if (earned < deepest) deepest = earned;
     while (s->ahead < deepest) {
         uint64_t line = s->last + (uint64_t)(s->stride * (int64_t)(s->ahead + 1));
         if (leaves_page(m, s->last, line)) return;
@@ -191,7 +230,7 @@ static void stream_run(memory *m, stream *s, int64_t now)
 }
 
 /* A line that L1 missed, or the first use of one that was prefetched. */
-static void prefetcher_sees(memory *m, uint64_t line, int64_t now)
+static void prefetcher_sees(memory *m, uint64_t line, int64_t now, int to_l1)
 {
     stream *oldest = &m->streams[0], *near = 0;
     m->clock++;
@@ -204,7 +243,7 @@ static void prefetcher_sees(memory *m, uint64_t line, int64_t now)
             s->used = m->clock;
             s->ahead -= s->ahead > 0;
             if (++s->count < m->p.trigger) return;
-            for (uint32_t k = 1; k <= m->p.depth_l1; k++) {
+            for (uint32_t k = 1; to_l1 && k <= m->p.depth_l1; k++) {
                 uint64_t next = line + (uint64_t)(s->stride * (int64_t)k);
                 if (!leaves_page(m, line, next)) prefetch_line(m, next, now, 1);
             }
@@ -318,7 +357,7 @@ static int64_t load_missing(memory *m, uint64_t line, int64_t now, int *level)
     int64_t ready = fetch(m, line, now, 0, level, 0);
     m->fill[slot] = ready;
     cache_fill(m, 0, line, now, ready, 0);
-    if (m->p.streams) prefetcher_sees(m, line, now);
+    if (m->p.streams) prefetcher_sees(m, line, now, 1);
     return ready;
 }
 
@@ -336,7 +375,7 @@ static inline int64_t load_line(memory *m, uint64_t line, int64_t now, int *leve
     }
     if (UNLIKELY(c->state[slot] & LINE_PREFETCHED)) {
         c->state[slot] &= (uint8_t)~LINE_PREFETCHED;
-        if (m->p.streams) prefetcher_sees(m, line, now);
+        if (m->p.streams) prefetcher_sees(m, line, now, 1);
     }
     return ready;
 }
@@ -414,8 +453,8 @@ static int64_t store_missing(memory *m, uint64_t line, uint64_t mask, int64_t no
     int64_t ready = fetch(m, line, now, 0, &level, 0);
     m->fill[slot] = ready;
     cache_fill(m, 0, line, now, ready, LINE_DIRTY);
-    if (m->p.store_prefetch && m->p.streams) prefetcher_sees(m, line, now);
-    return ready;
+    if (m->p.store_prefetch && m->p.streams) prefetcher_sees(m, line, now, 0);
+    return m->p.stores_merge ? now : ready;
 }
 
 static int64_t store_line(memory *m, uint64_t line, uint64_t mask, int64_t now)
@@ -424,15 +463,16 @@ static int64_t store_line(memory *m, uint64_t line, uint64_t mask, int64_t now)
     int64_t slot = cache_find(c, line);
     if (UNLIKELY(slot < 0)) return store_missing(m, line, mask, now);
     c->used[slot] = ++m->clock;
-    if (m->p.store_prefetch && m->p.streams && (c->state[slot] & LINE_PREFETCHED)) prefetcher_sees(m, line, now);
+    if (m->p.store_prefetch && m->p.streams && (c->state[slot] & LINE_PREFETCHED)) prefetcher_sees(m, line, now, 0);
     c->state[slot] = LINE_DIRTY;
     if (m->p.streaming_lines)
         for (uint32_t i = 0; i < m->p.merging; i++)
             if (m->merging[i].line == line + 1) m->merging[i].bytes |= mask;
-    return later(now, c->ready[slot]);
+    return m->p.stores_merge ? now : later(now, c->ready[slot]);
 }
 
-/* When a store that starts at `now` has left the store buffer, which it does in order. */
+/* When a store that starts at `now` has left the store buffer, which it does in order: into L1, or, where cores
+ * merge, into the buffer that its line will fill. */
 static inline int64_t memory_store(memory *m, uint64_t address, uint32_t bytes, int64_t now)
 {
     m->stores++;
@@ -460,8 +500,9 @@ static int memory_make(memory *m, const memory_params *p)
     m->p = *p;
     m->seed = 1;
     m->tasks = 1;
-    m->dram_line_time = p->dram_line_time;
-    int good = 1;
+    m->dram_line_time = m->dram_shared_time = p->dram_line_time;
+    m->used_by_others = calloc(OWNED_LINES, 1);
+    int good = m->used_by_others != 0;
     for (uint32_t l = 0; l < p->levels; l++) good &= cache_make(&m->level[l], &p->level[l], p->line_shift);
     m->tlb2 = calloc(p->tlb2_entries + 1, sizeof *m->tlb2);
     m->tlb2_used = calloc(p->tlb2_entries + 1, sizeof *m->tlb2_used);
@@ -471,6 +512,7 @@ static int memory_make(memory *m, const memory_params *p)
 static void memory_free(memory *m)
 {
     for (uint32_t l = 0; l < m->p.levels; l++) cache_free(&m->level[l]);
+    free(m->used_by_others);
     free(m->tlb2);
     free(m->tlb2_used);
 }
@@ -485,6 +527,7 @@ static void memory_restart(memory *m)
         c->misses = 0;
     }
     m->dram_free = m->drained = 0;
+    m->section = 0;
     memset(m->fill, 0, sizeof m->fill);
     memset(m->fill_l2, 0, sizeof m->fill_l2);
     memset(m->prefetch, 0, sizeof m->prefetch);
@@ -495,7 +538,18 @@ static void memory_restart(memory *m)
 /* `tasks` cores work: each has its share of the memory's bandwidth. */
 static void memory_share(memory *m, int tasks)
 {
-    uint64_t share = (uint64_t)m->p.dram_all_time * (uint64_t)tasks;
+    uint32_t one = m->p.dram_line_time, all = m->p.dram_all_time;
+    uint64_t share = (uint64_t)all * (uint64_t)tasks;
     m->tasks = tasks;
-    m->dram_line_time = share > m->p.dram_line_time ? (uint32_t)share : m->p.dram_line_time;
+    m->section += tasks > 1;
+    m->dram_line_time = share > one ? (uint32_t)share : one;
+    m->dram_shared_time = tasks > 1 && all > one ? all : one;
+}
+
+/* A line that another core uses in this section. */
+static inline void memory_used_by_others(memory *m, uint64_t address, uint32_t bytes)
+{
+    uint64_t last = (address + bytes - 1) >> m->p.line_shift;
+    for (uint64_t line = address >> m->p.line_shift; line <= last; line++)
+        m->used_by_others[line & (OWNED_LINES - 1)] |= (uint8_t)(1u << (m->section & 7));
 }

@@ -10,6 +10,7 @@
 
 #include "core.h"
 
+enum { OWNED_LINES = 1 << 22 };
 enum { MAX_LEVELS = 3, MAX_STREAMS = 32, MAX_FILLS = 64, MAX_TLB = 128, MAX_MERGING = 16, POINTS = 256 };
 /* Which level gave the data; the last is a store buffer's. */
 enum { FROM_L1, FROM_L2, FROM_L3, FROM_DRAM };
@@ -32,12 +33,12 @@ typedef struct memory_params {
     /* Strides by instruction: how many strides ahead; 0 none. */
     uint32_t stride_ahead;
     /* Full lines in a row after which stores no longer fetch what they overwrite; 0 never. */
-    uint32_t streaming_lines, merging, store_buffer;
+    uint32_t streaming_lines, merging, store_buffer, stores_merge;
     uint32_t page_shift, tlb_entries, tlb2_entries, tlb2_ways, tlb2_latency, walk_latency;
 } memory_params;
 
 typedef struct cache {
-    uint32_t sets, mask, ways, latency, line_time, random; /* mask: sets - 1, or 0 where no power of two */
+    uint32_t sets, mask, ways, latency, line_time, random, shared; /* mask: sets - 1, or 0 where no power of two */
     uint64_t *tags;   /* line + 1, 0 where empty */
     int64_t *ready;   /* when the line is, or was, there */
     uint32_t *used;   /* time of last use, for replacement */
@@ -71,11 +72,13 @@ typedef struct merge { /* a line being written, with the bytes written so far */
 typedef struct memory {
     memory_params p;
     cache level[MAX_LEVELS];
+    uint8_t *used_by_others; /* by line: a bit for each parallel section in which another core uses it too */
+    uint32_t section;        /* counts them */
     uint32_t clock; /* of accesses, for replacement */
     uint32_t seed;
     int tasks;
     int64_t dram_free;
-    uint32_t dram_line_time;
+    uint32_t dram_line_time, dram_shared_time; /* of a line of this core alone; of one that serves all */
     int64_t fill[MAX_FILLS], prefetch[MAX_FILLS], prefetch_l2[MAX_FILLS], fill_l2[MAX_FILLS];
     stream streams[MAX_STREAMS];
     point points[POINTS];

@@ -53,6 +53,7 @@ struct core {
     uint64_t stored[STORE_TABLE];
     int64_t stored_at[STORE_TABLE];
     int64_t vector_issue;
+    int task; /* of the section, whose accesses these are */
     struct core_stats stats;
 };
 
@@ -327,11 +328,11 @@ static inline int64_t dispatch(core *c, const plan *p, const insn *i)
     const uint32_t q = p->op.queue;
     room = later(room, c->queue[q].time[0]);
     if (i->loads) room = later(room, ring_room(&c->loads, c->p.load_queue, i->loads));
-    if (i->stores) room = later(room, ring_room(&c->stores, c->p.store_queue, i->stores));
-    if (room > c->front) {
-        c->front = room;
+    int64_t store_room = i->stores ? ring_room(&c->stores, c->p.store_queue, i->stores) : 0;
+    if (later(room, store_room) > c->front) {
+        c->front_why = store_room > room ? CAUSE_STORE : CAUSE_FRONT_END;
+        c->front = later(room, store_room);
         c->used = 0;
-        c->front_why = CAUSE_LATENCY;
     }
     for (uint32_t left = p->uops; left;) {
         if (c->used >= c->p.width) {
@@ -419,6 +420,7 @@ static void step_out_of_order(core *c, const insn *i, const plan *p, const acces
     operands address = wait_for(c, i, p->address_from, i->n_src);
     operands data = wait_for(c, i, 0, p->address_from);
     uint8_t why = CAUSE_FRONT_END;
+    if (c->front_why == CAUSE_STORE && i->stores) why = CAUSE_STORE;
     int64_t from = at;
     if (i->base_update != 255) {
         int64_t base = later(at, address.ready) + 1;
@@ -595,10 +597,19 @@ static inline void core_step(core *c, const insn *i, const access *a, int access
         step_out_of_order(c, i, p, a);
 }
 
+static void core_task(core *c, int task)
+{
+    c->task = task;
+}
+
 static void core_touch(core *c, const access *a, int accesses)
 {
     int level = 0;
     for (int k = 0; k < accesses; k++) {
+        if (c->task) {
+            memory_used_by_others(&c->memory, a[k].address, a[k].bytes);
+            continue;
+        }
         int64_t now = c->front += 2;
         if (a[k].is_store)
             memory_store(&c->memory, a[k].address, a[k].bytes, now);

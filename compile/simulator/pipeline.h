@@ -24,7 +24,7 @@ typedef struct op_params {
     uint16_t then_ports; /* of a second step: a load's way through the vector pipes, a store's data */
     uint8_t slots;       /* port cycles it takes */
     uint8_t then_slots;
-    uint8_t latency;     /* of a load: beyond the cache's */
+    int8_t latency;      /* of a load: beyond the cache's */
     uint8_t accumulate;  /* latency to the accumulator of a following multiply-add */
     uint8_t micro_ops;   /* places at dispatch */
     uint8_t alone;       /* in order: issues with no other */
