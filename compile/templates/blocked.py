@@ -102,6 +102,14 @@ def row_blocks(rows: int) -> int:
     return blocks if blocks <= 2 * cores() else 1
 
 
+def keeps_rows(rows: int) -> bool:
+    """Whether a layer of so many rows is always shared out by rows: one block for each core, which has
+    a second-level cache of its own. Rows that a neighbouring layer gave to another core come from that one's
+    cache, and what two cores have read costs more to write again (measured on x86, see docs/performance.md).
+    """
+    return row_blocks(rows) == cores() and "arm_cpu" not in tvm.target.Target.current().keys
+
+
 def split_rows(stage: Any, n: Any, channel: Any, y: Any) -> tuple[Any, Any]:
     """Part y into `row_blocks`, outside the channels: (axis of batch and blocks, rest of y)."""
     block, rest = stage.split(y, nparts=row_blocks(int(y.dom.extent)))

@@ -64,13 +64,15 @@ def _define_space(cfg: Any, chunks: int, out_h: int, out_w: int) -> None:
     blocks = blocked.row_blocks(out_h)
     ways = [CHANNELS, CHANNELS_AND_ROWS, *([ROW_BLOCKS] if blocks > 1 else [])]
     cores = blocked.cores()
-    blocked.knob(cfg, "parallel_rows", ways, CHANNELS_AND_ROWS)
+    keep = blocked.keeps_rows(out_h)
+    blocked.knob(cfg, "parallel_rows", ways, ROW_BLOCKS if keep else CHANNELS_AND_ROWS)
     least = min(4, max(tile_ow))
     cfg.multi_filter(
         filter=lambda e: (
             least <= e["tile_ow"].val * e["tile_oh"].val <= most
             and (e["parallel_rows"].val != ROW_BLOCKS or out_h // blocks % e["tile_oh"].val == 0)
             and (e["parallel_rows"].val != CHANNELS or blocked.balanced(chunks, cores))
+            and (e["parallel_rows"].val == ROW_BLOCKS or not keep)
         )
     )
 

@@ -69,7 +69,10 @@ def _define_space(
     blocks = blocked.row_blocks(height)
     orders = [PIXEL_OUTER] if height * width > 1 else []
     orders += [ROW_BLOCKS] if blocks > 1 else []
-    blocked.knob(cfg, "order", [CHANNEL_OUTER, *orders], CHANNEL_OUTER)
+    keep = blocked.keeps_rows(height)
+    whole = keep and height // blocks * width % cfg["tile_p"].val == 0 if cfg.is_fallback else keep
+    default = ROW_BLOCKS if whole else PIXEL_OUTER if keep else CHANNEL_OUTER
+    blocked.knob(cfg, "order", [CHANNEL_OUTER, *orders], default)
     # Channels of a reduction block: 0 is all at once; smaller blocks keep the weights' slab in L1.
     chunks = [c for c in (64, 128, 256) if c % in_block == 0 and in_chunks * in_block > c]
     divide = [c for c in chunks if (in_chunks * in_block) % c == 0]
@@ -88,6 +91,7 @@ def _define_space(
         filter=lambda e: (
             (e["tile_oc"].val, e["tile_p"].val) in good
             and keeps_cores_busy(e)
+            and not (keep and e["order"].val == CHANNEL_OUTER)
             and not (e["block_k"].val and e["order"].val == PIXEL_OUTER)
             and (e["order"].val != ROW_BLOCKS or height // blocks * width % e["tile_p"].val == 0)
         )
