@@ -24,10 +24,20 @@ GENES = 32  # a generation must fit a small budget
 
 
 class Search:
-    """Asks for configurations and learns from their trials. `known` are this task's old trials."""
+    """Asks for configurations and learns from their trials. `known` are this task's old trials, `first`
+    configs to ask for before any that the tuner thinks of.
+    """
 
-    def __init__(self, task: Any, *, tuner: str = "xgb", known: Iterable[Trial] = ()) -> None:
+    def __init__(
+        self,
+        task: Any,
+        *,
+        tuner: str = "xgb",
+        known: Iterable[Trial] = (),
+        first: Iterable[Any] = (),
+    ) -> None:
         self.task = task
+        self._first = list(first)
         self._tuner = make_tuner(tuner, task)
         self._results: dict[int, tuple[Any, Any]] = {}
         self._asked: set[int] = set()
@@ -52,6 +62,9 @@ class Search:
     def ask(self, count: int) -> list[Any]:
         """Up to `count` configurations (ConfigEntity) that were never asked for or tried."""
         fresh = [config for config in self._default(count) if self._is_new(config)]
+        while self._first and len(fresh) < count:
+            config = self._first.pop(0)
+            fresh += [config] if config.index not in self._asked and self._is_new(config) else []
         dry = 0
         # A genetic search may ask again for what it knows: it gets the old answer at once.
         while len(fresh) < count and dry < 20 and self._tuner.has_next():

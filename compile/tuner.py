@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from compile.budget import Standing, choose, guess_seconds
+from compile.budget import Standing, allowances, choose, guess_seconds
+from compile.favourites import favourites
 from compile.journal import Journal, Trial, current
 from compile.lessons import Lessons
 from compile.measure.base import Measurer
@@ -98,16 +99,21 @@ def tune(
     options: Options | None = None,
     observer: Observer | None = None,
     lessons: Iterable[Trial] = (),
+    examples: Iterable[Trial] = (),
 ) -> Summary:
     """Spend the budget on `tasks`. `journal` must be open for adding. `lessons` are trials of other networks
-    by the same measurer: a task starts from what similar shapes among them teach.
+    by the same measurer: a task starts from what similar shapes among them teach. `examples` are trials of
+    the same tasks for other targets: their best configs are tried first, as those of other measurers in the
+    log are.
 
     Ctrl-C passes through: what is known is in the log by then. Raises UserError for an unknown
     tuner or when a task is not for `target`.
     """
     chosen = options or Options()
     _check(tasks, target, chosen)
-    return _Tuning(tasks, journal, measurer, chosen, observer, Lessons(lessons)).run()
+    tuning = _Tuning(tasks, journal, measurer, chosen, observer, Lessons(lessons))
+    tuning.examples = tuple(examples)
+    return tuning.run()
 
 
 def _check(tasks: Sequence["TunableTask"], target: Target, options: Options) -> None:
@@ -177,6 +183,7 @@ class _Tuning:
     ) -> None:
         self.journal, self.measurer, self.lessons = journal, measurer, lessons
         self.options, self.observer = options, observer
+        self.examples: tuple[Trial, ...] = ()
         # Costs made in another way (threads, device, version) are no measure of these.
         comparable = [t for t in journal.trials if t.measurer == measurer.describe()]
         usable = [] if options.force else comparable
@@ -205,9 +212,10 @@ class _Tuning:
 
     def _batch(self, one: _Progress) -> None:
         if one.search is None:
-            one.search = Search(one.task.task, tuner=self.options.tuner, known=one.known)
+            tuner, first = self.options.tuner, self._first(one.task.task)
+            one.search = Search(one.task.task, tuner=tuner, known=one.known, first=first)
         one.search.learn_from(self._similar(one))
-        count = min(self.measurer.batch, one.space - one.done, self.total - self.state.trials)
+        count = min(self.measurer.batch, self._allowed(one), self.total - self.state.trials)
         self._show_batch(one)
         made: list[Trial] = []
         configs = one.search.ask(count)
@@ -218,6 +226,18 @@ class _Tuning:
             made.append(trial)
             self._count(one, trial)
         one.search.tell(made)
+
+    def _allowed(self, one: _Progress) -> int:
+        """What is left of the task's share of the budget; its whole space at most."""
+        standings = [other.standing for other in self.progress.values()]
+        given = allowances(standings, total=self.total, floor=self.options.floor)
+        return max(1, min(given[one.key], one.space) - one.done)
+
+    def _first(self, task: Any) -> list[Any]:
+        """Configs that others found best."""
+        name = self.measurer.describe()
+        others = [trial for trial in self.journal.trials if trial.measurer != name]
+        return favourites(task, others) + favourites(task, self.examples)
 
     def _similar(self, one: _Progress) -> list[tuple[Any, Any]]:
         """What tasks of the same template have taught, as AutoTVM's pairs; other networks' while the task's

@@ -66,6 +66,11 @@ SIMULATE = "Ask the core model, as is done anyway for a target that is not this 
     metavar="HOST:PORT",
     help="Simulate on the machines that have joined this tracker (`mnc simulate-worker`).",
 )
+@click.option(
+    "--like",
+    metavar="TARGET",
+    help="Try first what the log of this target, of a similar core, has found best.",
+)
 @threads_option
 @logs_option
 @as_json_option
@@ -86,6 +91,7 @@ def tune(
     simulate: bool,
     workers: int | None,
     tracker: str | None,
+    like: str | None,
     threads: int | None,
     logs: Path,
     as_json: bool,
@@ -137,6 +143,7 @@ def tune(
         lessons = of_other_logs(path, target.tvm_target(), measurer.describe())
         if lessons:
             console.note(f"starting from {len(lessons)} trials of other networks in {path.parent}")
+        examples = _examples(like, logs, model.name) if like else ()
         display = None if console.quiet else Display(peak_gflops=peak)
         with display or contextlib.nullcontext():
             summary = search(
@@ -147,6 +154,7 @@ def tune(
                 options=options,
                 observer=display,
                 lessons=lessons,
+                examples=examples,
             )
     if reranking and summary.trials and measured_by != "simulated":
         after_tuning(model, target, device=device, threads=threads, logs=logs)
@@ -222,6 +230,18 @@ def family(
         print_json(choice)
     else:
         console.result(f"{choice.family}: {choice.why}")
+
+
+def _examples(like: str, logs: Path, model_name: str) -> tuple[Any, ...]:
+    """The trials of another target's log; a warning where it has none."""
+    from compile.journal import Journal
+    from targets import load
+
+    path = log_path(logs, load(like).name, model_name)
+    trials = tuple(Journal.open(path, exclusive=False).trials)
+    if not trials:
+        console.warn(f"{path} has no trials to begin with; tune {like} first, or leave out --like")
+    return trials
 
 
 def _peak(target: Any, threads: int) -> float:

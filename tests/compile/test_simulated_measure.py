@@ -84,7 +84,7 @@ def test_a_wrong_candidate_is_found_before_it_counts(
 def test_tuning_resumes_without_simulating_twice(
     tmp_path: Path, board: Target, measurer: SimulatedMeasurer
 ) -> None:
-    task = tuning_tasks.depthwise_task(board, channels=16, size=7)
+    task = tuning_tasks.pointwise_task(board, size=7)
     for budget, made in ((8, 8), (8, 0), (12, 4)):
         with Journal.open(tmp_path / "log", exclusive=True, target=board.tvm_target()) as journal:
             options = Tuning(trials=budget, tuner="random", floor=4)
