@@ -90,6 +90,9 @@ def _define_space(cfg: Any, made: Any, window: blocked.Window, unroll: list[int]
     good = blocked.tile_knobs(cfg, ("tile_oc", blocked.divisors(chunks, 8)), tile_p)
     blocked.knob(cfg, "unroll", unroll, 4 if 4 in unroll else unroll[1])
     rows = _row_blocks(window)
+    if blocked.keeps_rows(window.out_h):
+        cores = blocked.cores()
+        rows = [r for r in rows if window.out_h // r % cores == 0] or [window.out_h // cores]
     row_bytes = 4 * block * width * cfg["tile_oc"].val * window.stride_h if cfg.is_fallback else 1
     busy = _keeping_cores_busy(window.out_h, chunks, [oc for oc, _ in good], rows)
     fit = [r for r in rows if r * row_bytes <= SLAB_BYTES]
