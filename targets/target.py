@@ -57,13 +57,14 @@ class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """DRAM as a program sees it: sustained read bandwidth of all cores and of one, idle latency.
 
-    `launch_us` is what a parallel section costs beside its work, on all cores: waking and joining.
+    `launch_cycles` is what a parallel section costs the core that begins it beside its work: waking the
+    others and waiting for them. Fitted on one board, rk3399.
     """
 
     bandwidth_gb_s: Positive
     core_bandwidth_gb_s: Positive
     latency_ns: Positive
-    launch_us: Positive = 5.0
+    launch_cycles: Positive = 18000.0
 
     def __post_init__(self) -> None:
         if self.core_bandwidth_gb_s > self.bandwidth_gb_s:

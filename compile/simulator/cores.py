@@ -177,7 +177,7 @@ def core_params(target: Target, *, threads: int) -> CoreParams:
     params.code_latency = round(core.l2.latency_cycles) if core.l2 else 20
     params.code_next = 1
     params.forward = pipeline.stores.forward_cycles
-    params.launch = round(target.memory.launch_us * 1000 * clock_ghz(core)) if threads > 1 else 0
+    params.launch = round(target.memory.launch_cycles) if threads > 1 else 0
     params.in_order_vector = pipeline.vector_in_order
     return params
 

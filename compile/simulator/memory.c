@@ -209,55 +209,60 @@ static int prefetch_line(memory *m, uint64_t line, int64_t now, int to_l1)
 
 static inline int leaves_page(const memory *m, uint64_t from, uint64_t to)
 {
-    uint32_t shift = m->p.page_shift - m->p.line_shift;
-    return !m->p.crosses_pages && (from >> shift) != (to >> shift);
+    return !m->p.crosses_pages && (from >> m->p.page_shift) != (to >> m->p.page_shift);
 }
 
 enum { RAMP = 2 }; /* lines further ahead for each step of a stream */
 
+static inline uint64_t stream_next(const stream *s, uint32_t steps)
+{
+    return s->last + (uint64_t)(s->stride * (int64_t)steps);
+}
+
 /* A stream runs further ahead the longer it has held. */
-static void stream_run(memory *m, stream *s, int64_t now)
+static void stream_run(memory *m, stream *s, int64_t now, int to_l1)
 {
     uint32_t deepest = m->p.depth_l2 > m->p.depth_l1 ? m->p.depth_l2 : m->p.depth_l1;
-    uint32_t earned = m->p.depth_l1 + (s->count - m->p.trigger) * RAMP;
+    uint32_t earned = m->p.depth_l1 + (s->count - m->p.trigger) * RAMP, shift = m->p.line_shift;
+    for (uint32_t k = 1; to_l1 && k <= m->p.depth_l1; k++) {
+        uint64_t next = stream_next(s, k);
+        if (!leaves_page(m, s->last, next)) prefetch_line(m, next >> shift, now, 1);
+    }
     if (earned < deepest) deepest = earned;
-    while (s->ahead < deepest) {
-        uint64_t line = s->last + (uint64_t)(s->stride * (int64_t)(s->ahead + 1));
-        if (leaves_page(m, s->last, line)) return;
-        if (s->ahead >= m->p.depth_l1 && !prefetch_line(m, line, now, 0)) return;
+    while (m->p.depth_l2 && s->ahead < deepest) {
+        uint64_t next = stream_next(s, s->ahead + 1);
+        if (leaves_page(m, s->last, next)) return;
+        if (s->ahead >= m->p.depth_l1 && !prefetch_line(m, next >> shift, now, 0)) return;
         s->ahead++;
     }
 }
 
-/* A line that L1 missed, or the first use of one that was prefetched. */
-static void prefetcher_sees(memory *m, uint64_t line, int64_t now, int to_l1)
+/* An address whose line L1 missed, or the first use of one that was prefetched. */
+static void prefetcher_sees(memory *m, uint64_t address, int64_t now, int to_l1)
 {
     stream *oldest = &m->streams[0], *near = 0;
+    const uint32_t shift = m->p.line_shift;
+    const int64_t most = (int64_t)m->p.max_stride << shift;
     m->clock++;
     for (uint32_t i = 0; i < m->p.streams; i++) {
         stream *s = &m->streams[i];
-        int64_t step = (int64_t)(line - s->last);
-        if (step == 0) return;
-        if (s->stride && step == s->stride) {
-            s->last = line;
+        int64_t step = (int64_t)(address - s->last);
+        if (address >> shift == s->last >> shift) return;
+        if (s->stride && address >> shift == stream_next(s, 1) >> shift) {
+            s->last = address;
             s->used = m->clock;
             s->ahead -= s->ahead > 0;
-            if (++s->count < m->p.trigger) return;
-            for (uint32_t k = 1; to_l1 && k <= m->p.depth_l1; k++) {
-                uint64_t next = line + (uint64_t)(s->stride * (int64_t)k);
-                if (!leaves_page(m, line, next)) prefetch_line(m, next, now, 1);
-            }
-            if (m->p.depth_l2) stream_run(m, s, now);
+            if (++s->count >= m->p.trigger) stream_run(m, s, now, to_l1);
             return;
         }
-        if (!near && step <= (int64_t)m->p.max_stride && step >= -(int64_t)m->p.max_stride) near = s;
+        if (!near && step <= most && step >= -most) near = s;
         if (s->used < oldest->used) oldest = s;
     }
     stream *s = near ? near : oldest;
-    s->stride = near ? (int64_t)(line - s->last) : 0;
+    s->stride = near ? (int64_t)(address - s->last) : 0;
     s->count = near ? 1 : 0;
     s->ahead = 0;
-    s->last = line;
+    s->last = address;
     s->used = m->clock;
 }
 
@@ -277,9 +282,8 @@ static void stride_sees(memory *m, uint32_t id, uint64_t address, int64_t now)
         return;
     }
     if (++e->confidence < 2) return;
-    uint64_t line = address >> m->p.line_shift;
-    uint64_t next = (address + (uint64_t)(step * (int64_t)m->p.stride_ahead)) >> m->p.line_shift;
-    if (next != line && !leaves_page(m, line, next)) prefetch_line(m, next, now, 1);
+    uint64_t there = address + (uint64_t)(step * (int64_t)m->p.stride_ahead), next = there >> m->p.line_shift;
+    if (next != address >> m->p.line_shift && !leaves_page(m, address, there)) prefetch_line(m, next, now, 1);
 }
 
 /* ---- Translation. ---- */
@@ -349,7 +353,7 @@ static inline int64_t translate(memory *m, uint64_t address, int64_t now)
 
 /* ---- Loads. ---- */
 
-static int64_t load_missing(memory *m, uint64_t line, int64_t now, int *level)
+static int64_t load_missing(memory *m, uint64_t address, uint64_t line, int64_t now, int *level)
 {
     m->level[0].misses++;
     int slot = earliest(m->fill, m->p.misses);
@@ -357,15 +361,16 @@ static int64_t load_missing(memory *m, uint64_t line, int64_t now, int *level)
     int64_t ready = fetch(m, line, now, 0, level, 0);
     m->fill[slot] = ready;
     cache_fill(m, 0, line, now, ready, 0);
-    if (m->p.streams) prefetcher_sees(m, line, now, 1);
+    if (m->p.streams) prefetcher_sees(m, address, now, 1);
     return ready;
 }
 
-static inline int64_t load_line(memory *m, uint64_t line, int64_t now, int *level)
+static inline int64_t load_line(memory *m, uint64_t address, int64_t now, int *level)
 {
+    uint64_t line = address >> m->p.line_shift;
     cache *c = &m->level[0];
     int64_t slot = cache_find(c, line);
-    if (UNLIKELY(slot < 0)) return load_missing(m, line, now, level);
+    if (UNLIKELY(slot < 0)) return load_missing(m, address, line, now, level);
     c->used[slot] = ++m->clock;
     int64_t ready = now + c->latency;
     if (UNLIKELY(c->ready[slot] > ready)) {
@@ -375,9 +380,15 @@ static inline int64_t load_line(memory *m, uint64_t line, int64_t now, int *leve
     }
     if (UNLIKELY(c->state[slot] & LINE_PREFETCHED)) {
         c->state[slot] &= (uint8_t)~LINE_PREFETCHED;
-        if (m->p.streams) prefetcher_sees(m, line, now, 1);
+        if (m->p.streams) prefetcher_sees(m, address, now, 1);
     }
     return ready;
+}
+
+/* The part of a load that lies on the line after. */
+static int64_t load_second(memory *m, uint64_t address, int64_t now, int *level)
+{
+    return load_line(m, address, translate(m, address, now + 1), level);
 }
 
 /* When the data of a load that starts at `now` are there; `level` says from where, FROM_L1 unless slower. */
@@ -386,8 +397,8 @@ static inline int64_t memory_load(memory *m, uint32_t id, uint64_t address, uint
     m->loads++;
     now = translate(m, address, now);
     uint64_t line = address >> m->p.line_shift, last = (address + bytes - 1) >> m->p.line_shift;
-    int64_t ready = load_line(m, line, now, level);
-    if (UNLIKELY(last != line)) ready = later(ready, load_line(m, last, translate(m, address + bytes - 1, now + 1), level));
+    int64_t ready = load_line(m, address, now, level);
+    if (UNLIKELY(last != line)) ready = later(ready, load_second(m, address + bytes - 1, now, level));
     if (m->p.stride_ahead) stride_sees(m, id, address, now);
     return ready;
 }
@@ -453,7 +464,7 @@ static int64_t store_missing(memory *m, uint64_t line, uint64_t mask, int64_t no
     int64_t ready = fetch(m, line, now, 0, &level, 0);
     m->fill[slot] = ready;
     cache_fill(m, 0, line, now, ready, LINE_DIRTY);
-    if (m->p.store_prefetch && m->p.streams) prefetcher_sees(m, line, now, 0);
+    if (m->p.store_prefetch && m->p.streams) prefetcher_sees(m, line << m->p.line_shift, now, 0);
     return m->p.stores_merge ? now : ready;
 }
 
@@ -463,7 +474,7 @@ static int64_t store_line(memory *m, uint64_t line, uint64_t mask, int64_t now)
     int64_t slot = cache_find(c, line);
     if (UNLIKELY(slot < 0)) return store_missing(m, line, mask, now);
     c->used[slot] = ++m->clock;
-    if (m->p.store_prefetch && m->p.streams && (c->state[slot] & LINE_PREFETCHED)) prefetcher_sees(m, line, now, 0);
+    if (m->p.store_prefetch && m->p.streams && (c->state[slot] & LINE_PREFETCHED)) prefetcher_sees(m, line << m->p.line_shift, now, 0);
     c->state[slot] = LINE_DIRTY;
     if (m->p.streaming_lines)
         for (uint32_t i = 0; i < m->p.merging; i++)
