@@ -48,6 +48,18 @@ _CLASSES = {
 }
 _LANES = {"add": Op.V_ADD, "sub": Op.V_SUB, "mul": Op.V_MUL, "bic": Op.V_BIC}
 _BITS = {"and": Op.V_AND, "orr": Op.V_OR, "eor": Op.V_XOR}
+_COMPARE = {
+    "cmeq": Op.V_EQUAL,
+    "cmgt": Op.V_GREATER_S,
+    "cmge": Op.V_NOT_LESS_S,
+    "cmhi": Op.V_GREATER_U,
+    "cmhs": Op.V_NOT_LESS_U,
+    "umax": Op.V_MAX_U,
+    "umin": Op.V_MIN_U,
+}
+_COMPARE_SWAPPED = {"cmlt": Op.V_GREATER_S, "cmle": Op.V_NOT_LESS_S}
+_ACROSS = {"umaxv": Op.V_MAX_ACROSS, "uminv": Op.V_MIN_ACROSS, "addv": Op.V_ADD_ACROSS}
+_SCRATCH = 63  # no AArch64 vector register
 _SHIFTS = {"shl": Op.V_SHL, "sshr": Op.V_SAR, "ushr": Op.V_SHR}
 _WIDEN = {"sxtl": Op.V_WIDEN_S, "sshll": Op.V_WIDEN_S, "uxtl": Op.V_WIDEN_U, "ushll": Op.V_WIDEN_U}
 # Their first operand is read as well as written.
@@ -121,6 +133,13 @@ def _follow(draft: Draft, mnemonic: str, operands: Operands) -> bool:
     elif mnemonic in _LANES | _BITS and len(vectors) == 2 and vectors[1].lane is None:
         op = (_LANES | _BITS)[mnemonic]
         draft.emit(op, size=lane, dst=number, a=vectors[0].number, b=vectors[1].number, c=total)
+    elif mnemonic in _COMPARE | _COMPARE_SWAPPED and vectors[0].lane is None:
+        _compare_lanes(draft, mnemonic, first, [one.number for one in vectors], numbers)
+    elif mnemonic in _ACROSS:
+        whole = vectors[0]
+        draft.emit(_ACROSS[mnemonic], size=lane, dst=number, a=whole.number, c=whole.bytes)
+    elif mnemonic == "xtn":
+        draft.emit(Op.V_NARROW, size=lane, dst=number, a=vectors[0].number, c=total)
     elif mnemonic in _SHIFTS and numbers:
         op = _SHIFTS[mnemonic]
         draft.emit(op, size=lane, dst=number, a=vectors[0].number, c=total, imm=numbers[0])
@@ -135,6 +154,20 @@ def _follow(draft: Draft, mnemonic: str, operands: Operands) -> bool:
     else:
         return False
     return True
+
+
+def _compare_lanes(
+    draft: Draft, mnemonic: str, first: Vector, vectors: list[int], numbers: list[int]
+) -> None:
+    """Two registers, or a register and a constant (zero)."""
+    if len(vectors) < 2:
+        fill = {"size": first.lane_bytes, "c": first.bytes, "imm": _signed64(numbers[0])}
+        draft.emit(Op.V_FILL, dst=_SCRATCH, **fill)
+        vectors = [*vectors, _SCRATCH]
+    swapped = mnemonic in _COMPARE_SWAPPED
+    a, b = reversed(vectors) if swapped else vectors
+    op = (_COMPARE_SWAPPED if swapped else _COMPARE)[mnemonic]
+    draft.emit(op, size=first.lane_bytes, dst=first.number, a=a, b=b, c=first.bytes)
 
 
 def _signed64(value: int) -> int:
@@ -228,9 +261,8 @@ def _to_integer(operands: Operands) -> Instruction:
     draft = Draft(Class.VEC_TO_INT)
     draft.width = source.bytes
     draft.read_vector(source.number)
-    unused = 63  # no AArch64 vector register
-    draft.emit(Op.V_UNKNOWN, dst=unused)
-    draft.emit(Op.V_GET, size=target.size, dst=integer_write(draft, target), a=unused)
+    draft.emit(Op.V_UNKNOWN, dst=_SCRATCH)
+    draft.emit(Op.V_GET, size=target.size, dst=integer_write(draft, target), a=_SCRATCH)
     return draft.finish()
 
 

@@ -75,6 +75,8 @@ static void core_touch(core *c, const access *a, int accesses);
 /* A parallel section begins (tasks > 1: other cores run the other shares; memory is shared among `tasks`)
  * or ends (tasks = 1); the launch cost is charged at its begin. */
 static void core_parallel(core *c, int tasks);
+/* The accesses that follow are those of a task of the section: of task 1 only which lines it uses is kept. */
+static void core_task(core *c, int task);
 /* A runtime function of the C library that streams memory: memset (source 0), memcpy. Timed as such. */
 static void core_stream(core *c, uint64_t target, uint64_t source, uint64_t bytes);
 /* Between the warm-up and the timed run: time restarts at 0, statistics are cleared, cache contents stay. */

@@ -181,6 +181,13 @@ static uint64_t lane_result(unsigned op, uint64_t a, uint64_t b, const step *s)
     case OP_V_OR: return a | b;
     case OP_V_XOR: return a ^ b;
     case OP_V_BIC: return a & ~b;
+    case OP_V_EQUAL: return a == b ? ~0ull : 0;
+    case OP_V_GREATER_S: return sign_extended(a, s->size) > sign_extended(b, s->size) ? ~0ull : 0;
+    case OP_V_GREATER_U: return a > b ? ~0ull : 0;
+    case OP_V_NOT_LESS_S: return sign_extended(a, s->size) >= sign_extended(b, s->size) ? ~0ull : 0;
+    case OP_V_NOT_LESS_U: return a >= b ? ~0ull : 0;
+    case OP_V_MAX_U: return a > b ? a : b;
+    case OP_V_MIN_U: return a < b ? a : b;
     case OP_V_SHL: return by >= bits ? 0 : a << by;
     case OP_V_SHR: return by >= bits ? 0 : a >> by;
     default: return (uint64_t)(sign_from(a, bits) >> (by >= bits ? bits - 1 : by));
@@ -194,7 +201,9 @@ static void vector_integer(machine *m, const step *s)
     unsigned op = s->spare, size = s->size, widen = op == OP_V_WIDEN_U || op == OP_V_WIDEN_S;
     for (unsigned at = 0; at + size <= s->c; at += size) {
         uint64_t lane;
-        if (widen) {
+        if (op == OP_V_NARROW) {
+            lane = load(m->v[s->a] + 2 * at, size);
+        } else if (widen) {
             unsigned half = size / 2;
             lane = load(m->v[s->a] + half * s->shift + at / 2, half);
             if (op == OP_V_WIDEN_S)
@@ -204,9 +213,25 @@ static void vector_integer(machine *m, const step *s)
         }
         memcpy(result + at, &lane, size);
     }
-    int shift = widen || op == OP_V_SHL || op == OP_V_SHR || op == OP_V_SAR;
+    int shift = widen || op == OP_V_NARROW || op == OP_V_SHL || op == OP_V_SHR || op == OP_V_SAR;
     m->v_unknown[s->dst] = m->v_unknown[s->a] | (shift ? 0 : m->v_unknown[s->b]);
     memcpy(m->v[s->dst], result, VECTOR_BYTES);
+}
+
+/* All lanes into one. */
+static void vector_across(machine *m, const step *s)
+{
+    uint64_t sum = load(m->v[s->a], s->size);
+    for (unsigned at = s->size; at + s->size <= s->c; at += s->size) {
+        uint64_t lane = load(m->v[s->a] + at, s->size);
+        if (s->spare == OP_V_ADD_ACROSS)
+            sum += lane;
+        else if (s->spare == OP_V_MAX_ACROSS ? lane > sum : lane < sum)
+            sum = lane;
+    }
+    m->v_unknown[s->dst] = m->v_unknown[s->a];
+    memset(m->v[s->dst], 0, VECTOR_BYTES);
+    memcpy(m->v[s->dst], &sum, s->size);
 }
 
 /* ---- Calls of the runtime ---- */
@@ -247,10 +272,33 @@ static enum outcome return_value(machine *m, uint64_t value, uint64_t *target)
     return RAN;
 }
 
+/* Goes to task `task` of the innermost section, to come back to IMPORT_SECTION_RETURN. */
+static enum outcome begin_task(machine *m, uint64_t task, uint64_t *target)
+{
+    const uint8_t *arguments = m->at.argument_registers;
+    uint64_t back = m->at.magic + IMPORT_BYTES * IMPORT_SECTION_RETURN, *stack = &m->r[m->at.stack_register];
+    *stack = m->section_stack[m->sections - 1];
+    if (m->at.link_register >= 0) {
+        m->r[m->at.link_register] = back;
+    } else {
+        *stack -= 2 * m->at.pointer_bytes; /* keeps the alignment that a call leaves */
+        if (write_word(m, *stack, back) != RAN)
+            return FAULT;
+    }
+    m->r[arguments[0]] = task;
+    m->r[arguments[1]] = m->at.environment;
+    m->r[arguments[2]] = m->section_data[m->sections - 1];
+    m->probing = task > 0;
+    core_task(m->c, (int)task);
+    *target = m->section_code[m->sections - 1];
+    return RAN;
+}
+
+/* Task 0 has the largest share and is the one that is timed. While warming up, task 1 goes first: it tells which
+ * lines several cores use. */
 static enum outcome begin_section(machine *m, uint64_t *target)
 {
     const uint8_t *arguments = m->at.argument_registers;
-    uint64_t lambda = m->r[arguments[0]], data = m->r[arguments[1]];
     uint32_t asked = (uint32_t)m->r[arguments[2]], tasks = asked ? asked : m->at.threads;
     if (m->sections == MAX_SECTIONS)
         return NESTED;
@@ -259,30 +307,23 @@ static enum outcome begin_section(machine *m, uint64_t *target)
         return FAULT;
     memset(environment, 0, 16);
     memcpy(environment + m->at.pointer_bytes, &tasks, sizeof tasks);
-    uint64_t back = m->at.magic + IMPORT_BYTES * IMPORT_SECTION_RETURN, *stack = &m->r[m->at.stack_register];
-    m->section_stack[m->sections] = *stack;
-    if (m->at.link_register >= 0) {
+    m->section_stack[m->sections] = m->r[m->at.stack_register];
+    m->section_code[m->sections] = m->r[arguments[0]];
+    m->section_data[m->sections] = m->r[arguments[1]];
+    if (m->at.link_register >= 0)
         m->section_return[m->sections] = m->r[m->at.link_register];
-        m->r[m->at.link_register] = back;
-    } else {
-        *stack -= 2 * m->at.pointer_bytes; /* keeps the alignment that a call leaves */
-        if (write_word(m, *stack, back) != RAN)
-            return FAULT;
-    }
     m->sections++;
-    m->r[arguments[0]] = 0;
-    m->r[arguments[1]] = m->at.environment;
-    m->r[arguments[2]] = data;
     if (tasks > 1)
         core_parallel(m->c, (int)tasks);
-    *target = lambda;
-    return RAN;
+    return begin_task(m, m->warming && tasks > 1 && m->sections == 1, target);
 }
 
 static enum outcome end_section(machine *m, uint64_t *target)
 {
     if (m->sections == 0 || (uint32_t)m->r[m->at.result_register] != 0)
         return KERNEL_FAILED;
+    if (m->probing)
+        return begin_task(m, 0, target);
     m->sections--;
     core_parallel(m->c, 1);
     m->r[m->at.stack_register] = m->section_stack[m->sections];
@@ -292,21 +333,22 @@ static enum outcome end_section(machine *m, uint64_t *target)
     return RAN;
 }
 
-/* As TVM's workspace pool: whole pages, the smallest free block that is large enough is used again. */
+/* As TVM's workspace pool: whole pages, the smallest free block that is large enough is used again. Each thread has
+ * a pool of its own. */
 static enum outcome allocate(machine *m, uint64_t bytes, uint64_t *address)
 {
     bytes = (bytes + 4095) & ~4095ull;
     workspace *best = 0;
     for (uint32_t i = 0; i < m->n_workspaces; i++) {
         workspace *one = &m->workspaces[i];
-        if (!one->used && one->bytes >= bytes && (best == 0 || one->bytes < best->bytes))
+        if (one->task == m->probing && !one->used && one->bytes >= bytes && (best == 0 || one->bytes < best->bytes))
             best = one;
     }
     if (best == 0) {
         if (m->n_workspaces == MAX_WORKSPACES || bytes + 4096 > m->at.heap_bytes - m->heap_used)
             return OUT_OF_MEMORY;
         best = &m->workspaces[m->n_workspaces++];
-        *best = (workspace){m->at.heap + m->heap_used + 64, bytes, 0};
+        *best = (workspace){m->at.heap + m->heap_used + 64, bytes, 0, m->probing};
         m->heap_used += bytes + 4096;
     }
     best->used = 1;
@@ -332,8 +374,11 @@ static enum outcome move_memory(machine *m, int copy, int timed)
         memmove(target, source, bytes);
     else
         memset(target, (int)from, bytes);
+    m->streamed[timed] += bytes;
     if (timed) {
+        double before = core_stream_cycles(m->c);
         core_stream(m->c, to, copy ? from : 0, bytes);
+        m->stream_cycles += core_stream_cycles(m->c) - before;
         return RAN;
     }
     for (uint64_t at = 0; at < bytes; at += 64) {
@@ -386,14 +431,22 @@ static enum outcome runtime_call(machine *m, uint64_t *target, int timed)
     return outcome == RAN ? return_value(m, value, target) : outcome;
 }
 
+/* A call that changes what is timed, or how. */
+static int is_timed_only(const machine *m, uint64_t target)
+{
+    uint64_t number = (target - m->at.magic) / IMPORT_BYTES;
+    return number == IMPORT_RETURN || number == IMPORT_SECTION_RETURN || number == IMPORT_LAUNCH;
+}
+
 static uint64_t address_of_step(const machine *m, const step *s)
 {
-    uint32_t index = (uint32_t)(s - m->steps) + 1;
+    const uint32_t *step_of = m->running->step_of;
+    uint32_t index = (uint32_t)(s - m->running->steps) + 1;
     uint64_t found = m->at.text;
     uint32_t nearest = 0;
     for (uint64_t offset = 0; offset < m->at.text_bytes; offset++)
-        if (m->step_of[offset] > nearest && m->step_of[offset] <= index)
-            nearest = m->step_of[offset], found = m->at.text + offset;
+        if (step_of[offset] > nearest && step_of[offset] <= index)
+            nearest = step_of[offset], found = m->at.text + offset;
     return found;
 }
 
@@ -463,7 +516,8 @@ static int encode(const machine *m, const insn *i, const micro_op *u, const void
     unsigned op = u->op, plain_memory = op >= OP_LOAD && op <= OP_PREFETCH;
     if (op == OP_NOP || (op == OP_V_UNKNOWN && !(i->spare[0] & OPTION_TRACK)))
         return 0;
-    *s = (step){0, u->size, u->dst, u->a, u->b, u->c, u->shift, u->modify, u->op, u->imm};
+    *s = (step){.go = 0, .size = u->size, .dst = u->dst, .a = u->a, .b = u->b, .c = u->c, .shift = u->shift,
+                .modify = u->modify, .spare = u->op, .imm = u->imm};
     if (i->spare[0] & OPTION_TOUCH_ONLY) {
         if (op >= OP_V_MOVE && op <= OP_V_UNKNOWN && op != OP_V_GET && op != OP_V_GET_S)
             return 0;
@@ -510,62 +564,88 @@ static void mark_leaders(const machine *m, const micro_op *ops, uint8_t *leader)
     }
 }
 
-/* Lays out steps; branch targets are patched after, from instruction to step. Micro-ops of control come last,
- * after the RETIRE of their instruction. */
-static int predecode(machine *m, const micro_op *ops, uint32_t n_ops, int timed)
+/* Instructions of the block that begins at `k`. */
+static uint32_t block_length(const machine *m, const uint8_t *leader, uint32_t k)
 {
-    const void *const *labels = timed ? run_timed(0, 0) : run_untimed(0, 0);
-    uint32_t most = n_ops + 2 * m->insns + 2, n = 0;
-    uint8_t *leader = calloc(m->insns + 1, 1);
-    uint32_t *first = malloc((m->insns + 1) * sizeof *first);
-    free(m->steps);
-    m->steps = malloc(most * sizeof *m->steps);
-    if (leader == 0 || first == 0 || m->steps == 0) {
-        free(leader), free(first);
-        return OUT_OF_MEMORY;
-    }
-    leader[0] = 1;
-    mark_leaders(m, ops, leader);
-    memset(m->step_of, 0, (m->at.text_bytes + 1) * sizeof *m->step_of);
-    for (uint32_t k = 0; k < m->insns; k++) {
-        const insn *i = &m->program[k];
-        int retired = !timed;
-        first[k] = n;
-        if (m->step_of[i->address - m->at.text] == 0)
-            m->step_of[i->address - m->at.text] = n + 1;
-        if (leader[k])
-            m->steps[n++] = (step){.go = labels[OP_COUNT], .imm = (int64_t)(intptr_t)&m->block_counts[k]};
-        for (uint32_t o = i->first; o < i->first + i->count; o++) {
-            if (is_control(ops[o].op) && !retired) {
-                m->steps[n++] = (step){.go = labels[OP_RETIRE], .imm = (int64_t)(intptr_t)i};
-                retired = 1;
-            }
-            n += (uint32_t)encode(m, i, &ops[o], labels, &m->steps[n]);
+    uint32_t length = 0;
+    do
+        length += !(m->program[k++].flags & INSN_CONTINUES);
+    while (k < m->insns && !leader[k]);
+    return length;
+}
+
+/* Steps of one instruction from `n` on. Micro-ops of control come last, after its RETIRE. */
+static uint32_t lay_out(const machine *m, const micro_op *ops, const void *const *labels, uint32_t k, step *steps,
+                        uint32_t n, int timed)
+{
+    const insn *i = &m->program[k];
+    const step retire = {.go = labels[OP_RETIRE], .imm = (int64_t)(intptr_t)i};
+    int retired = !timed;
+    for (uint32_t o = i->first; o < i->first + i->count; o++) {
+        if (is_control(ops[o].op) && !retired) {
+            steps[n++] = retire;
+            retired = 1;
         }
-        if (!retired)
-            m->steps[n++] = (step){.go = labels[OP_RETIRE], .imm = (int64_t)(intptr_t)i};
+        n += (uint32_t)encode(m, i, &ops[o], labels, &steps[n]);
     }
-    m->steps[n++] = (step){.go = labels[OP_MISSING]};
-    m->n_steps = n;
-    for (uint32_t k = 0; k < n; k++) {
-        step *s = &m->steps[k];
-        int branch = 0;
+    if (!retired)
+        steps[n++] = retire;
+    return n;
+}
+
+/* Branch targets, from addresses to steps. */
+static void link_branches(const machine *m, const code *to, const void *const *labels)
+{
+    for (uint32_t k = 0; k < to->n_steps; k++) {
+        step *s = &to->steps[k];
+        int branch = s->go == labels[OP_BRANCH_EQ] || s->go == labels[OP_BRANCH_NE];
         for (unsigned op = OP_BRANCH; op <= OP_BRANCH_BIT; op++)
             branch |= s->go == labels[op];
-        if (!branch && s->go != labels[OP_BRANCH_EQ] && s->go != labels[OP_BRANCH_NE])
+        if (!branch)
             continue;
-        uint32_t to = insn_at(m, (uint64_t)s->imm);
-        if (to != UINT32_MAX) {
-            s->imm = (int64_t)(intptr_t)&m->steps[first[to]];
+        uint32_t target = insn_at(m, (uint64_t)s->imm);
+        if (target != UINT32_MAX) {
+            s->imm = (int64_t)(intptr_t)&to->steps[to->first[target]];
         } else if (s->go == labels[OP_BRANCH] && s->imm != 0) { /* an import */
             s->go = labels[OP_JUMP_TO];
         } else if (s->go == labels[OP_BRANCH]) { /* what no decoder knows: an error only if it is run */
             s->go = labels[OP_MISSING];
         } else {
-            s->imm = (int64_t)(intptr_t)&m->steps[n - 1];
+            s->imm = (int64_t)(intptr_t)&to->steps[to->n_steps - 1];
         }
     }
-    free(leader), free(first);
+}
+
+static enum outcome predecode(machine *m, const micro_op *ops, uint32_t n_ops, int timed)
+{
+    const void *const *labels = timed ? run_timed(0, 0) : run_untimed(0, 0);
+    code *to = &m->codes[timed];
+    uint8_t *leader = calloc(m->insns + 1, 1);
+    to->steps = malloc((n_ops + 2 * (size_t)m->insns + 2) * sizeof *to->steps);
+    to->first = malloc((m->insns + 1) * sizeof *to->first);
+    to->step_of = calloc(m->at.text_bytes + 1, sizeof *to->step_of);
+    to->counts = calloc(m->insns + 1, sizeof *to->counts);
+    if (!leader || !to->steps || !to->first || !to->step_of || !to->counts) {
+        free(leader);
+        return OUT_OF_MEMORY;
+    }
+    leader[0] = 1;
+    mark_leaders(m, ops, leader);
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < m->insns; k++) {
+        uint32_t *known = &to->step_of[m->program[k].address - m->at.text];
+        to->first[k] = n;
+        if (*known == 0)
+            *known = n + 1;
+        if (leader[k])
+            to->steps[n++] = (step){.go = labels[OP_COUNT], .instructions = block_length(m, leader, k),
+                                    .imm = (int64_t)(intptr_t)&to->counts[k]};
+        n = lay_out(m, ops, labels, k, to->steps, n, timed);
+    }
+    to->steps[n++] = (step){.go = labels[OP_MISSING]};
+    to->n_steps = n;
+    link_branches(m, to, labels);
+    free(leader);
     return RAN;
 }
 
@@ -581,8 +661,6 @@ EXPORT machine *machine_create(const layout *at, uint8_t *memory, const insn *pr
     m->limit = at->bytes;
     m->program = program;
     m->insns = insns;
-    m->step_of = calloc(at->text_bytes + 1, sizeof *m->step_of);
-    m->block_counts = calloc(insns + 1, sizeof *m->block_counts);
     if (at->n_unwritten)
         m->is_zeros = calloc((at->bytes >> PAGE_SHIFT) + 1, 1);
     for (uint32_t i = 0; i < at->n_unwritten; i++)
@@ -602,20 +680,24 @@ EXPORT void machine_sweep(core *c, uint64_t address, uint64_t bytes, int store)
 
 EXPORT void machine_destroy(machine *m)
 {
-    free(m->steps), free(m->step_of), free(m->block_counts), free(m->is_zeros), free(m);
+    for (int k = 0; k < 2; k++) {
+        code *one = &m->codes[k];
+        free(one->steps), free(one->first), free(one->step_of), free(one->counts);
+    }
+    free(m->is_zeros), free(m);
 }
 
-/* Calls the kernel: with `timed` every instruction goes through core_step, else every access through core_touch. */
-EXPORT int machine_run(machine *m, core *c, const micro_op *ops, uint32_t n_ops, int timed)
+/* Everything as a caller of the kernel leaves it. */
+static enum outcome begin_call(machine *m)
 {
-    enum outcome outcome = predecode(m, ops, n_ops, timed);
-    if (outcome != RAN)
-        return outcome;
     memset(m->r, 0, sizeof m->r), memset(m->v, 0, sizeof m->v), memset(m->v_unknown, 0, sizeof m->v_unknown);
-    memset(m->block_counts, 0, (m->insns + 1) * sizeof *m->block_counts);
     m->flag_kind = FLAGS_OF_SUB, m->flag_a = m->flag_b = 0;
-    m->sections = 0, m->blocks = 0, m->error_at = m->error_address = 0;
-    m->c = c;
+    m->sections = 0, m->error_at = m->error_address = 0, m->paused = 0;
+    m->go_on = NOWHERE, m->target = m->at.entry;
+    m->streamed[0] = m->streamed[1] = 0, m->stream_cycles = 0;
+    for (int k = 0; k < 2; k++)
+        if (m->codes[k].counts)
+            memset(m->codes[k].counts, 0, (m->insns + 1) * sizeof *m->codes[k].counts);
     for (uint32_t i = 0; i < m->n_workspaces; i++)
         m->workspaces[i].used = 0;
     for (int i = 0; i < MAX_ARGUMENTS; i++)
@@ -625,13 +707,61 @@ EXPORT int machine_run(machine *m, core *c, const micro_op *ops, uint32_t n_ops,
     uint64_t back = m->at.magic + IMPORT_BYTES * IMPORT_RETURN;
     if (m->at.link_register >= 0)
         m->r[m->at.link_register] = back;
-    else if (write_word(m, m->r[m->at.stack_register] -= m->at.pointer_bytes, back) != RAN)
-        return FAULT;
+    else
+        return write_word(m, m->r[m->at.stack_register] -= m->at.pointer_bytes, back);
+    return RAN;
+}
+
+/* Runs until the kernel returns, fails, or `instructions` are spent. */
+static enum outcome run_for(machine *m, int timed, int64_t instructions)
+{
+    enum outcome outcome = RAN;
+    m->budget = instructions;
+    m->running = &m->codes[timed];
     if (timed)
         run_timed(m, &outcome);
     else
         run_untimed(m, &outcome);
     return outcome;
+}
+
+/* Stretches of `window` instructions are timed, with gaps of `gap` between on average. Their lengths vary, in a
+ * fixed order, so as not to keep step with a loop. */
+static enum outcome run_sampled(machine *m, int64_t window, int64_t gap)
+{
+    uint32_t chance = 1;
+    paused stored;
+    int64_t spent = 0, most = (int64_t)m->at.max_instructions;
+    enum outcome outcome = run_for(m, 1, window);
+    while (outcome == BUDGET_SPENT && spent < most) {
+        chance = chance * 1664525u + 1013904223u;
+        int64_t skip = gap / 2 + (int64_t)((uint64_t)gap * (chance >> 8) >> 24);
+        core_pause(m->c, &stored);
+        m->paused = 1;
+        outcome = run_for(m, 0, skip);
+        m->paused = 0;
+        core_resume(m->c, &stored);
+        spent += skip + window;
+        if (outcome == BUDGET_SPENT)
+            outcome = run_for(m, 1, window);
+    }
+    return outcome;
+}
+
+/* Calls the kernel. Untimed, every access goes through core_touch; timed, every instruction through core_step,
+ * or with `gap` only a part of them. */
+EXPORT int machine_run(machine *m, core *c, const micro_op *ops, uint32_t n_ops, int timed, int64_t window, int64_t gap)
+{
+    enum outcome outcome = RAN;
+    for (int k = 0; k < 2 && outcome == RAN; k++)
+        if (m->codes[k].counts == 0 && (k == timed || gap))
+            outcome = predecode(m, ops, n_ops, k);
+    m->c = c, m->warming = !timed, m->probing = 0;
+    if (outcome == RAN)
+        outcome = begin_call(m);
+    if (outcome == RAN)
+        outcome = gap ? run_sampled(m, window, gap) : run_for(m, timed, (int64_t)m->at.max_instructions);
+    return outcome == BUDGET_SPENT ? TOO_LONG : outcome;
 }
 
 /* What stopped it: the address that was jumped to or accessed (or of the kernel's message), the instruction. */
@@ -641,8 +771,15 @@ EXPORT void machine_error(const machine *m, uint64_t *address, uint64_t *at)
     *at = m->error_at;
 }
 
-/* How often each block ran, at the index of the instruction it begins with; of timed runs. */
-EXPORT const uint64_t *machine_counts(const machine *m)
+/* How often each block ran untimed (0) or timed (1) in the last call, at the index of the instruction it begins
+ * with; null where none did. */
+EXPORT const uint64_t *machine_counts(const machine *m, int timed)
 {
-    return m->block_counts;
+    return m->codes[timed].counts;
+}
+
+/* Of memset and memcpy in the last call: bytes untimed, bytes timed, cycles of the timed ones. */
+EXPORT void machine_streams(const machine *m, double *three)
+{
+    three[0] = (double)m->streamed[0], three[1] = (double)m->streamed[1], three[2] = m->stream_cycles;
 }

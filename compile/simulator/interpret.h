@@ -34,7 +34,12 @@ enum { ZERO_REGISTER = 32, SINK_REGISTER = 33, INTEGER_REGISTERS = 64, VECTOR_RE
 
 typedef struct step {
     const void *go; /* the label that executes it */
-    uint8_t size, dst, a, b, c, shift, modify, spare;
+    union {
+        struct {
+            uint8_t size, dst, a, b, c, shift, modify, spare;
+        };
+        uint32_t instructions; /* of a COUNT: in its block */
+    };
     int64_t imm; /* a number, or a pointer to a step, an insn or a counter */
 } step;
 
@@ -72,15 +77,27 @@ typedef struct layout {
     uint32_t n_unwritten;
     uint64_t unwritten[MAX_UNWRITTEN][2]; /* first and end of memory that nothing has written: one page of zeros, */
     uint64_t zeros;                       /* which is here */
-    uint64_t max_blocks;          /* give up after so many */
+    uint64_t max_instructions;    /* give up after so many */
 } layout;
 
-enum outcome { RAN, FAULT, NO_SUCH_CODE, FLAGS_NEEDED, VECTOR_NEEDED, TOO_LONG, KERNEL_FAILED, OUT_OF_MEMORY, NESTED };
+enum outcome { RAN, FAULT, NO_SUCH_CODE, FLAGS_NEEDED, VECTOR_NEEDED, TOO_LONG, KERNEL_FAILED, OUT_OF_MEMORY, NESTED, BUDGET_SPENT };
 
 typedef struct workspace {
     uint64_t address, bytes;
     int used;
+    int task; /* each has a pool of its own */
 } workspace;
+
+/* A program as steps, for one of the two loops. */
+typedef struct code {
+    step *steps;
+    uint32_t n_steps;
+    uint32_t *first;   /* by insn: its first step */
+    uint32_t *step_of; /* by byte of text: index of the step an instruction begins with, + 1 */
+    uint64_t *counts;  /* by insn: how often the block that begins with it ran */
+} code;
+
+enum { NOWHERE = UINT32_MAX };
 
 typedef struct machine {
     layout at;
@@ -88,11 +105,14 @@ typedef struct machine {
     uint64_t limit;
     const insn *program;
     uint32_t insns;
-    uint32_t *step_of; /* by byte of text: index of the step an instruction begins with, + 1 */
-    step *steps;
-    uint32_t n_steps;
+    code *running, codes[2]; /* untimed, timed */
     uint8_t *is_zeros; /* by page, null where all memory is written */
-    uint64_t *block_counts; /* by index of the insn a block begins with */
+    int64_t budget;     /* instructions until the loop is left, with BUDGET_SPENT and where to go on: */
+    uint32_t go_on;     /* at this insn, or if NOWHERE, */
+    uint64_t target;    /* by a jump to here */
+    uint32_t paused;    /* timing leaves a stretch out; the begin and end of a parallel section end it */
+    uint64_t streamed[2]; /* bytes of memset and memcpy, untimed and timed */
+    double stream_cycles; /* of the timed ones */
     core *c;
     uint64_t r[INTEGER_REGISTERS];
     uint8_t v[VECTOR_REGISTERS][VECTOR_BYTES];
@@ -102,11 +122,11 @@ typedef struct machine {
     workspace workspaces[MAX_WORKSPACES];
     uint32_t n_workspaces;
     uint64_t heap_used;
-    uint64_t section_return[MAX_SECTIONS], section_stack[MAX_SECTIONS];
+    uint64_t section_return[MAX_SECTIONS], section_stack[MAX_SECTIONS], section_code[MAX_SECTIONS], section_data[MAX_SECTIONS];
+    int warming, probing; /* this run only warms up; it is in task 1 of a section */
     uint32_t sections;
     uint64_t error_address; /* what was jumped to or accessed */
     uint64_t error_at;      /* the instruction, where known */
-    uint64_t blocks;
 } machine;
 
 #endif

@@ -21,7 +21,10 @@
     do { a[n].address = PLACE(where, store); a[n].bytes = (uint32_t)(count); a[n].is_store = (store); n++; } while (0)
 #else
 #define ACCESS(where, count, store)                                                                 \
-    do { access one = {PLACE(where, store), (uint32_t)(count), (store)}; core_touch(c, &one, 1); } while (0)
+    do {                                                                                            \
+        access one = {PLACE(where, store), (uint32_t)(count), (store)};                             \
+        if (paused) core_skim(c, &one); else core_touch(c, &one, 1);                                \
+    } while (0)
 #endif
 #define HOLDS(condition)                                                                            \
     ({ if (UNLIKELY(m->flag_kind == FLAGS_NOT_KNOWN)) STOP(FLAGS_NEEDED, 0); holds(m, (condition)); })
@@ -40,14 +43,20 @@ static const void *const *LOOP(machine *m, enum outcome *result)
     uint8_t *const memory = m->memory, *const is_zeros = m->is_zeros;
     const uint64_t base = m->at.base, limit = m->limit;
     core *const c = m->c;
+    const code *const running = m->running;
     enum outcome outcome = RAN;
 #if TIMED
     access a[MAX_ACCESSES];
     int n = 0;
+#else
+    const uint32_t paused = m->paused;
 #endif
     const step *s;
-    uint64_t target = m->at.entry;
-    goto jump;
+    uint64_t target = m->target;
+    if (m->go_on == NOWHERE)
+        goto jump;
+    s = running->steps + running->first[m->go_on];
+    GO;
 
     L_NOP: NEXT;
     ALU(MOV, OPERAND)
@@ -184,8 +193,10 @@ static const void *const *LOOP(machine *m, enum outcome *result)
         NEXT;
     }
     L_V_ADD: L_V_SUB: L_V_MUL: L_V_AND: L_V_OR: L_V_XOR: L_V_BIC: L_V_SHL: L_V_SHR: L_V_SAR: L_V_WIDEN_U: L_V_WIDEN_S:
+    L_V_EQUAL: L_V_GREATER_S: L_V_GREATER_U: L_V_NOT_LESS_S: L_V_NOT_LESS_U: L_V_MAX_U: L_V_MIN_U: L_V_NARROW:
         vector_integer(m, s);
         NEXT;
+    L_V_MAX_ACROSS: L_V_MIN_ACROSS: L_V_ADD_ACROSS: vector_across(m, s); NEXT;
     L_V_UNKNOWN: m->v_unknown[s->dst] = 1; NEXT;
 
     L_BRANCH: s = (const step *)s->imm; GO;
@@ -244,10 +255,12 @@ static const void *const *LOOP(machine *m, enum outcome *result)
 #endif
         NEXT;
     L_COUNT:
-#if TIMED
+        if (UNLIKELY(m->budget <= 0)) { /* every run gets one block done */
+            m->go_on = (uint32_t)((uint64_t *)s->imm - running->counts);
+            STOP(BUDGET_SPENT, 0);
+        }
+        m->budget -= s->instructions;
         ++*(uint64_t *)s->imm;
-#endif
-        if (UNLIKELY(++m->blocks > m->at.max_blocks)) STOP(TOO_LONG, 0);
         NEXT;
     L_JUMP_TO: target = (uint64_t)s->imm; goto jump;
     L_MISSING: STOP(NO_SUCH_CODE, (uint64_t)s->imm);
@@ -255,17 +268,21 @@ static const void *const *LOOP(machine *m, enum outcome *result)
 jump: {
         uint64_t offset = target - m->at.text;
         if (LIKELY(offset < m->at.text_bytes)) {
-            uint32_t index = m->step_of[offset];
+            uint32_t index = running->step_of[offset];
             if (UNLIKELY(index == 0)) { m->error_address = target; *result = NO_SUCH_CODE; return 0; }
-            s = m->steps + index - 1;
+            s = running->steps + index - 1;
             GO;
+        }
+        if (m->paused && is_timed_only(m, target)) {
+            m->go_on = NOWHERE, m->target = target, *result = BUDGET_SPENT;
+            return 0;
         }
         outcome = runtime_call(m, &target, TIMED);
         if (outcome != RAN || target == 0) { *result = outcome; return 0; }
         goto jump;
     }
 stop:
-    m->error_at = address_of_step(m, s);
+    if (outcome != BUDGET_SPENT) m->error_at = address_of_step(m, s);
     *result = outcome;
     return 0;
 }

@@ -117,6 +117,16 @@ class Op(IntEnum):
     V_OR = auto()
     V_XOR = auto()
     V_BIC = auto()  # V[a] & ~V[b]
+    V_EQUAL = auto()  # all ones where V[a] = V[b], else 0
+    V_GREATER_S = auto()  # where V[a] > V[b]
+    V_GREATER_U = auto()
+    V_NOT_LESS_S = auto()  # where V[a] >= V[b]
+    V_NOT_LESS_U = auto()
+    V_MAX_U = auto()
+    V_MIN_U = auto()
+    V_MAX_ACROSS = auto()  # lane 0 = the largest lane (unsigned) of V[a]; the rest becomes 0
+    V_MIN_ACROSS = auto()
+    V_ADD_ACROSS = auto()
     V_SHL = auto()  # by imm
     V_SHR = auto()
     V_SAR = auto()
@@ -124,6 +134,7 @@ class Op(IntEnum):
         auto()
     )  # lanes of `size` bytes from lanes of `size / 2` bytes of V[a], from lane `shift` on
     V_WIDEN_S = auto()
+    V_NARROW = auto()  # lanes of `size` bytes: the low halves of lanes of V[a]
     V_UNKNOWN = auto()  # V[dst] = the result of arithmetic that is priced, not computed
     # Control. imm = the target's address.
     BRANCH = auto()

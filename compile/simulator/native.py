@@ -46,7 +46,7 @@ class Layout(ctypes.Structure):
         ("n_unwritten", ctypes.c_uint32),
         ("unwritten", (ctypes.c_uint64 * 2) * MAX_UNWRITTEN),
         ("zeros", ctypes.c_uint64),
-        ("max_blocks", ctypes.c_uint64),
+        ("max_instructions", ctypes.c_uint64),
     )
 
 
@@ -58,12 +58,14 @@ def library(source: Path = HERE / "simulator.c") -> Any:
     """
     loaded = ctypes.CDLL(str(_built(source)))
     pointer, count, number = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int
+    long = ctypes.c_int64
     signatures: dict[str, tuple[Any, list[Any]]] = {
         "machine_create": (pointer, [ctypes.POINTER(Layout), pointer, pointer, count]),
         "machine_destroy": (None, [pointer]),
-        "machine_run": (number, [pointer, pointer, pointer, count, number]),
+        "machine_run": (number, [pointer, pointer, pointer, count, number, long, long]),
         "machine_error": (None, [pointer, pointer, pointer]),
-        "machine_counts": (ctypes.POINTER(ctypes.c_uint64), [pointer]),
+        "machine_counts": (ctypes.POINTER(ctypes.c_uint64), [pointer, number]),
+        "machine_streams": (None, [pointer, pointer]),
         "machine_sweep": (None, [pointer, ctypes.c_uint64, ctypes.c_uint64, number]),
         "core_create": (pointer, [pointer, pointer, count]),
         "core_destroy": (None, [pointer]),

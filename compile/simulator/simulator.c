@@ -4,5 +4,6 @@
 
 #include "memory.c"
 #include "pipeline.c"
+#include "sampling.c"
 
 #include "interpret.c"

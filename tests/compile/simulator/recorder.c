@@ -43,5 +43,10 @@ static void core_step(core *c, const insn *i, const access *a, int n)
 static void core_touch(core *c, const access *a, int n) { (void)c, (void)a, (void)n; }
 static void core_parallel(core *c, int tasks) { (void)c, (void)tasks; }
 static void core_stream(core *c, uint64_t to, uint64_t from, uint64_t n) { (void)c, (void)to, (void)from, (void)n; }
+typedef struct paused { int unused; } paused;
+static void core_pause(core *c, paused *p) { (void)c, (void)p; }
+static double core_stream_cycles(const core *c) { (void)c; return 0; }
+static void core_skim(core *c, const access *a) { (void)c, (void)a; }
+static void core_resume(core *c, const paused *p) { (void)c, (void)p; }
 
 #include "interpret.c"

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The interpreter and a core model at work on one kernel.
+
+Takes an `Image`, its `Program` and a `Target`; gives a `Machine`, whose runs leave counts and statistics.
+"""
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+import numpy as np
+
+from compile.simulator import image as images
+from compile.simulator import native
+from compile.simulator.cores import Cause, CoreStats, core_params
+from compile.simulator.errors import SimulationError
+from compile.simulator.image import Image
+from compile.simulator.kernel import Kernel
+from compile.simulator.micro_ops import Array, Op
+from compile.simulator.program import Program
+from targets import Target
+
+UNUSED_REGISTER = 33
+MAX_INSTRUCTIONS = 40_000_000_000  # some minutes of simulation
+
+
+class Outcome(IntEnum):
+    """`outcome` of interpret.h."""
+
+    RAN = 0
+    FAULT = 1
+    NO_SUCH_CODE = 2
+    FLAGS_NEEDED = 3
+    VECTOR_NEEDED = 4
+    TOO_LONG = 5
+    KERNEL_FAILED = 6
+    OUT_OF_MEMORY = 7
+    NESTED = 8
+
+
+class Machine:
+    """One kernel, loaded, and one core, its caches empty at first."""
+
+    def __init__(self, image: Image, code: Program, machine: int, core: int) -> None:
+        self._image, self._code, self._machine, self._core = image, code, machine, core
+
+    def warm_up(self) -> None:
+        """Call the kernel; the caches take part, no time passes."""
+        self._call(timed=False)
+
+    def write_inputs(self) -> None:
+        """Leave the caches as in a network: the output's memory was in use, then the layer before wrote the
+        input. Of what is read, weights have the most axes; the largest other is the input.
+        """
+        image = self._image
+        for buffer in image.buffers:
+            if buffer.is_output:
+                self._sweep(buffer, store=False)
+        inputs = [buffer for buffer in image.buffers if not buffer.is_output]
+        most = max((one.axes for one in inputs), default=0)
+        others = [one for one in inputs if one.axes < most] or inputs[:1]
+        for buffer in sorted(others, key=lambda one: -one.size)[:1]:
+            self._sweep(buffer, store=True)
+
+    def time(self, *, window: int = 0, gap: int = 0) -> None:
+        """Call the kernel and time it: all of it, or stretches of `window` instructions, `gap` apart."""
+        native.library().core_restart(self._core)
+        self._call(timed=True, window=window, gap=gap)
+
+    def counts(self) -> tuple[Array, Array]:
+        """How often each instruction ran in the last call: untimed, and timed."""
+        return self._counts(0), self._counts(1)
+
+    def streams(self) -> tuple[float, float, float]:
+        """Of memset and memcpy in the last call: bytes untimed, bytes timed, cycles of the timed ones."""
+        three = (ctypes.c_double * 3)()
+        native.library().machine_streams(self._machine, three)
+        return three[0], three[1], three[2]
+
+    def statistics(self) -> tuple[CoreStats, Array]:
+        """What the core counted since time began, and cycles by instruction and cause."""
+        stats, cycles = CoreStats(), np.zeros((len(self._code.insns), len(Cause)))
+        native.library().core_stats(self._core, ctypes.byref(stats), cycles.ctypes.data)
+        return stats, cycles
+
+    def _sweep(self, buffer: images.Buffer, *, store: bool) -> None:
+        native.library().machine_sweep(self._core, buffer.address, buffer.size, store)
+
+    def _call(self, *, timed: bool, window: int = 0, gap: int = 0) -> None:
+        ops = self._code.micro_ops
+        arguments = (ops.ctypes.data, len(ops), timed, window, gap)
+        outcome = native.library().machine_run(self._machine, self._core, *arguments)
+        if outcome != Outcome.RAN:
+            raise _failure(Outcome(outcome), self._machine, self._image, self._code)
+
+    def _counts(self, timed: int) -> Array:
+        size = len(self._code.insns)
+        found = native.library().machine_counts(self._machine, timed)
+        if not found:
+            return np.zeros(size, np.uint64)
+        return _per_insn(np.ctypeslib.as_array(found, (size,)), self._code)
+
+
+@contextmanager
+def load(
+    image: Image, code: Program, kernel: Kernel, target: Target, threads: int
+) -> Iterator[Machine]:
+    """The kernel on one of `threads` fast cores of the target."""
+    library, insns = native.library(), code.insns
+    layout = _layout(image, code, threads)
+    _mark_unwritten(layout, image, kernel)
+    params = core_params(target, threads=threads)
+    view = (ctypes.c_uint8 * len(image.memory)).from_buffer(image.memory)
+    memory, program = ctypes.addressof(view), insns.ctypes.data
+    machine = library.machine_create(ctypes.byref(layout), memory, program, len(insns))
+    core = library.core_create(ctypes.byref(params), program, len(insns))
+    try:
+        if not machine or not core:
+            raise SimulationError("the kernel cannot be simulated: out of memory")
+        yield Machine(image, code, machine, core)
+    finally:
+        library.core_destroy(core)
+        library.machine_destroy(machine)
+
+
+def _layout(image: Image, code: Program, threads: int) -> native.Layout:
+    abi = code.abi
+    registers = (*abi.arguments, *[UNUSED_REGISTER] * (8 - len(abi.arguments)))
+    return native.Layout(
+        base=image.base,
+        bytes=len(image.memory),
+        magic=image.magic,
+        text=image.text_start,
+        text_bytes=image.text_end - image.text_start,
+        heap=image.heap,
+        heap_bytes=images.HEAP_BYTES,
+        environment=image.environment,
+        stack=image.stack,
+        entry=image.entry,
+        arguments=image.arguments,
+        argument_registers=registers,
+        result_register=abi.result,
+        stack_register=abi.stack_pointer,
+        link_register=-1 if abi.link is None else abi.link,
+        pointer_bytes=abi.pointer_bytes,
+        threads=threads,
+        max_instructions=MAX_INSTRUCTIONS,
+    )
+
+
+def _mark_unwritten(layout: native.Layout, image: Image, kernel: Kernel) -> None:
+    """Whole pages only: the first and last may hold something else."""
+    chosen = kernel.unwritten[: native.MAX_UNWRITTEN]
+    layout.zeros, layout.n_unwritten = image.zeros, len(chosen)
+    for i, index in enumerate(chosen):
+        buffer = image.buffers[index]
+        end = (buffer.address + buffer.size) // images.PAGE * images.PAGE
+        layout.unwritten[i][:] = (-(-buffer.address // images.PAGE) * images.PAGE, end)
+
+
+def _per_insn(blocks: Array, code: Program) -> Array:
+    """Counts of blocks, at their first instructions, to counts of all instructions."""
+    leaders = _leaders(code)
+    return blocks[np.maximum.accumulate(np.where(leaders, np.arange(len(blocks)), 0))]
+
+
+def _leaders(code: Program) -> Array:
+    """Which instructions begin a block; the same rule as mark_leaders of interpret.c."""
+    insns, ops = code.insns, code.micro_ops
+    leaders = np.zeros(len(insns), bool)
+    leaders[0] = True
+    last = insns["first"].astype(np.int64) + insns["count"] - 1
+    kinds = np.where(insns["count"] > 0, ops["op"][np.clip(last, 0, len(ops) - 1)], 0)
+    control = (kinds >= Op.BRANCH) & (kinds <= Op.JUMP)
+    leaders[1:] |= control[:-1]
+    direct = control & (kinds != Op.JUMP)
+    targets = ops["imm"][last[direct]].astype(np.uint64)
+    where = np.searchsorted(insns["address"], targets)
+    where = where[where < len(insns)]
+    leaders[where] = True
+    return leaders
+
+
+def _failure(outcome: Outcome, machine: int, image: Image, code: Program) -> SimulationError:
+    address, at = ctypes.c_uint64(), ctypes.c_uint64()
+    native.library().machine_error(machine, ctypes.byref(address), ctypes.byref(at))
+    if at.value in code.refused:
+        return SimulationError(code.refused[at.value])
+    line = next((line for line in code.lines if line.address == at.value), None)
+    where = f"at {at.value:#x} ({line.text})" if line is not None else "in the runtime"
+    reasons = {
+        Outcome.FAULT: f"access to {address.value:#x}, outside its memory,",
+        Outcome.NO_SUCH_CODE: "an instruction or function without a model",
+        Outcome.FLAGS_NEEDED: "a branch depends on floating-point values",
+        Outcome.VECTOR_NEEDED: "an integer depends on vector values that are not calculated",
+        Outcome.TOO_LONG: "it runs too long",
+        Outcome.KERNEL_FAILED: f"the kernel failed: {image.text_at(address.value)!r}",
+        Outcome.OUT_OF_MEMORY: "its workspaces do not fit",
+        Outcome.NESTED: "parallel sections too deep",
+    }
+    return SimulationError(f"the kernel cannot be simulated: {reasons[outcome]} {where}")
