@@ -35,6 +35,7 @@ class Worker(Daemon):
             environment={
                 **os.environ,
                 "TVM_USE_RUNTIME_LIB": "1",
+                "TVM_BIND_THREADS": "0",  # else every worker of a machine gets the same core
                 "PYTHONUNBUFFERED": "1",
                 "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")]),
             },
