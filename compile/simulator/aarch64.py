@@ -186,6 +186,25 @@ def _three(mnemonic: str, operands: Operands) -> Instruction:
     return draft.finish()
 
 
+def _with_carry(mnemonic: str, operands: Operands) -> Instruction:
+    """adc, sbc and what sets flags too; ngc is sbc from zero."""
+    draft = Draft(Class.INT)
+    target = _register(operands[0])
+    name = mnemonic.rstrip("s") if mnemonic.endswith("cs") else mnemonic
+    a = ZERO if name == "ngc" else _register(operands[1]).number
+    second = _Second(draft, operands[1 if name == "ngc" else 2 :])
+    draft.read(a, FLAGS)
+    result = draft.temporary()
+    op, flags = (Op.ADC, Op.FLAGS_ADC) if name == "adc" else (Op.SBC, Op.FLAGS_SBC)
+    draft.emit(op, size=target.size, dst=result, a=a, **second.fields)
+    if name != mnemonic:
+        draft.emit(flags, size=target.size, a=a, **second.fields)
+        draft.write(FLAGS)
+    to = integer_write(draft, target)
+    draft.emit(Op.MOV, size=target.size, dst=to, b=result)
+    return draft.finish()
+
+
 def _only_flags(mnemonic: str, operands: Operands) -> Instruction:
     draft = Draft(Class.INT)
     a = _register(operands[0])
@@ -347,6 +366,7 @@ _TABLES: tuple[tuple[frozenset[str], _Handler], ...] = (
     (frozenset(_SELECT) | frozenset(_SELECT_ONE) | frozenset(_SELECT_NONE), _select),
     (frozenset(_MULTIPLY), _multiply),
     (frozenset(_FROM_ZERO), _from_zero),
+    (frozenset("adc adcs sbc sbcs ngc ngcs".split()), _with_carry),
     (frozenset(_EXTEND), _extend),
     (frozenset(_FIELD), _field),
     (frozenset(("ccmp", "ccmn")), _compare_if),

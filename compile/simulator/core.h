@@ -77,6 +77,8 @@ static void core_touch(core *c, const access *a, int accesses);
 static void core_parallel(core *c, int tasks);
 /* The accesses that follow are those of a task of the section: of task 1 only which lines it uses is kept. */
 static void core_task(core *c, int task);
+/* A function of the runtime that takes so many instructions; its time is the calling instruction's. */
+static void core_runtime(core *c, uint32_t instructions);
 /* A runtime function of the C library that streams memory: memset (source 0), memcpy. Timed as such. */
 static void core_stream(core *c, uint64_t target, uint64_t source, uint64_t bytes);
 /* Between the warm-up and the timed run: time restarts at 0, statistics are cleared, cache contents stay. */

@@ -410,9 +410,15 @@ static enum outcome runtime_call(machine *m, uint64_t *target, int timed)
     case IMPORT_ALLOC: {
         uint64_t bytes = m->r[arguments[2]];
         outcome = allocate(m, m->at.pointer_bytes == 4 ? (uint32_t)bytes : bytes, &value);
+        if (timed)
+            core_runtime(m->c, ALLOC_INSTRUCTIONS);
         break;
     }
-    case IMPORT_FREE: release(m, m->r[arguments[2]]); break;
+    case IMPORT_FREE:
+        release(m, m->r[arguments[2]]);
+        if (timed)
+            core_runtime(m->c, FREE_INSTRUCTIONS);
+        break;
     case IMPORT_MEMSET:
     case IMPORT_MEMCPY:
         value = m->r[arguments[0]];

@@ -57,6 +57,9 @@ enum import {
 };
 
 enum { PAGE_SHIFT = 12, MAX_UNWRITTEN = 4 };
+/* Instructions of TVM's runtime for a workspace, counted on x86-64: a look into thread-local storage and lists. */
+enum { ALLOC_INSTRUCTIONS = 180, FREE_INSTRUCTIONS = 163 };
+
 enum { MAX_ARGUMENTS = 6, MAX_WORKSPACES = 64, MAX_SECTIONS = 8 };
 
 /* How a function is called, and where things are; simulate.py fills it. */

@@ -362,7 +362,7 @@ static int64_t load_once(core *c, const insn *i, const op_params *op, const acce
     ring_push(&c->loads, data);
     if (level != FROM_L1)
         *why = cause_of_level(level);
-    else if (at > from && *why == CAUSE_LATENCY)
+    else if (at > from && *why == CAUSE_FRONT_END)
         *why = CAUSE_LOAD_STORE;
     return data;
 }
@@ -430,11 +430,11 @@ static void step_out_of_order(core *c, const insn *i, const plan *p, const acces
     if (i->loads) {
         from = later(at, address.ready);
         if (address.ready > at) why = address.why;
-        uint8_t load_why = from > at ? why : CAUSE_LATENCY;
+        uint8_t load_why = why;
         int64_t got = loads_ooo(c, i, p, a, from, &load_why);
         if (got >= data.ready) data = (operands){got, load_why};
         done = got;
-        why = load_why == CAUSE_LATENCY && p->loads_only ? why : load_why;
+        why = load_why;
     }
     if (i->stores) {
         done = stores_ooo(c, i, p, a, later(at, address.ready), later(at, data.ready));
@@ -461,12 +461,12 @@ static void step_out_of_order(core *c, const insn *i, const plan *p, const acces
     } else {
         if (!p->per_load)
             for (uint32_t k = 0; k < i->n_dst; k++)
-                if (k != i->base_update) result(c, i, k, k + 1, done, done, why == CAUSE_FRONT_END ? CAUSE_LATENCY : why);
+                if (k != i->base_update) result(c, i, k, k + 1, done, done, why);
         queue_push(&c->queue[p->op.queue], c->p.queue[p->op.queue], from);
         if (i->flags & INSN_ENDS_BLOCK) c->resolved = done;
     }
     if (i->cls == CLASS_PREFETCH) done = at;
-    retire(c, i, p, done, why == CAUSE_FRONT_END ? (p->cause == CAUSE_FMA ? CAUSE_FMA : CAUSE_FRONT_END) : why);
+    retire(c, i, p, done, why);
 }
 
 /* ---- In order. ---- */
@@ -641,6 +641,17 @@ static void core_parallel(core *c, int tasks)
     if (tasks <= 1) return;
     c->stats.launches++;
     wait_all(c, c->p.launch + c->p.launch_task * (int64_t)(tasks - 1), CAUSE_LAUNCH);
+}
+
+/* Calls, loads that depend on one another: six tenths of the width out of order, four in order. */
+static void core_runtime(core *c, uint32_t instructions)
+{
+    int64_t before = c->p.in_order ? c->front : c->retired;
+    front_wait(c, c->front + instructions * 10 / (c->p.width * (c->p.in_order ? 4 : 6)), CAUSE_FRONT_END);
+    c->retired = later(c->retired, c->front);
+    for (uint32_t k = 0; k < instructions && k < RING; k++) ring_push(&c->window, c->retired);
+    int64_t after = c->p.in_order ? c->front : c->retired;
+    if (c->last && after > before) charge(c, c->last, after - before, CAUSE_INTEGER);
 }
 
 static void core_stream(core *c, uint64_t target, uint64_t source, uint64_t bytes)
