@@ -560,6 +560,8 @@ static void mark_leaders(const machine *m, const micro_op *ops, uint8_t *leader)
     for (uint32_t k = 0; k < m->insns; k++) {
         const insn *i = &m->program[k];
         const micro_op *last = i->count ? &ops[i->first + i->count - 1] : 0;
+        if (last == 0 && k + 1 < m->insns)
+            leader[k + 1] = 1; /* after padding: a function that is only called through a pointer */
         if (last == 0 || !is_control(last->op))
             continue;
         if (k + 1 < m->insns)

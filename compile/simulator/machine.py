@@ -173,7 +173,7 @@ def _leaders(code: Program) -> Array:
     last = insns["first"].astype(np.int64) + insns["count"] - 1
     kinds = np.where(insns["count"] > 0, ops["op"][np.clip(last, 0, len(ops) - 1)], 0)
     control = (kinds >= Op.BRANCH) & (kinds <= Op.JUMP)
-    leaders[1:] |= control[:-1]
+    leaders[1:] |= control[:-1] | (insns["count"][:-1] == 0)
     direct = control & (kinds != Op.JUMP)
     targets = ops["imm"][last[direct]].astype(np.uint64)
     where = np.searchsorted(insns["address"], targets)
