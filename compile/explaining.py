@@ -111,7 +111,8 @@ def explain(
 
     config, origin = _config(task, trials)
     module, arguments = compiling.build(spec_of(task), config.to_json_dict())
-    found = simulate(kernel_of(module, arguments), target, threads=threads, state=STATE)
+    kernel = kernel_of(module, arguments)
+    found = simulate(kernel, target, threads=threads, state=STATE, exact=True)
     traffic = 4 * sum(math.prod(argument.shape) for argument in arguments)
     causes = [Share(cause.label, cycles, cycles / found.cycles) for cause, cycles in found.causes]
     clock = f" at {target.fast.clock_ghz:g} GHz" if target.fast.clock_ghz else ""
