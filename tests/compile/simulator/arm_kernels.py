@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small real kernels of our templates for 32-bit ARM, as objects."""
+
+from compile.measure import compiling
+from compile.measure.local import spec_of
+from compile.measure.simulating import kernel_of
+from compile.simulator.kernel import Kernel
+from compile.simulator.validation.host_workloads import task_of
+from targets import Target
+
+# Floating-point operations: with every tap that falls on padding left out, and with all.
+WORK = {
+    "pointwise 32->32 6": (2 * 32 * 32 * 36, 2 * 32 * 32 * 36),
+    "depthwise 32 6": (2 * 32 * 16 * 16, 2 * 32 * 36 * 9),
+    "first 3->16 12/2": (2 * 3 * 16 * 17 * 17, 2 * 3 * 16 * 36 * 9),
+}
+
+
+def built(workload: str, position: int, target: Target) -> Kernel:
+    """The kernel of the valid config at `position` of those of the workload."""
+    task = task_of(workload, target)
+    space = task.task.config_space
+    valid = [i for i in range(space.range_length) if space.is_index_valid(i)]
+    config = space.get(valid[position % len(valid)]).to_json_dict()
+    module, arguments = compiling.build(spec_of(task), config)
+    return kernel_of(module, arguments)
