@@ -36,9 +36,10 @@ class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     It takes `slots` cycles of the `ports` (names, any of them), then, for what has a second step (a
     store's data, a load's way through the vector pipes), `then_slots` of `then`. `latency` is from
-    issue to result, for loads beyond (or, below 0, short of) the cache's own. `accumulate` is the latency to the accumulator
-    of a following multiply-add. `micro_ops` is its places at dispatch. `alone`: no other instruction
-    issues with it (in-order cores). `blocks`: it holds its port for all its slots (dividers).
+    issue to result, for loads beyond (or, below 0, short of) the cache's own. `accumulate` is the
+    latency to the accumulator of a following multiply-add. `micro_ops` is its places at dispatch.
+    `alone`: no other instruction issues with it (in-order cores). `blocks`: it holds its port for all
+    its slots (dividers).
     """
 
     ports: Names

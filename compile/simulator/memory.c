@@ -64,12 +64,17 @@ static size_t cache_victim(cache *c, memory *m, uint64_t line)
 
 /* ---- Buses and buffers. ---- */
 
-/* When a transfer that wants to start at `at` does, on a bus that it occupies for `time` 1/256 cycles. */
+/* How far transfers may be out of order: a store's, asked for when it retires, is seen before those of loads and
+ * prefetches that ran ahead of it, and must not keep them waiting for a time that is still to come. */
+enum { BUS_SLACK = 512 };
+
+/* When a transfer that wants to start at `at` does, on a bus that it occupies for `time` 1/256 cycles. What was idle
+ * in the last BUS_SLACK cycles can still be used. */
 static inline int64_t bus_start(int64_t *free, int64_t at, uint32_t time)
 {
-    int64_t start = later(at << 8, *free);
+    int64_t wanted = at << 8, start = later(*free, wanted - ((int64_t)BUS_SLACK << 8));
     *free = start + time;
-    return start >> 8;
+    return later(wanted, start) >> 8;
 }
 
 static inline int earliest(const int64_t *slots, uint32_t count)

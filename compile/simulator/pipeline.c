@@ -454,7 +454,9 @@ static void step_out_of_order(core *c, const insn *i, const plan *p, const acces
         else if (from > at)
             why = data.ready >= address.ready ? data.why : address.why;
         done = last + p->op.latency;
-        result(c, i, 0, i->n_dst, done, last + p->op.accumulate, why == CAUSE_FRONT_END ? CAUSE_LATENCY : why);
+        /* What was waited for is behind; what uses the result waits for this latency, or for its port. */
+        uint8_t late = why != CAUSE_FRONT_END && (i->loads || why == p->cause) ? why : CAUSE_LATENCY;
+        result(c, i, 0, i->n_dst, done, last + p->op.accumulate, late);
         uint32_t entries = c->p.queue[p->op.queue];
         for (uint32_t k = p->op.blocks ? 1 : later(p->op.slots, 1); k; k--) queue_push(&c->queue[p->op.queue], entries, last);
         if (i->flags & INSN_ENDS_BLOCK) c->resolved = done;

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The memory system against bandwidths and latencies of the target files: L1, L2, DRAM, stores, pages."""
 
+import random
+
 import pytest
 
 from targets import load
@@ -32,10 +34,11 @@ def test_a_pointer_chase_in_l2_costs_its_latency(target: str) -> None:
     l2 = load(target).fast.l2
     assert l2 is not None
     lines = 64
+    order = [random.Random(page).sample(range(lines), lines) for page in range(40)]
 
     def at(n: int) -> int:
-        page, line = n // lines % 40, n % lines * 37 % lines
-        return BASE + 4096 * page + LINE * line
+        page = n // lines % 40
+        return BASE + 4096 * page + LINE * order[page][n % lines]
 
     cycles = cycles_a_pass(params(target), [load_pointer(0, 0, at)], 40 * lines)
     assert cycles == pytest.approx(l2.latency_cycles, rel=0.35)
