@@ -8,6 +8,7 @@ DEVICE ?=
 WORKERS ?=
 TRACKER ?=
 LAYER ?=
+HOST ?= 32
 LOGS ?= $(wildcard ../shared/tophub)
 
 MNC = .venv/bin/mnc
@@ -76,8 +77,10 @@ device: setup ## run a virtual ARM board until Ctrl-C (TARGET=arm, a tracker at 
 explain: setup ## where the cycles of MODEL's LAYER (number or name) go on TARGET's cores; all layers without LAYER
 	$(MNC) explain --model $(MODEL) --target $(TARGET) $(call flag,layer,$(LAYER)) $(call flag,threads,$(THREADS))
 
-validate-model: setup ## the core model against the boards of LOGS='file or folder ..'; ARGS='--worst 5 --out file'
-	.venv/bin/python -m compile.simulator.validation $(LOGS) $(ARGS)
+validate-model: setup ## the core model against boards' LOGS and this machine's core (HOST=32 configs a workload; 0: not)
+	$(if $(LOGS),.venv/bin/python -m compile.simulator.validation $(LOGS) $(ARGS))
+	$(if $(filter-out 0,$(HOST)),.venv/bin/python -m compile.simulator.validation.host \
+		build/validation/host-$(HOST) --count $(HOST))
 
 machine: setup ## measure what this machine's cores and memory can do
 	$(MNC) machine
