@@ -6,6 +6,7 @@ instruction's cycles are scaled by how often it ran for each time it was timed, 
 weighs more than it should, however the sample fell.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -34,22 +35,25 @@ def estimate(code: Program, of: Measured, ghz: float) -> Simulation:
     counts = (of.untimed + of.timed).astype(np.float64)
     scaled = _scaled(of.cycles, counts, of.timed.astype(np.float64))
     # What no instruction answers for: parallel launches, memset.
-    causes = np.array(stats.causes) - of.cycles.sum(0) + scaled.sum(0)
+    # fsum: numpy's order of adding is the CPU's choice, and a cost must be the same on every machine.
+    whole_cost = np.array([math.fsum(column) for column in scaled.T])
+    causes = np.array(stats.causes) - of.cycles.sum(0) + whole_cost
     untimed, timed, streamed = of.streams
     causes[Cause.STORE] += streamed * untimed / timed if timed else 0.0
     whole = counts * (insns["flags"] & Flag.CONTINUES == 0)
     stack = insns["flags"] & Flag.STACK != 0
     ran, observed = float(whole.sum()), max(stats.instructions, 1)
+    cycles = math.fsum(causes)
     return Simulation(
-        seconds=float(causes.sum()) / (ghz * 1e9),
-        cycles=float(causes.sum()),
+        seconds=cycles / (ghz * 1e9),
+        cycles=cycles,
         instructions=int(ran),
         flops=int(counts @ insns["flops"]),
         loads=int(counts @ insns["loads"]),
         stores=int(counts @ insns["stores"]),
         spill_loads=int(counts @ (insns["loads"] * stack)),
         spill_stores=int(counts @ (insns["stores"] * stack)),
-        spill_cycles=float(scaled[stack].sum()),
+        spill_cycles=math.fsum(scaled[stack].ravel()),
         causes=tuple((cause, float(causes[cause])) for cause in Cause),
         misses=tuple(stats.misses),
         dram_lines=stats.dram_lines,
