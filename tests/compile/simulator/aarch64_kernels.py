@@ -71,6 +71,13 @@ def workloads(size: int = 7) -> dict[str, Workload]:
     }
 
 
+def pointwise_of(channels: int, size: int) -> Workload:
+    """As many channels out as in."""
+    blocks = channels // 4
+    weights = _tensor(blocks, blocks, 1, 1, 4, 4)
+    return _blocked(pointwise.NAME, _tensor(1, blocks, size, size, 4), weights, 1, 0)
+
+
 def build(workload: Workload, target: Target, seed: int, folder: Path) -> Kernel:
     """A random configuration that compiles, chosen by `seed`."""
     name, args = workload
