@@ -46,6 +46,7 @@ FLOAT_FUNCTIONS = frozenset(
     for suffix in ("", "f")
 )
 STACK_BYTES = 1 << 20
+STACK_OFFSET = 16  # as callers leave it: on no line of the cache, which spills of whole lines feel
 HEAP_BYTES = 96 << 20
 MMAP_THRESHOLD = 128 << 10  # of glibc's malloc: larger blocks begin a page (after a header)
 HEADER = 16
@@ -142,7 +143,7 @@ def build(
     buffers = _place_buffers(make, call, arguments)
     environment = make.take(64, 64)
     zeros = make.take(PAGE, PAGE)
-    stack = make.take(STACK_BYTES, PAGE) + STACK_BYTES - PAGE
+    stack = make.take(STACK_BYTES, PAGE) + STACK_BYTES - PAGE - STACK_OFFSET
     heap = make.take(HEAP_BYTES, PAGE)
     memory = mmap.mmap(-1, -(-(make.top - BASE) // PAGE) * PAGE)
     for address, chunk in make.chunks:

@@ -347,11 +347,18 @@ static inline int64_t dispatch(core *c, const plan *p, const insn *i)
     return c->front + 1;
 }
 
+/* Whether an access lies in two lines of 64 bytes: it then takes its port twice. */
+static inline uint32_t is_split(const access *a)
+{
+    return (a->address >> 6) != ((a->address + a->bytes - 1) >> 6);
+}
+
 static int64_t load_once(core *c, const insn *i, const op_params *op, const access *a, int64_t from, uint8_t *why)
 {
-    int64_t last, at = issue_slots(c, op->ports, op->slots, from, &last);
+    const uint32_t split = op->slots ? is_split(a) : 0;
+    int64_t last, at = issue_slots(c, op->ports, op->slots + split, from, &last);
     int level = FROM_L1;
-    int64_t data = memory_load(&c->memory, (uint32_t)(i - c->program), a->address, a->bytes, at, &level);
+    int64_t data = memory_load(&c->memory, (uint32_t)(i - c->program), a->address, a->bytes, split ? last : at, &level);
     int64_t stored = after_stores(c, a->address, a->bytes);
     if (UNLIKELY(stored + c->p.forward > data)) {
         data = stored + c->p.forward;
@@ -388,8 +395,9 @@ static int64_t stores_ooo(core *c, const insn *i, const plan *p, const access *a
     int64_t done = address, last;
     for (uint32_t k = 0; k < i->stores; k++) {
         const access *s = &a[i->loads + k];
-        int64_t at = issue_slots(c, p->op.ports, p->op.slots, address, &last);
-        int64_t given = p->op.then_slots ? issue_slots(c, p->op.then_ports, p->op.then_slots, data, &last) : data;
+        const uint32_t split = is_split(s);
+        int64_t at = issue_slots(c, p->op.ports, p->op.slots ? p->op.slots + split : 0, address, &last);
+        int64_t given = p->op.then_slots ? issue_slots(c, p->op.then_ports, p->op.then_slots + split, data, &last) : data;
         /* Its line is asked for when the address is known; it leaves in order, after it has retired. */
         int64_t left = memory_store(&c->memory, s->address, s->bytes, at);
         at = later(at, given);
