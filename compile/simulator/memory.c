@@ -64,15 +64,12 @@ static size_t cache_victim(cache *c, memory *m, uint64_t line)
 
 /* ---- Buses and buffers. ---- */
 
-/* How far transfers may be out of order: a store's, asked for when it retires, is seen before those of loads and
- * prefetches that ran ahead of it, and must not keep them waiting for a time that is still to come. */
-enum { BUS_SLACK = 512 };
-
-/* When a transfer that wants to start at `at` does, on a bus that it occupies for `time` 1/256 cycles. What was idle
- * in the last BUS_SLACK cycles can still be used. */
-static inline int64_t bus_start(int64_t *free, int64_t at, uint32_t time)
+/* When a transfer that wants to start at `at` does, on a bus that it occupies for `time` 1/256 cycles. Out of order,
+ * an access may be seen before those that ran ahead of it, and must not keep them waiting for a time that is still to
+ * come: what was idle in the last `slack` can still be used. */
+static inline int64_t bus_start(const memory *m, int64_t *free, int64_t at, uint32_t time)
 {
-    int64_t wanted = at << 8, start = later(*free, wanted - ((int64_t)BUS_SLACK << 8));
+    int64_t wanted = at << 8, start = later(*free, wanted - m->slack);
     *free = start + time;
     return later(wanted, start) >> 8;
 }
@@ -149,11 +146,11 @@ static void write_back(memory *m, uint32_t from, uint64_t line, int64_t at)
     uint32_t below = from + 1;
     if (below >= m->p.levels) {
         m->dram_lines++;
-        bus_start(&m->dram_free, at, dram_time(m, line));
+        bus_start(m, &m->dram_free, at, dram_time(m, line));
         return;
     }
     cache *c = &m->level[below];
-    bus_start(&c->free, at, c->line_time);
+    bus_start(m, &c->free, at, c->line_time);
     int64_t slot = cache_find(c, line);
     if (slot >= 0)
         c->state[slot] |= LINE_DIRTY;
@@ -172,7 +169,7 @@ static int64_t fetch(memory *m, uint64_t line, int64_t at, uint32_t into, int *l
             continue;
         }
         c->used[slot] = ++m->clock;
-        int64_t ready = bus_start(&c->free, at, c->line_time) + c->latency;
+        int64_t ready = bus_start(m, &c->free, at, c->line_time) + c->latency;
         ready = later(ready, c->ready[slot] + (c->latency >> 1)); /* still on its way here: the half trip up remains */
         for (uint32_t up = l - 1; up > into; up--) cache_fill(m, up, line, at, ready, state);
         *level = (int)l;
@@ -181,7 +178,7 @@ static int64_t fetch(memory *m, uint64_t line, int64_t at, uint32_t into, int *l
     int slot = earliest(m->fill_l2, m->p.misses_l2);
     at = later(at, m->fill_l2[slot]);
     m->dram_lines++;
-    int64_t ready = bus_start(&m->dram_free, at, dram_time(m, line)) + m->p.dram_latency;
+    int64_t ready = bus_start(m, &m->dram_free, at, dram_time(m, line)) + m->p.dram_latency;
     m->fill_l2[slot] = ready;
     for (uint32_t up = m->p.levels - 1; up > into; up--) cache_fill(m, up, line, at, ready, state);
     *level = FROM_DRAM;

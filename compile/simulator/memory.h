@@ -77,6 +77,7 @@ typedef struct memory {
     uint32_t clock; /* of accesses, for replacement */
     uint32_t seed;
     int tasks;
+    int64_t slack; /* how far accesses may come out of order, 1/256 cycles */
     int64_t dram_free;
     uint32_t dram_line_time, dram_shared_time; /* of a line of this core alone; of one that serves all */
     int64_t fill[MAX_FILLS], prefetch[MAX_FILLS], prefetch_l2[MAX_FILLS], fill_l2[MAX_FILLS];

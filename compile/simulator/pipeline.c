@@ -565,11 +565,12 @@ static void step_in_order(core *c, const insn *i, const plan *p, const access *a
     if (data.ready > o.ready) o = data;
     uint8_t why, load_why = CAUSE_LATENCY;
     int64_t at = issue_in_order(c, i, p, o, &why);
-    int64_t advanced = at - c->front;
+    int64_t advanced = at - c->retired; /* in order, `retired` is when the instruction before issued */
     if (at > c->front) {
         c->used = 0;
         c->alone = 0;
     }
+    c->retired = at;
     c->front = at;
     c->front_why = p->cause;
     c->used += p->uops;
@@ -639,7 +640,7 @@ static int64_t all_done(const core *c)
 static void wait_all(core *c, int64_t more, uint8_t why)
 {
     int64_t done = all_done(c) + more;
-    int64_t known = c->p.in_order ? c->front : c->retired;
+    int64_t known = c->retired;
     if (done > known) c->stats.causes[why] += (double)(done - known);
     front_wait(c, done, why);
     c->retired = later(c->retired, done);
@@ -701,6 +702,7 @@ EXPORT core *core_create(const struct core_params *params, const insn *program, 
     c->per_insn = calloc((size_t)(count + 1) * CAUSES, sizeof *c->per_insn);
     cache_params code = {.bytes = params->code_bytes, .ways = params->code_ways ? params->code_ways : 1};
     int good = memory_make(&c->memory, &params->memory) & cache_make(&c->code, &code, 6);
+    c->memory.slack = params->in_order ? 0 : (int64_t)params->window << 8;
     if (!good || !c->plans || !c->per_insn) {
         core_destroy(c);
         return 0;
