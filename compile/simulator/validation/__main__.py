@@ -86,6 +86,7 @@ def validate(
         summaries.append(summary)
         click.echo("")
         _show(summary, [one for one in some if isinstance(one, Prediction)], worst)
+    click.echo(f"\n{report.FITTED}")
     return Result(tuple(summaries), tuple(outcomes))
 
 

@@ -13,6 +13,11 @@ from compile.simulator.validation.replay import Prediction
 from compile.simulator.validation.statistics import Fit
 from compile.simulator.validation.summary import Method, Summary
 
+# What was chosen by measurements of boards, and of which; all else comes from manuals (see targets/).
+FITTED = (
+    "Fitted on rk3399 alone and then held: the cycles of a parallel section (launch_cycles), and how this "
+    "replay compiles; on every other board nothing but its one scale factor."
+)
 COLUMNS = "{:<11} {:<10} {:>4} {:>7} {:>7} {:>7} {:>7} {:>9}"
 
 
