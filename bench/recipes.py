@@ -19,6 +19,7 @@ from support.files import cache_dir
 
 CONVERT = Path(__file__).parent / "convert"
 MEASURED = "database_tuning_record.json"  # MetaSchedule's, a line a trial
+FINISHED = "finished.txt"  # convert/relax_tvm.py writes it when all tasks have had their trials
 LIMIT = 1800  # seconds a conversion may take; a search has no limit
 KNOWN = {recipe.name: recipe for recipe in RECIPES}
 
@@ -66,7 +67,7 @@ class Kitchen:
                 if needed in self.failures:
                     raise UserError(f"{needed}: {self.failures[needed]}")
             if recipe.tuned_by and not _has_records(self.records(recipe.tuned_by)):
-                raise UserError("not tuned on this CPU; --tune TRIALS does it, in hours")
+                raise UserError("not tuned to the end on this CPU; --tune TRIALS does it, in hours")
             if not self._is_current(recipe):
                 self.say(f"{self.model}: {name}")
                 self._cook(recipe)
@@ -156,7 +157,11 @@ class Kitchen:
 
 
 def _has_records(path: Path) -> bool:
-    """Whether a search found anything: AutoTVM's log, or MetaSchedule's folder."""
+    """Whether a search found anything: AutoTVM's log, or MetaSchedule's folder, which must be finished:
+    a task that it did not come to would be compiled as its loops are written.
+    """
+    if path.is_dir() and not (path / FINISHED).is_file():
+        return False
     file = path / MEASURED if path.is_dir() else path
     return file.is_file() and file.stat().st_size > 0
 
