@@ -52,7 +52,12 @@ static char *copy_to_huge_pages(const char *from, size_t size, void **block, siz
         return NULL;
     char *copy = (char *)*block + -(uintptr_t)*block % HUGE_PAGE;
     prefer_huge_pages(copy, size);
-    memcpy(copy, from, size);
+    /* A part at a time, and its pages given back, so that there are never two whole copies in memory. */
+    for (size_t done = 0; done < size; done += HUGE_PAGE) {
+        size_t part = size - done < HUGE_PAGE ? size - done : HUGE_PAGE;
+        memcpy(copy + done, from + done, part);
+        give_back(from + done, part);
+    }
     mprotect(*block, *reserved, PROT_READ);
     give_back(from, size);
     return copy;
