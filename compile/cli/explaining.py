@@ -54,7 +54,7 @@ def explain(
     logs: Path,
     as_json: bool,
 ) -> None:
-    """Say where the cycles of MODEL's layers go on a target's cores.
+    """Say where a target's cores spend MODEL's cycles.
 
     Multiply-adds, loads, dependence chains, caches and memory, loop overhead, spills, launch; the bound and
     what is reached of it; the hottest loops with each instruction's count and cycles. It is worked out by the

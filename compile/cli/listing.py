@@ -137,7 +137,7 @@ def tasks(
         found = extract_all(importer.import_model(model, target), target)
     path = log_path(logs, target.name, model.name)
     trials = Journal.open(path, exclusive=False, target=target.tvm_target()).trials
-    total = sum(task.macs * task.calls for task in found) or 1
+    total = sum(task.macs * task.calls for task in found if task.kind != "fused") or 1
     rows = []
     for task in found:
         known = current(trials, task.task)

@@ -50,11 +50,11 @@ def rerank(
     logs: Path,
     as_json: bool,
 ) -> None:
-    """Try the best configs in the real network, as tune does last.
+    """Try the best configs within the real network.
 
-    A kernel timed alone meets other caches than a layer does. So each task's best few configs are built into
-    networks that take turns, their layers are timed, and the log gets these times; builds prefer them. Then
-    the sum that they predict is compared with the network that results.
+    It is what tune does last. A kernel timed alone meets other caches than a layer does. So each task's best
+    few configs are built into networks that take turns, their layers are timed, and the log gets these times;
+    builds prefer them. Then the sum that they predict is compared with the network that results.
     """
     from compile.api import rerank as again
     from targets import load

@@ -32,7 +32,7 @@ def bench(
     seconds: float,
     as_json: bool,
 ) -> None:
-    """Time one inference, in turns with PyTorch's on the same input.
+    """Time one inference, in turns with PyTorch's.
 
     Prints median, 90th percentile, minimum, spread (the middle half of the times over the median), and
     each runtime's median over ours.

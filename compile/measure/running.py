@@ -154,7 +154,7 @@ def _time(module: Any, buffers: list[Any], job: RunJob, first: float) -> tuple[f
     limit = time.perf_counter() + job.budget
     costs: list[float] = []
     evaluate = _evaluator(module, 1 if first > job.budget / 4 else STEP)
-    while len(costs) < MOST and time.perf_counter() < limit:
+    while not costs or (len(costs) < MOST and time.perf_counter() < limit):
         costs += evaluate(*buffers).results
         if enough(costs, job.best):
             break

@@ -54,7 +54,7 @@ def test_every_verb_s_help_reads_well(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_every_verb_that_prints_a_table_has_json() -> None:
-    without = {"completion", "device", "doctor"}
+    without = {"completion", "device", "doctor", "simulate-worker"}
     for name, verb in cli.cli.commands.items():
         options = {word for option in verb.params for word in option.opts}
         assert "--json" in options or name in without, name
