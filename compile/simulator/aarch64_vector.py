@@ -6,6 +6,8 @@ are followed where addresses may go through vector registers (moves, constants, 
 anything else is unknown to the interpreter, which refuses to make an address or a branch of it.
 """
 
+from collections.abc import Callable
+
 from compile.simulator.aarch64_memory import integer_write
 from compile.simulator.aarch64_operands import Integer, Number, Operand, Vector, VectorList
 from compile.simulator.draft import Draft
@@ -60,6 +62,16 @@ _COMPARE = {
 _COMPARE_SWAPPED = {"cmlt": Op.V_GREATER_S, "cmle": Op.V_NOT_LESS_S}
 _ACROSS = {"umaxv": Op.V_MAX_ACROSS, "uminv": Op.V_MIN_ACROSS, "addv": Op.V_ADD_ACROSS}
 _SCRATCH = 63  # no AArch64 vector register
+# Which lane of the first register, then the second, comes to each place, of so many.
+_PICKS: dict[str, Callable[[int, int], int]] = {
+    "uzp1": lambda i, n: 2 * i,
+    "uzp2": lambda i, n: 2 * i + 1,
+    "zip1": lambda i, n: i // 2 + n * (i % 2),
+    "zip2": lambda i, n: n // 2 + i // 2 + n * (i % 2),
+    "trn1": lambda i, n: i - i % 2 + n * (i % 2),
+    "trn2": lambda i, n: i - i % 2 + 1 + n * (i % 2),
+    "ext": lambda i, n: i,
+}
 _SHIFTS = {"shl": Op.V_SHL, "sshr": Op.V_SAR, "ushr": Op.V_SHR}
 _WIDEN = {"sxtl": Op.V_WIDEN_S, "sshll": Op.V_WIDEN_S, "uxtl": Op.V_WIDEN_U, "ushll": Op.V_WIDEN_U}
 # Their first operand is read as well as written.
@@ -114,9 +126,26 @@ def _arithmetic(cls: Class, mnemonic: str, operands: Operands) -> Instruction:
         draft.accumulator = accumulator + 32
     if mnemonic == "fcsel":
         draft.read(FLAGS)
-    if not _follow(draft, mnemonic, operands):
+    if not _pick_lanes(draft, mnemonic, operands) and not _follow(draft, mnemonic, operands):
         draft.emit(Op.V_UNKNOWN, dst=first.number)
     return draft.finish()
+
+
+def _pick_lanes(draft: Draft, mnemonic: str, operands: Operands) -> bool:
+    """Lanes of two registers one after another, put together anew; False for what is no such thing."""
+    target, vectors = operands[0], [one for one in operands[1:] if isinstance(one, Vector)]
+    if mnemonic not in _PICKS or len(vectors) != 2 or not isinstance(target, Vector):
+        return False
+    numbers = [one.value for one in operands if isinstance(one, Number)]
+    size, lanes = target.lane_bytes, target.bytes // target.lane_bytes
+    draft.emit(Op.V_FILL, size=size, dst=_SCRATCH, c=target.bytes)
+    for lane in range(lanes):
+        picked = _PICKS[mnemonic](lane, lanes) + (numbers[0] if mnemonic == "ext" else 0)
+        source = vectors[picked // lanes].number
+        at = picked % lanes
+        draft.emit(Op.V_SET_LANE, size=size, dst=_SCRATCH, a=source, shift=lane, imm=at)
+    draft.emit(Op.V_MOVE, dst=target.number, a=_SCRATCH, c=target.bytes)
+    return True
 
 
 def _follow(draft: Draft, mnemonic: str, operands: Operands) -> bool:
