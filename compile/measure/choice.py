@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from compile.device.address import parse
 from support.errors import UserError
 from targets import Target
 from targets import load as load_target
@@ -41,6 +42,7 @@ def kind(target: Target, how: How) -> Kind:
             raise UserError(
                 "a device measures for itself: give --device, or --simulate, --workers and --tracker"
             )
+        parse(how.device, key=target.name)
         return "device"
     if not simulating and load_target("host").model == target.model:
         return "here"
