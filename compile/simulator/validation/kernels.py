@@ -34,7 +34,7 @@ OPTIONS = ("-O3", "-relocation-model=pic", "-fp-contract=on")
 # For a record that names no -mcpu, LLVM of 2018 had no model of a core, by which 22 now reorders: it
 # schedules a generic AArch64 as an in-order Cortex-A510, upon which its register allocator shifts a tile's
 # accumulators round (24 moves beside 28 multiply-adds). So: no reordering, and no splitting to that end.
-# Chosen by the records of one board, rk3399, and held for every board.
+# Chosen by the records of rk3399 (the first by those of bcm2837) and held for every board.
 GENERIC = (
     "-pre-RA-sched=source",
     "-enable-misched=false",
