@@ -82,16 +82,19 @@ def build(
 
 
 def _pays(pair: Pair, records: BestRecords) -> bool:
-    """Whether to fuse: unless the parts were measured to be faster, for untuned kernels gain by it too."""
+    """Whether to fuse: where the pair was measured to be faster, or nothing was, for untuned kernels gain by
+    it too. What was tuned of the parts alone is not thrown away for an untuned pair.
+    """
     together = records.best(task_key(*pair.workload))
     apart = [records.best(task_key(*part.workload)) for part in convolutions(*pair.workload)]
+    if together is None:
+        return not any(apart)
     # No device's cost compares with a model's, nor one within the network with one alone: a pair, or a part,
     # that was left out of the better kind of timing was far behind (`compile.contenders`).
     kinds = [(trial.simulated, not trial.in_network) for trial in (together, *apart) if trial]
-    if together is not None and len(set(kinds)) > 1:
+    if len(set(kinds)) > 1:
         return kinds[0] == min(kinds)
-    costs = [math.inf if trial is None else trial.cost for trial in apart]
-    return (math.inf if together is None else together.cost) <= sum(costs)
+    return together.cost <= sum(math.inf if trial is None else trial.cost for trial in apart)
 
 
 def save(
