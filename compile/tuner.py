@@ -228,10 +228,14 @@ class _Tuning:
         one.search.tell(made)
 
     def _allowed(self, one: _Progress) -> int:
-        """What is left of the task's share of the budget; its whole space at most."""
+        """What is left of the task's share of the budget, so that the others still get their floors."""
         standings = [other.standing for other in self.progress.values()]
         given = allowances(standings, total=self.total, floor=self.options.floor)
-        return max(1, min(given[one.key], one.space) - one.done)
+        floor = min(self.options.floor, self.total // len(standings))
+        others = [other for other in self.progress.values() if other is not one]
+        reserved = sum(max(0, min(floor, other.space) - other.done) for other in others)
+        left = self.total - self.state.trials - reserved
+        return max(1, min(given[one.key] - one.done, one.space - one.done, left))
 
     def _first(self, task: Any) -> list[Any]:
         """Configs that others found best."""
