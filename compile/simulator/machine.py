@@ -50,6 +50,10 @@ class Machine:
         """Call the kernel; the caches take part, no time passes."""
         self._call(timed=False)
 
+    def empty(self) -> None:
+        """Nothing is in the caches any more; what is known of the lines that tasks share stays."""
+        native.library().core_empty(self._core)
+
     def write_inputs(self) -> None:
         """Leave the caches as in a network: the output's memory was in use, then the layer before wrote the
         input. Of what is read, weights have the most axes; the largest other is the input.

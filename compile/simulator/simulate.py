@@ -19,7 +19,6 @@ __all__ = ["Cause", "Executed", "Kernel", "Simulation", "State", "decode", "simu
 # How much of a long kernel is timed; the rest only moves its caches on.
 TIMED = 2_000_000  # instructions
 WINDOW = 5_000  # instructions in a row
-COLD_GAP = 3  # windows left out for one that is timed, where the length is not known beforehand
 
 
 def simulate(
@@ -45,12 +44,11 @@ def simulate(
         )
     code = decoded or program.decode(image)
     with machine.load(image, code, kernel, target, threads) as loaded:
-        gap = WINDOW * COLD_GAP
-        if state == "warm":
-            loaded.warm_up()
-            tasks = 2 if threads > 1 else 1  # of which one only tells what it shares
-            gap = _gap(int(loaded.counts()[0].sum()) // tasks)
-        else:
+        loaded.warm_up()
+        tasks = 2 if threads > 1 else 1  # of which one only tells what it shares
+        gap = _gap(int(loaded.counts()[0].sum()) // tasks)
+        if state == "cold":
+            loaded.empty()
             loaded.write_inputs()
         loaded.time(window=WINDOW, gap=0 if exact else gap)
         measured = Measured(*loaded.counts(), *loaded.statistics(), loaded.streams())
