@@ -29,7 +29,7 @@ def test_the_quickstart_runs_and_goes_on_where_it_was(tmp_path: Path) -> None:
         said.append(done.stdout)
     first, second = said
     assert first.startswith("32 new trials") and second.startswith("0 new trials")
-    assert re.search(r"build/\w+/mobilenet_v1_28: [1-9]\d* of 20 tasks tuned", first)
+    assert re.search(r"build/\w+/mobilenet_v1_28: [1-9]\d* of \d+ tasks tuned", first)
     assert re.search(r"\d+\.\d%  \S", first) and "against PyTorch" in first
     assert (tmp_path / "build").is_dir() and (tmp_path / "logs").is_dir()
 

@@ -217,7 +217,7 @@ def whole_lines(path: Path) -> list[bytes]:
 def test_a_tune_killed_at_random_loses_and_repeats_nothing(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    path, chance, total = tmp_path / "log.jsonl", random.Random(7), 60
+    path, chance, total = tmp_path / "log.jsonl", random.Random(7), 40
     kills = 0
     for _ in range(6):
         process = start(path, total)
