@@ -72,13 +72,13 @@ def test_a_replay_is_repeatable_and_lessons_help_it_start(target: Target) -> Non
     known = replay.recorded("log", trials, tasks[0].task.target)
     assert [one.task.key for one in known] == [task.key for task in tasks]
     one = known[0]
-    runs = {
-        way: replay.replay(one, known, way=way, budget=8, seed=1) for way in ("transfer", "random")
-    }
-    assert runs["transfer"] == replay.replay(one, known, way="transfer", budget=8, seed=1)
-    assert list(runs["transfer"].reached) == sorted(runs["transfer"].reached)
-    assert runs["transfer"].after(4) > 0.97
-    assert runs["transfer"].after(4) >= runs["random"].after(4)
+    taught = [replay.replay(one, known, way="transfer", budget=8, seed=seed) for seed in range(4)]
+    assert taught[1] == replay.replay(one, known, way="transfer", budget=8, seed=1)
+    assert list(taught[1].reached) == sorted(taught[1].reached)
+    blind = [replay.replay(one, known, way="random", budget=8, seed=seed) for seed in range(4)]
+    # One blind search may be lucky.
+    assert sum(run.after(4) for run in taught) >= sum(run.after(4) for run in blind)
+    assert all(run.after(4) > 0.97 for run in taught)
     whole = replay.replay(one, known, way="random", budget=10_000, seed=1)
     assert len(whole.reached) == len(one.trials) and whole.after(10_000) == 1.0
 
