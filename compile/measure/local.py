@@ -13,11 +13,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from compile.measure.closing import Closing
 from compile.measure.messages import (
     Compiled,
     CompileJob,
@@ -62,7 +62,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     templates: tuple[str, ...] = ()
 
 
-class LocalMeasurer:
+class LocalMeasurer(Closing):
     """`compile.measure.base.Measurer` on the machine's own cores. Use as a context manager.
 
     Make and use it in one thread: Linux ends the processes when the thread that started them ends.
@@ -87,17 +87,6 @@ class LocalMeasurer:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def batch(self) -> int:

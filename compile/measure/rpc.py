@@ -9,11 +9,11 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from compile.device import connection
 from compile.device.address import Address, parse
+from compile.measure.closing import Closing
 from compile.measure.kiln import Kiln
 from compile.measure.lane import Hub, Lane, Result, devices_known
 from compile.measure.local import evict_bytes, scratch_folder, spec_of
@@ -30,7 +30,7 @@ VERSION = "rpc-v1"
 SMALLEST_BATCH, PER_DEVICE = 16, 4
 
 
-class RpcMeasurer:
+class RpcMeasurer(Closing):
     """`compile.measure.base.Measurer` on the devices of `address.key`. Use as a context manager.
 
     `threads` and `allow_emulated` are those of `options` for whoever needs no others. UserError when there
@@ -57,17 +57,6 @@ class RpcMeasurer:
         self._kiln = Kiln(self._hub, prepare=self._run_job)
         self._kiln.start()
         self._add_lanes()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def batch(self) -> int:

@@ -10,11 +10,11 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from compile.measure.closing import Closing
 from compile.measure.host_check import HostCheck
 from compile.measure.local import explain, scratch_folder, spec_of
 from compile.measure.messages import Job, Outcome, Priced, SimulateJob, TaskSpec
@@ -86,7 +86,7 @@ class Processes:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
-class SimulatedMeasurer:
+class SimulatedMeasurer(Closing):
     """`compile.measure.base.Measurer` by a core model. Use as a context manager, in one thread.
 
     `engine` does the jobs (None: processes here). UserError when the target cannot be simulated.
@@ -102,17 +102,6 @@ class SimulatedMeasurer:
         self._right: dict[str, float] = {}  # the least cost of a task's kernels found right
         self._check = HostCheck()
         self.engine: Engine = engine or Processes(self.options.workers)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def batch(self) -> int:
