@@ -289,13 +289,15 @@ static enum outcome begin_task(machine *m, uint64_t task, uint64_t *target)
     m->r[arguments[1]] = m->at.environment;
     m->r[arguments[2]] = m->section_data[m->sections - 1];
     m->probing = task > 0;
+    if (m->mode == COUNTED)
+        m->running = &m->codes[m->probing ? TOUCHED : COUNTED];
     core_task(m->c, (int)task);
     *target = m->section_code[m->sections - 1];
     return RAN;
 }
 
-/* Task 0 has the largest share and is the one that is timed. While warming up, task 1 goes first: it tells which
- * lines several cores use. */
+/* Task 0 has the largest share and is the one that is timed. In a run that is not, task 1 goes first: it tells
+ * which lines several cores use. */
 static enum outcome begin_section(machine *m, uint64_t *target)
 {
     const uint8_t *arguments = m->at.argument_registers;
@@ -315,7 +317,7 @@ static enum outcome begin_section(machine *m, uint64_t *target)
     m->sections++;
     if (tasks > 1)
         core_parallel(m->c, (int)tasks);
-    return begin_task(m, m->warming && tasks > 1 && m->sections == 1, target);
+    return begin_task(m, m->mode != TIMED && tasks > 1 && m->sections == 1, target);
 }
 
 static enum outcome end_section(machine *m, uint64_t *target)
@@ -363,7 +365,7 @@ static void release(machine *m, uint64_t address)
             m->workspaces[i].used = 0;
 }
 
-static enum outcome move_memory(machine *m, int copy, int timed)
+static enum outcome move_memory(machine *m, int copy, enum mode mode)
 {
     const uint8_t *arguments = m->at.argument_registers;
     uint64_t to = m->r[arguments[0]], from = m->r[arguments[1]], bytes = m->r[arguments[2]];
@@ -374,14 +376,14 @@ static enum outcome move_memory(machine *m, int copy, int timed)
         memmove(target, source, bytes);
     else
         memset(target, (int)from, bytes);
-    m->streamed[timed] += bytes;
-    if (timed) {
+    m->streamed[mode == TIMED] += bytes;
+    if (mode == TIMED) {
         double before = core_stream_cycles(m->c);
         core_stream(m->c, to, copy ? from : 0, bytes);
         m->stream_cycles += core_stream_cycles(m->c) - before;
         return RAN;
     }
-    for (uint64_t at = 0; at < bytes; at += 64) {
+    for (uint64_t at = 0; mode == TOUCHED && at < bytes; at += 64) {
         uint32_t part = bytes - at < 64 ? (uint32_t)(bytes - at) : 64;
         access both[] = {{to + at, part, 1}, {from + at, part, 0}};
         core_touch(m->c, both, copy ? 2 : 1);
@@ -390,7 +392,7 @@ static enum outcome move_memory(machine *m, int copy, int timed)
 }
 
 /* A jump out of the program: *target becomes where to go on, 0 when the kernel has returned. */
-static enum outcome runtime_call(machine *m, uint64_t *target, int timed)
+static enum outcome runtime_call(machine *m, uint64_t *target, enum mode mode)
 {
     const uint8_t *arguments = m->at.argument_registers;
     uint64_t offset = *target - m->at.magic, value = 0;
@@ -410,19 +412,19 @@ static enum outcome runtime_call(machine *m, uint64_t *target, int timed)
     case IMPORT_ALLOC: {
         uint64_t bytes = m->r[arguments[2]];
         outcome = allocate(m, m->at.pointer_bytes == 4 ? (uint32_t)bytes : bytes, &value);
-        if (timed)
+        if (mode == TIMED)
             core_runtime(m->c, ALLOC_INSTRUCTIONS);
         break;
     }
     case IMPORT_FREE:
         release(m, m->r[arguments[2]]);
-        if (timed)
+        if (mode == TIMED)
             core_runtime(m->c, FREE_INSTRUCTIONS);
         break;
     case IMPORT_MEMSET:
     case IMPORT_MEMCPY:
         value = m->r[arguments[0]];
-        outcome = move_memory(m, offset / IMPORT_BYTES == IMPORT_MEMCPY, timed);
+        outcome = move_memory(m, offset / IMPORT_BYTES == IMPORT_MEMCPY, mode);
         break;
     case IMPORT_DIVIDE_S:
     case IMPORT_DIVIDE_U: {
@@ -456,13 +458,20 @@ static uint64_t address_of_step(const machine *m, const step *s)
     return found;
 }
 
-#define LOOP run_timed
-#define TIMED 1
+#define LOOP run_touched
+#define MODE TOUCHED
 #include "interpret_loop.h"
 
-#define LOOP run_untimed
-#define TIMED 0
+#define LOOP run_timed
+#define MODE TIMED
 #include "interpret_loop.h"
+
+#define LOOP run_counted
+#define MODE COUNTED
+#include "interpret_loop.h"
+
+typedef const void *const *loop(machine *, enum outcome *);
+static loop *const loops[MODES] = {[TOUCHED] = run_touched, [TIMED] = run_timed, [COUNTED] = run_counted};
 
 /* ---- Loading ---- */
 
@@ -517,7 +526,7 @@ static unsigned without_data(unsigned op)
 }
 
 /* The step for a micro-op; 0 when it may be left out. */
-static int encode(const machine *m, const insn *i, const micro_op *u, const void *const *labels, step *s)
+static int encode(const machine *m, const insn *i, const micro_op *u, const void *const *labels, step *s, enum mode mode)
 {
     unsigned op = u->op, plain_memory = op >= OP_LOAD && op <= OP_PREFETCH;
     if (op == OP_NOP || (op == OP_V_UNKNOWN && !(i->spare[0] & OPTION_TRACK)))
@@ -530,6 +539,8 @@ static int encode(const machine *m, const insn *i, const micro_op *u, const void
         op = without_data(op);
         plain_memory |= op != u->op;
     }
+    if (mode == COUNTED && !m->is_zeros && (op == OP_TOUCH_LOAD || op == OP_TOUCH_STORE || op == OP_PREFETCH))
+        return 0;
     op = plain_memory ? special_memory(op, u) : op == u->op ? special_alu(u) : op;
     if (op == OP_ADD64_I || op == OP_ADD32_I)
         s->imm = u->op == OP_SUB ? -u->imm : u->imm;
@@ -537,7 +548,6 @@ static int encode(const machine *m, const insn *i, const micro_op *u, const void
         s->imm = (int64_t)(uint32_t)u->imm;
     if (op == OP_FLAGS_SUB32_I)
         s->imm = (int64_t)((uint64_t)u->imm << 32);
-    (void)m;
     s->go = labels[op];
     return 1;
 }
@@ -584,17 +594,17 @@ static uint32_t block_length(const machine *m, const uint8_t *leader, uint32_t k
 
 /* Steps of one instruction from `n` on. Micro-ops of control come last, after its RETIRE. */
 static uint32_t lay_out(const machine *m, const micro_op *ops, const void *const *labels, uint32_t k, step *steps,
-                        uint32_t n, int timed)
+                        uint32_t n, enum mode mode)
 {
     const insn *i = &m->program[k];
     const step retire = {.go = labels[OP_RETIRE], .imm = (int64_t)(intptr_t)i};
-    int retired = !timed;
+    int retired = mode != TIMED;
     for (uint32_t o = i->first; o < i->first + i->count; o++) {
         if (is_control(ops[o].op) && !retired) {
             steps[n++] = retire;
             retired = 1;
         }
-        n += (uint32_t)encode(m, i, &ops[o], labels, &steps[n]);
+        n += (uint32_t)encode(m, i, &ops[o], labels, &steps[n], mode);
     }
     if (!retired)
         steps[n++] = retire;
@@ -624,15 +634,15 @@ static void link_branches(const machine *m, const code *to, const void *const *l
     }
 }
 
-static enum outcome predecode(machine *m, const micro_op *ops, uint32_t n_ops, int timed)
+static enum outcome predecode(machine *m, const micro_op *ops, uint32_t n_ops, enum mode mode)
 {
-    const void *const *labels = timed ? run_timed(0, 0) : run_untimed(0, 0);
-    code *to = &m->codes[timed];
+    const void *const *labels = loops[mode](0, 0);
+    code *to = &m->codes[mode];
     uint8_t *leader = calloc(m->insns + 1, 1);
     to->steps = malloc((n_ops + 2 * (size_t)m->insns + 2) * sizeof *to->steps);
     to->first = malloc((m->insns + 1) * sizeof *to->first);
     to->step_of = calloc(m->at.text_bytes + 1, sizeof *to->step_of);
-    to->counts = calloc(m->insns + 1, sizeof *to->counts);
+    to->counts = mode == COUNTED ? m->codes[TOUCHED].counts : calloc(m->insns + 1, sizeof *to->counts);
     if (!leader || !to->steps || !to->first || !to->step_of || !to->counts) {
         free(leader);
         return OUT_OF_MEMORY;
@@ -648,7 +658,7 @@ static enum outcome predecode(machine *m, const micro_op *ops, uint32_t n_ops, i
         if (leader[k])
             to->steps[n++] = (step){.go = labels[OP_COUNT], .instructions = block_length(m, leader, k),
                                     .imm = (int64_t)(intptr_t)&to->counts[k]};
-        n = lay_out(m, ops, labels, k, to->steps, n, timed);
+        n = lay_out(m, ops, labels, k, to->steps, n, mode);
     }
     to->steps[n++] = (step){.go = labels[OP_MISSING]};
     to->n_steps = n;
@@ -688,9 +698,11 @@ EXPORT void machine_sweep(core *c, uint64_t address, uint64_t bytes, int store)
 
 EXPORT void machine_destroy(machine *m)
 {
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < MODES; k++) {
         code *one = &m->codes[k];
-        free(one->steps), free(one->first), free(one->step_of), free(one->counts);
+        free(one->steps), free(one->first), free(one->step_of);
+        if (k != COUNTED)
+            free(one->counts);
     }
     free(m->is_zeros), free(m);
 }
@@ -703,7 +715,7 @@ static enum outcome begin_call(machine *m)
     m->sections = 0, m->error_at = m->error_address = 0, m->paused = 0;
     m->go_on = NOWHERE, m->target = m->at.entry;
     m->streamed[0] = m->streamed[1] = 0, m->stream_cycles = 0;
-    for (int k = 0; k < 2; k++)
+    for (int k = 0; k < MODES; k++)
         if (m->codes[k].counts)
             memset(m->codes[k].counts, 0, (m->insns + 1) * sizeof *m->codes[k].counts);
     for (uint32_t i = 0; i < m->n_workspaces; i++)
@@ -721,15 +733,14 @@ static enum outcome begin_call(machine *m)
 }
 
 /* Runs until the kernel returns, fails, or `instructions` are spent. */
-static enum outcome run_for(machine *m, int timed, int64_t instructions)
+static enum outcome run_for(machine *m, enum mode mode, int64_t instructions)
 {
-    enum outcome outcome = RAN;
+    enum outcome outcome;
     m->budget = instructions;
-    m->running = &m->codes[timed];
-    if (timed)
-        run_timed(m, &outcome);
-    else
-        run_untimed(m, &outcome);
+    m->running = &m->codes[mode];
+    do
+        loops[m->running - m->codes](m, &outcome);
+    while (outcome == OTHER_LOOP);
     return outcome;
 }
 
@@ -740,35 +751,35 @@ static enum outcome run_sampled(machine *m, int64_t window, int64_t gap)
     uint32_t chance = 1;
     paused stored;
     int64_t spent = 0, most = (int64_t)m->at.max_instructions;
-    enum outcome outcome = run_for(m, 1, window);
+    enum outcome outcome = run_for(m, TIMED, window);
     while (outcome == BUDGET_SPENT && spent < most) {
         chance = chance * 1664525u + 1013904223u;
         int64_t skip = gap / 2 + (int64_t)((uint64_t)gap * (chance >> 8) >> 24);
         core_pause(m->c, &stored);
         m->paused = 1;
-        outcome = run_for(m, 0, skip);
+        outcome = run_for(m, TOUCHED, skip);
         m->paused = 0;
         core_resume(m->c, &stored);
         spent += skip + window;
         if (outcome == BUDGET_SPENT)
-            outcome = run_for(m, 1, window);
+            outcome = run_for(m, TIMED, window);
     }
     return outcome;
 }
 
-/* Calls the kernel. Untimed, every access goes through core_touch; timed, every instruction through core_step,
- * or with `gap` only a part of them. */
-EXPORT int machine_run(machine *m, core *c, const micro_op *ops, uint32_t n_ops, int timed, int64_t window, int64_t gap)
+/* Calls the kernel, and does with its instructions as `mode` says; TIMED with a `gap`, only a part of them is timed,
+ * the rest is TOUCHED. COUNTED, what task 1 of a section touches still becomes known. */
+EXPORT int machine_run(machine *m, core *c, const micro_op *ops, uint32_t n_ops, int mode, int64_t window, int64_t gap)
 {
     enum outcome outcome = RAN;
-    for (int k = 0; k < 2 && outcome == RAN; k++)
-        if (m->codes[k].counts == 0 && (k == timed || gap))
-            outcome = predecode(m, ops, n_ops, k);
-    m->c = c, m->warming = !timed, m->probing = 0;
+    for (int k = 0; k < MODES && outcome == RAN; k++)
+        if (m->codes[k].counts == 0 && (k == mode || (k == TOUCHED && (gap || mode == COUNTED))))
+            outcome = predecode(m, ops, n_ops, (enum mode)k);
+    m->c = c, m->mode = (enum mode)mode, m->probing = 0;
     if (outcome == RAN)
         outcome = begin_call(m);
     if (outcome == RAN)
-        outcome = gap ? run_sampled(m, window, gap) : run_for(m, timed, (int64_t)m->at.max_instructions);
+        outcome = gap ? run_sampled(m, window, gap) : run_for(m, (enum mode)mode, (int64_t)m->at.max_instructions);
     return outcome == BUDGET_SPENT ? TOO_LONG : outcome;
 }
 
@@ -779,7 +790,7 @@ EXPORT void machine_error(const machine *m, uint64_t *address, uint64_t *at)
     *at = m->error_at;
 }
 
-/* How often each block ran untimed (0) or timed (1) in the last call, at the index of the instruction it begins
+/* How often each block ran, untimed or TIMED, in the last call, at the index of the instruction it begins
  * with; null where none did. */
 EXPORT const uint64_t *machine_counts(const machine *m, int timed)
 {

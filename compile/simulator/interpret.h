@@ -83,7 +83,13 @@ typedef struct layout {
     uint64_t max_instructions;    /* give up after so many */
 } layout;
 
-enum outcome { RAN, FAULT, NO_SUCH_CODE, FLAGS_NEEDED, VECTOR_NEEDED, TOO_LONG, KERNEL_FAILED, OUT_OF_MEMORY, NESTED, BUDGET_SPENT };
+enum outcome {
+    RAN, FAULT, NO_SUCH_CODE, FLAGS_NEEDED, VECTOR_NEEDED, TOO_LONG, KERNEL_FAILED, OUT_OF_MEMORY, NESTED, BUDGET_SPENT,
+    OTHER_LOOP, /* the machine is now running other code */
+};
+
+/* What becomes of the instructions: their accesses touch the caches, or the core times them, or they are only counted. */
+enum mode { TOUCHED, TIMED, COUNTED, MODES };
 
 typedef struct workspace {
     uint64_t address, bytes;
@@ -91,13 +97,13 @@ typedef struct workspace {
     int task; /* each has a pool of its own */
 } workspace;
 
-/* A program as steps, for one of the two loops. */
+/* A program as steps, for one of the loops. */
 typedef struct code {
     step *steps;
     uint32_t n_steps;
     uint32_t *first;   /* by insn: its first step */
     uint32_t *step_of; /* by byte of text: index of the step an instruction begins with, + 1 */
-    uint64_t *counts;  /* by insn: how often the block that begins with it ran */
+    uint64_t *counts;  /* by insn: how often the block that begins with it ran; TOUCHED and COUNTED have the same */
 } code;
 
 enum { NOWHERE = UINT32_MAX };
@@ -108,7 +114,7 @@ typedef struct machine {
     uint64_t limit;
     const insn *program;
     uint32_t insns;
-    code *running, codes[2]; /* untimed, timed */
+    code *running, codes[MODES];
     uint8_t *is_zeros; /* by page, null where all memory is written */
     int64_t budget;     /* instructions until the loop is left, with BUDGET_SPENT and where to go on: */
     uint32_t go_on;     /* at this insn, or if NOWHERE, */
@@ -126,7 +132,8 @@ typedef struct machine {
     uint32_t n_workspaces;
     uint64_t heap_used;
     uint64_t section_return[MAX_SECTIONS], section_stack[MAX_SECTIONS], section_code[MAX_SECTIONS], section_data[MAX_SECTIONS];
-    int warming, probing; /* this run only warms up; it is in task 1 of a section */
+    enum mode mode; /* of this run */
+    int probing;    /* it is in task 1 of a section */
     uint32_t sections;
     uint64_t error_address; /* what was jumped to or accessed */
     uint64_t error_at;      /* the instruction, where known */

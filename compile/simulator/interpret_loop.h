@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The interpreter's loop, included twice: TIMED feeds every instruction to the core, else only accesses to its
- * memory system. Direct-threaded; with `m` null it returns its labels, by which programs are predecoded.
+/* The interpreter's loop, included once for each MODE: TIMED feeds every instruction to the core, TOUCHED only
+ * accesses to its memory system, COUNTED nothing. Direct-threaded; with `m` null it returns its labels, by which
+ * programs are predecoded.
  */
 
 #define R(n) r[n]
@@ -16,16 +17,12 @@
        if (UNLIKELY(offset > limit - (bytes))) STOP(FAULT, (address));                              \
        memory + offset; })
 #define PLACE(where, store) (UNLIKELY(is_zeros != 0) ? placed(m, where, store) : (where))
-#if TIMED
-#define ACCESS(where, count, store)                                                                 \
-    do { a[n].address = PLACE(where, store); a[n].bytes = (uint32_t)(count); a[n].is_store = (store); n++; } while (0)
-#else
 #define ACCESS(where, count, store)                                                                 \
     do {                                                                                            \
         access one = {PLACE(where, store), (uint32_t)(count), (store)};                             \
-        if (paused) core_skim(c, &one); else core_touch(c, &one, 1);                                \
+        if (MODE == TIMED) a[n++] = one;                                                            \
+        else if (MODE == TOUCHED) { if (paused) core_skim(c, &one); else core_touch(c, &one, 1); }  \
     } while (0)
-#endif
 #define HOLDS(condition)                                                                            \
     ({ if (UNLIKELY(m->flag_kind == FLAGS_NOT_KNOWN)) STOP(FLAGS_NEEDED, 0); holds(m, (condition)); })
 #define KNOWN(register) do { if (UNLIKELY(m->v_unknown[register])) STOP(VECTOR_NEEDED, 0); } while (0)
@@ -45,12 +42,9 @@ static const void *const *LOOP(machine *m, enum outcome *result)
     core *const c = m->c;
     const code *const running = m->running;
     enum outcome outcome = RAN;
-#if TIMED
+    const uint32_t paused = m->paused;
     access a[MAX_ACCESSES];
     int n = 0;
-#else
-    const uint32_t paused = m->paused;
-#endif
     const step *s;
     uint64_t target = m->target;
     if (m->go_on == NOWHERE)
@@ -249,10 +243,8 @@ static const void *const *LOOP(machine *m, enum outcome *result)
     L_V_STORE16_I: { uint64_t at = r[s->a] + (uint64_t)s->imm; memcpy(HOST(at, 16), m->v[s->dst], 16); ACCESS(at, 16, 1); NEXT; }
 
     L_RETIRE:
-#if TIMED
-        core_step(c, (const insn *)s->imm, a, n);
+        if (MODE == TIMED) core_step(c, (const insn *)s->imm, a, n);
         n = 0;
-#endif
         NEXT;
     L_COUNT:
         if (UNLIKELY(m->budget <= 0)) { /* every run gets one block done */
@@ -277,8 +269,12 @@ jump: {
             m->go_on = NOWHERE, m->target = target, *result = BUDGET_SPENT;
             return 0;
         }
-        outcome = runtime_call(m, &target, TIMED);
+        outcome = runtime_call(m, &target, MODE);
         if (outcome != RAN || target == 0) { *result = outcome; return 0; }
+        if (UNLIKELY(m->running != running)) {
+            m->go_on = NOWHERE, m->target = target, *result = OTHER_LOOP;
+            return 0;
+        }
         goto jump;
     }
 stop:
@@ -303,4 +299,4 @@ stop:
 #undef SUB_FLAGS
 #undef ALU
 #undef LOOP
-#undef TIMED
+#undef MODE

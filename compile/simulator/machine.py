@@ -40,6 +40,14 @@ class Outcome(IntEnum):
     NESTED = 8
 
 
+class Mode(IntEnum):
+    """`mode` of interpret.h: what becomes of a kernel's instructions."""
+
+    TOUCHED = 0
+    TIMED = 1
+    COUNTED = 2
+
+
 class Machine:
     """One kernel, loaded, and one core, its caches empty at first."""
 
@@ -48,11 +56,14 @@ class Machine:
 
     def warm_up(self) -> None:
         """Call the kernel; the caches take part, no time passes."""
-        self._call(timed=False)
+        self._call(Mode.TOUCHED)
 
-    def empty(self) -> None:
-        """Nothing is in the caches any more; what is known of the lines that tasks share stays."""
-        native.library().core_empty(self._core)
+    def count(self) -> None:
+        """Call the kernel; its instructions are counted, and it is noted which lines other cores use too.
+        The caches stay as they are.
+        """
+        self._call(Mode.COUNTED)
+        native.library().core_restart(self._core)
 
     def write_inputs(self) -> None:
         """Leave the caches as in a network: the output's memory was in use, then the layer before wrote the
@@ -80,11 +91,11 @@ class Machine:
     def time(self, *, window: int = 0, gap: int = 0) -> None:
         """Call the kernel and time it: all of it, or stretches of `window` instructions, `gap` apart."""
         native.library().core_restart(self._core)
-        self._call(timed=True, window=window, gap=gap)
+        self._call(Mode.TIMED, window=window, gap=gap)
 
     def counts(self) -> tuple[Array, Array]:
         """How often each instruction ran in the last call: untimed, and timed."""
-        return self._counts(0), self._counts(1)
+        return self._counts(Mode.TOUCHED), self._counts(Mode.TIMED)
 
     def streams(self) -> tuple[float, float, float]:
         """Of memset and memcpy in the last call: bytes untimed, bytes timed, cycles of the timed ones."""
@@ -101,16 +112,16 @@ class Machine:
     def _sweep(self, buffer: images.Buffer, *, store: bool) -> None:
         native.library().machine_sweep(self._core, buffer.address, buffer.size, store)
 
-    def _call(self, *, timed: bool, window: int = 0, gap: int = 0) -> None:
+    def _call(self, mode: Mode, *, window: int = 0, gap: int = 0) -> None:
         ops = self._code.micro_ops
-        arguments = (ops.ctypes.data, len(ops), timed, window, gap)
+        arguments = (ops.ctypes.data, len(ops), mode, window, gap)
         outcome = native.library().machine_run(self._machine, self._core, *arguments)
         if outcome != Outcome.RAN:
             raise _failure(Outcome(outcome), self._machine, self._image, self._code)
 
-    def _counts(self, timed: int) -> Array:
+    def _counts(self, mode: Mode) -> Array:
         size = len(self._code.insns)
-        found = native.library().machine_counts(self._machine, timed)
+        found = native.library().machine_counts(self._machine, mode)
         if not found:
             return np.zeros(size, np.uint64)
         return _per_insn(np.ctypeslib.as_array(found, (size,)), self._code)

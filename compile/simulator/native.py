@@ -70,7 +70,6 @@ def library(source: Path = HERE / "simulator.c") -> Any:
         "core_create": (pointer, [pointer, pointer, count]),
         "core_destroy": (None, [pointer]),
         "core_restart": (None, [pointer]),
-        "core_empty": (None, [pointer]),
         "core_replay": (None, [pointer, pointer, ctypes.c_uint64, pointer]),
         "core_stats": (None, [pointer, pointer, pointer]),
     }

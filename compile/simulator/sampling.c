@@ -73,33 +73,3 @@ static void core_resume(core *c, const paused *p)
 
 /* Cycles that no instruction answers for: those of core_stream, and stores it waited for. */
 static double core_stream_cycles(const core *c) { return c->stats.causes[CAUSE_STORE]; }
-
-static void cache_empty(cache *c)
-{
-    size_t lines = (size_t)c->sets * c->ways;
-    memset(c->tags, 0, lines * sizeof *c->tags);
-    memset(c->ready, 0, lines * sizeof *c->ready);
-    memset(c->used, 0, lines * sizeof *c->used);
-    memset(c->state, 0, lines * sizeof *c->state);
-}
-
-/* After a warm-up: as before it, but for what is known of lines that several cores use. */
-EXPORT void core_empty(core *c)
-{
-    memory *m = &c->memory;
-    for (uint32_t l = 0; l < m->p.levels; l++) cache_empty(&m->level[l]);
-    cache_empty(&c->code);
-    memset(m->streams, 0, sizeof m->streams);
-    memset(m->points, 0, sizeof m->points);
-    memset(m->merging, 0, sizeof m->merging);
-    memset(m->tlb, 0, sizeof m->tlb);
-    memset(m->tlb_used, 0, sizeof m->tlb_used);
-    memset(m->tlb2, 0, (m->p.tlb2_entries + 1) * sizeof *m->tlb2);
-    memset(m->tlb2_used, 0, (m->p.tlb2_entries + 1) * sizeof *m->tlb2_used);
-    m->clock = m->full_lines = m->tlb_last = 0;
-    m->seed = 1;
-    memset(c->counters, 2, sizeof c->counters);
-    c->history = 0;
-    c->code_line = 0;
-    core_restart(c);
-}

@@ -44,12 +44,13 @@ def simulate(
         )
     code = decoded or program.decode(image)
     with machine.load(image, code, kernel, target, threads) as loaded:
-        loaded.warm_up()
+        if state == "cold":
+            loaded.count()
+            loaded.write_inputs()
+        else:
+            loaded.warm_up()
         tasks = 2 if threads > 1 else 1  # of which one only tells what it shares
         gap = _gap(int(loaded.counts()[0].sum()) // tasks)
-        if state == "cold":
-            loaded.empty()
-            loaded.write_inputs()
         loaded.time(window=WINDOW, gap=0 if exact else gap)
         measured = Measured(*loaded.counts(), *loaded.statistics(), loaded.streams())
     return estimate(code, measured, clock_ghz(target.fast))

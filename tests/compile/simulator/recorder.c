@@ -23,7 +23,6 @@ EXPORT core *core_create(const struct core_params *params, const insn *program, 
 }
 EXPORT void core_destroy(core *c) { free(c->records); }
 EXPORT void core_restart(core *c) { c->count = 0; }
-EXPORT void core_empty(core *c) { (void)c; }
 EXPORT void core_stats(core *c, struct core_stats *stats, double *per_insn) { (void)c, (void)stats, (void)per_insn; }
 EXPORT void core_replay(core *c, const uint32_t *order, uint64_t n, const access *a) { (void)c, (void)order, (void)n, (void)a; }
 EXPORT const record *records(uint64_t *count) { *count = the_core.count; return the_core.records; }

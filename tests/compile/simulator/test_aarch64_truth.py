@@ -58,8 +58,8 @@ def interpreted(
         destroy(core)
 
     patch.setattr(recorder, "core_destroy", keep)
-    # A warm-up would leave the heap as qemu, which runs the kernel once, never has it.
-    patch.setattr(machine.Machine, "warm_up", lambda _: None)
+    # A call to count would leave the heap as qemu, which runs the kernel once, never has it.
+    patch.setattr(machine.Machine, "count", lambda _: None)
     simulate(kernel, load("rk3399"), threads=threads, state="cold")
     return result
 
