@@ -107,7 +107,12 @@ def keeps_rows(rows: int) -> bool:
     a second-level cache of its own. Rows that a neighbouring layer gave to another core come from that one's
     cache, and what two cores have read costs more to write again (measured on x86, see docs/performance.md).
     """
-    return row_blocks(rows) == cores() and "arm_cpu" not in tvm.target.Target.current().keys
+    return row_blocks(rows) == cores() and not on_arm()
+
+
+def on_arm() -> bool:
+    """Whether the current target is an ARM CPU."""
+    return "arm_cpu" in tvm.target.Target.current().keys
 
 
 def split_rows(stage: Any, n: Any, channel: Any, y: Any) -> tuple[Any, Any]:

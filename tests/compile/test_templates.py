@@ -13,10 +13,17 @@ from compile.templates import convolution_depthwise, depthwise, direct, pointwis
 
 # One vector of 16, 8 and 4 floats: AVX-512, AVX2 and NEON have these blocks.
 HOST = "llvm -keys=cpu -model=test"
+ARM_KEYS = "llvm -keys=arm_cpu,cpu -model=test"  # this machine, with the config spaces of ARM
 
 
 def workload(
-    name: str, data: Any, kernel: Any, *, strides: Any = (1, 1), pad: Any = (0,) * 4
+    name: str,
+    data: Any,
+    kernel: Any,
+    *,
+    strides: Any = (1, 1),
+    pad: Any = (0,) * 4,
+    target: str = HOST,
 ) -> Any:
     """A task on the host, whatever its vector width: LLVM splits what is too wide."""
     block, out = data[-1], kernel[-1]
@@ -30,7 +37,7 @@ def workload(
         f"NCHW{out}c",
         "float32",
     )
-    return tasks.from_workload(name, args, tvm.target.Target(HOST), calls=1)
+    return tasks.from_workload(name, args, tvm.target.Target(target), calls=1)
 
 
 def fused(
@@ -133,6 +140,19 @@ def test_every_sampled_config_agrees_with_the_reference(name: str) -> None:
         )
 
 
+def test_slabs_of_several_tiles_agree_with_the_reference_with_and_without_blocks_of_rows() -> None:
+    shapes = (1, 32, 14, 14, 4), (16, 32, 1, 1, 4, 4)
+    task = workload(pointwise.NAME, *shapes, target=ARM_KEYS)
+    wanted = reference.expected(task, reference.check_inputs(task))
+    slabs = [c for c in _configs(task) if c["slab"].val > 1 and c["tile_oc"].val > 1]
+    orders = {c["order"].val: c for c in slabs}
+    assert set(orders) == {pointwise.CHANNEL_OUTER, pointwise.ROW_BLOCKS}
+    for config in orders.values():
+        np.testing.assert_allclose(
+            kernel_output(task, config), wanted, atol=1e-5 * np.abs(wanted).max()
+        )
+
+
 def test_the_reference_is_a_convolution_as_torch_has_it() -> None:
     import torch
 
@@ -183,6 +203,6 @@ def test_cores_can_keep_their_rows_where_these_part_evenly() -> None:
     assert all(c["order"].val != pointwise.ROW_BLOCKS for c in _configs("pointwise 13x13 prime"))
 
 
-def _configs(name: str) -> list[Any]:
-    space = CASES[name].task.config_space
+def _configs(of: str | TunableTask) -> list[Any]:
+    space = (CASES[of] if isinstance(of, str) else of).task.config_space
     return [space.get(i) for i in range(space.range_length) if space.is_index_valid(i)]
