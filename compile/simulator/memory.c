@@ -311,10 +311,16 @@ static int64_t walk(memory *m, uint64_t page, int64_t now)
 static int64_t translate_slow(memory *m, uint64_t page, int64_t now)
 {
     uint32_t entries = m->p.tlb_entries, oldest = 0;
+    uint8_t *guess = &m->tlb_guess[page & (TLB_GUESSES - 1)];
+    if (LIKELY(m->tlb[*guess] == page + 1)) {
+        m->tlb_used[*guess] = ++m->clock;
+        m->tlb_last = *guess;
+        return now;
+    }
     for (uint32_t i = 0; i < entries; i++) {
         if (m->tlb[i] == page + 1) {
             m->tlb_used[i] = ++m->clock;
-            m->tlb_last = i;
+            m->tlb_last = *guess = (uint8_t)i;
             return now;
         }
         if (m->tlb_used[i] < m->tlb_used[oldest]) oldest = i;
@@ -340,7 +346,7 @@ static int64_t translate_slow(memory *m, uint64_t page, int64_t now)
     }
     m->tlb[oldest] = page + 1;
     m->tlb_used[oldest] = ++m->clock;
-    m->tlb_last = oldest;
+    m->tlb_last = *guess = (uint8_t)oldest;
     return ready;
 }
 

@@ -11,6 +11,7 @@
 #include "core.h"
 
 enum { OWNED_LINES = 1 << 22 };
+enum { TLB_GUESSES = 512 };
 enum { MAX_LEVELS = 3, MAX_STREAMS = 32, MAX_FILLS = 64, MAX_TLB = 128, MAX_MERGING = 16, POINTS = 256 };
 /* Which level gave the data; the last is a store buffer's. */
 enum { FROM_L1, FROM_L2, FROM_L3, FROM_DRAM };
@@ -88,6 +89,7 @@ typedef struct memory {
     int64_t drained;     /* when the last store left its buffer */
     uint64_t tlb[MAX_TLB];
     uint32_t tlb_used[MAX_TLB], tlb_last;
+    uint8_t tlb_guess[TLB_GUESSES]; /* by page: the entry that had it */
     uint64_t *tlb2;
     uint32_t *tlb2_used;
     int walking;

@@ -17,10 +17,13 @@ typedef struct ring { /* the last times of something, to bound how many there ar
     uint32_t count;
 } ring;
 
-enum { MAX_QUEUE = 256 };
+enum { HORIZON = 1 << 15 }; /* cycles ahead that a scheduler tells apart */
 
-typedef struct queue { /* a scheduler: the latest issue times, as many as it has entries; a heap, the earliest first */
-    int64_t time[MAX_QUEUE];
+typedef struct queue { /* a scheduler: the latest issue times, as many as it has entries; those gone by are left out */
+    uint16_t waiting[HORIZON]; /* by cycle: operations that issue in it */
+    uint32_t held;             /* in all */
+    int64_t first;             /* none issues before */
+    int64_t origin;            /* whose place in `waiting` is 0 */
 } queue;
 
 struct core {
@@ -68,18 +71,39 @@ static inline int64_t ring_room(const ring *r, uint32_t limit, uint32_t more)
     return r->time[(r->count + more - 1 - limit) & (RING - 1)];
 }
 
-/* An operation issues at `time`: it holds its entry until then. `queue->time[0]` is when one is free. */
+static inline uint16_t *queue_at(queue *q, int64_t time) { return &q->waiting[(time - q->origin) & (HORIZON - 1)]; }
+
+/* The time is `now`: what issues then or before holds no entry any more. */
+static inline void queue_advance(queue *q, int64_t now)
+{
+    for (; q->held && q->first <= now; q->first++) {
+        q->held -= *queue_at(q, q->first);
+        *queue_at(q, q->first) = 0;
+    }
+    if (q->first <= now) q->first = now + 1;
+}
+
+/* When an entry is free, 0 where one is already. */
+static inline int64_t queue_room(queue *q, uint32_t entries)
+{
+    if (LIKELY(q->held < entries || !entries)) return 0;
+    while (!*queue_at(q, q->first)) q->first++;
+    return q->first;
+}
+
+/* An operation issues at `time`: it holds its entry until then, in place of the earliest where all are held. */
 static inline void queue_push(queue *q, uint32_t entries, int64_t time)
 {
-    if (!entries || time <= q->time[0]) return;
-    uint32_t at = 0;
-    for (uint32_t child = 1; child < entries; child = 2 * at + 1) {
-        child += child + 1 < entries && q->time[child + 1] < q->time[child];
-        if (q->time[child] >= time) break;
-        q->time[at] = q->time[child];
-        at = child;
+    if (!entries || time < q->first) return;
+    int64_t earliest = queue_room(q, entries);
+    if (UNLIKELY(earliest)) {
+        if (time <= earliest) return;
+        --*queue_at(q, earliest);
+        q->held--;
     }
-    q->time[at] = time;
+    if (UNLIKELY(time >= q->first + HORIZON)) time = q->first + HORIZON - 1;
+    ++*queue_at(q, time);
+    q->held++;
 }
 
 /* ---- Plans. ---- */
@@ -325,8 +349,9 @@ static inline void tally(core *c, const insn *i, const plan *p)
 static inline int64_t dispatch(core *c, const plan *p, const insn *i)
 {
     int64_t room = ring_room(&c->window, c->p.window, p->uops);
-    const uint32_t q = p->op.queue;
-    room = later(room, c->queue[q].time[0]);
+    queue *const q = &c->queue[p->op.queue];
+    queue_advance(q, c->front);
+    room = later(room, queue_room(q, c->p.queue[p->op.queue]));
     if (i->loads) room = later(room, ring_room(&c->loads, c->p.load_queue, i->loads));
     int64_t store_room = i->stores ? ring_room(&c->stores, c->p.store_queue, i->stores) : 0;
     if (later(room, store_room) > c->front) {

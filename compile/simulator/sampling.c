@@ -60,7 +60,7 @@ static void core_resume(core *c, const paused *p)
     move_on(c->window.time, c->window.time, RING, by);
     move_on(c->loads.time, c->loads.time, RING, by);
     move_on(c->stores.time, c->stores.time, RING, by);
-    for (int q = 0; q < QUEUES; q++) move_on(c->queue[q].time, c->queue[q].time, MAX_QUEUE, by);
+    for (int q = 0; q < QUEUES; q++) c->queue[q].first += by, c->queue[q].origin += by;
     move_on(c->full, c->full, PORTS, by);
     move_on(c->port_free, c->port_free, PORTS, by);
     move_on(c->stored_at, c->stored_at, STORE_TABLE, by);
