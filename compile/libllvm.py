@@ -15,10 +15,10 @@ from typing import Any
 
 from support.errors import UserError
 
-# The templates write a register tile's instructions in an order that needs no more registers than there are.
-# LLVM's scheduler moves all loads of an unrolled step in front of its multiply-adds, after which a 2x14 tile
-# spills 26 times a step. By the core model, 512 -> 512 channels at 14x14 without it: 0.95 of the time on a
-# Cortex-A72 of an RK3399, 0.88 on a Raspberry Pi 4's, 0.66 on a Cortex-A55, 0.98 on a Cortex-A76.
+# On AArch64. The templates write a register tile's instructions in an order that needs no more registers than
+# there are. LLVM's scheduler moves all loads of an unrolled step in front of its multiply-adds, after which a
+# 2x14 tile spills 26 times a step. By the core model, 512 -> 512 channels at 14x14 without it: 0.95 of the
+# time on a Cortex-A72 of an RK3399, 0.88 on a Raspberry Pi 4's, 0.66 on a Cortex-A55, 0.98 on a Cortex-A76.
 IN_WRITTEN_ORDER = (b"-enable-misched=false",)
 # cl::ResetAllOptionOccurrences() has no name in C.
 FORGET_OPTIONS = "_ZN4llvm2cl25ResetAllOptionOccurrencesEv"
@@ -31,16 +31,20 @@ def emitting(arch: str) -> Iterator[None]:
     TVM emits code when a module is saved or exported, not when it is built. A target's `-cl-opt` cannot do
     this: LLVM obeys the option only if it was on a command line.
     """
-    if arch != "aarch64":
+    if not (options := options_for(arch)):
         yield
         return
-    llvm = library()
-    line = (b"mnc", *IN_WRITTEN_ORDER)
+    llvm, line = library(), (b"mnc", *options)
     llvm.LLVMParseCommandLineOptions(len(line), (ctypes.c_char_p * len(line))(*line), None)
     try:
         yield
     finally:
         llvm[FORGET_OPTIONS]()
+
+
+def options_for(arch: str) -> tuple[bytes, ...]:
+    """LLVM's options for code of ours for `arch`."""
+    return IN_WRITTEN_ORDER if arch == "aarch64" else ()
 
 
 @functools.cache

@@ -57,15 +57,18 @@ class BuiltKernel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     arguments: tuple[Buffer, ...]
 
 
-def build(record: Record, board: Board) -> BuiltKernel:
-    """The kernel of `record`, from the cache or compiled now. Raises UserError when it does not compile."""
-    folder = cache_dir("validation")
-    key = _key(record, board)
+def build(record: Record, board: Board, *, options: tuple[str, ...] = ()) -> BuiltKernel:
+    """The kernel of `record`, from the cache or compiled now, with more `options` of LLVM's if given.
+
+    Raises UserError when it does not compile.
+    """
+    folder, options = cache_dir("validation"), (*_options(board), *options)
+    key = _key(record, board, options)
     described, code = folder / f"{key}.json", folder / f"{key}.o"
     if described.exists() and code.exists():
         return msgspec.json.decode(described.read_bytes(), type=BuiltKernel)
     try:
-        kernel = _compile(record, board, code)
+        kernel = _compile(record, board, options, code)
     except UserError:
         raise
     except Exception as error:  # TVM raises anything
@@ -75,13 +78,13 @@ def build(record: Record, board: Board) -> BuiltKernel:
     return kernel
 
 
-def _key(record: Record, board: Board) -> str:
+def _key(record: Record, board: Board, options: tuple[str, ...]) -> str:
     what = [RECIPE, record.template, msgspec.to_builtins(record.convolution), record.knobs]
-    text = json.dumps([*what, board.tvm_target, _options(board)], sort_keys=True)
+    text = json.dumps([*what, board.tvm_target, list(options)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def _compile(record: Record, board: Board, code: Path) -> BuiltKernel:
+def _compile(record: Record, board: Board, options: tuple[str, ...], code: Path) -> BuiltKernel:
     import tvm
     import tvm.topi.arm_cpu
     from tvm import autotvm
@@ -98,7 +101,7 @@ def _compile(record: Record, board: Board, code: Path) -> BuiltKernel:
         module = tvm.build(schedule, tensors, target=target, name=NAME)
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / "kernel.o"
-        _object(module, board, made)
+        _object(module, options, made)
         write_atomic(code, made.read_bytes())
     return BuiltKernel(str(code), tuple(_buffer(tensor) for tensor in tensors))
 
@@ -122,9 +125,9 @@ def _buffer(tensor: "Tensor") -> Buffer:
     )
 
 
-def _object(module: Any, board: Board, path: Path) -> None:
+def _object(module: Any, options: tuple[str, ...], path: Path) -> None:
     """The module's code as an object file, by LLVM's own compiler."""
-    command = [str(_llc()), *_options(board), "-filetype=obj", "-o", str(path)]
+    command = [str(_llc()), *options, "-filetype=obj", "-o", str(path)]
     code = module.get_source("ll")
     done = subprocess.run(command, input=code, capture_output=True, text=True, check=False)
     if done.returncode != 0:
