@@ -9,6 +9,7 @@ The classifier is the same kernel with a single pixel. After Goto and van de Gei
 High-Performance Matrix Multiplication" (ACM TOMS 2008), with the packing done once at compile time.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from tvm import autotvm, te, topi
@@ -21,6 +22,7 @@ TAG = "mnc_pointwise"
 # the cores share out (see `depthwise`), then output channels, then pixels.
 CHANNEL_OUTER, PIXEL_OUTER, ROW_BLOCKS = 0, 1, 2
 SLABS = [1, 2, 4, 8, 16]
+DEFAULT_SLAB = 4
 
 
 @autotvm.register_topi_compute(NAME)  # type: ignore[untyped-decorator]
@@ -77,10 +79,12 @@ def _define_space(
     # Channels of a reduction block: 0 is all at once; smaller blocks keep the weights' slab in L1.
     chunks = [c for c in (64, 128, 256) if c % in_block == 0 and in_chunks * in_block > c]
     divide = [c for c in chunks if (in_chunks * in_block) % c == 0]
-    blocked.knob(cfg, "block_k", [0, *divide], 0)
-    if blocked.on_arm():  # elsewhere the logs know no such knob
-        blocked.knob(cfg, "slab", SLABS if divide else [1], 1)
+    in_slabs = blocked.on_arm() and bool(divide) and height * width > 1
+    blocked.knob(cfg, "block_k", [0, *divide], divide[0] if in_slabs else 0)
     cores = blocked.cores()
+    if blocked.on_arm():  # elsewhere the logs know no such knob
+        slabs = SLABS if in_slabs else [1]
+        blocked.knob(cfg, "slab", slabs, _default_slab(cfg, slabs, out_chunks, cores))
 
     def keeps_cores_busy(e: Any) -> bool:
         steps = out_chunks // (e["tile_oc"].val * _slab(e))
@@ -101,6 +105,15 @@ def _define_space(
             and (e["order"].val != ROW_BLOCKS or height // blocks * width % e["tile_p"].val == 0)
         )
     )
+
+
+def _default_slab(cfg: Any, slabs: Sequence[int], out_chunks: int, cores: int) -> int:
+    """The largest that keeps all cores busy, up to DEFAULT_SLAB: more weights would push the input out."""
+    if not cfg.is_fallback:
+        return 1
+    tile = cfg["tile_oc"].val
+    fit = [s for s in slabs if s <= DEFAULT_SLAB and out_chunks % (tile * s) == 0]
+    return max((s for s in fit if blocked.balanced(out_chunks // (tile * s), cores)), default=1)
 
 
 def _slab(cfg: Any) -> int:
