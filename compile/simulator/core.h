@@ -12,6 +12,7 @@
 
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define NOINLINE __attribute__((noinline)) /* the rare way, kept from where the common one is inlined */
 #define EXPORT __attribute__((visibility("default")))
 
 enum { REGISTER_FLAGS = 96, REGISTER_NONE = 255, REGISTERS = 97 };
@@ -75,8 +76,8 @@ static void core_touch(core *c, const access *a, int accesses);
 /* A parallel section begins (tasks > 1: other cores run the other shares; memory is shared among `tasks`)
  * or ends (tasks = 1); the launch cost is charged at its begin. */
 static void core_parallel(core *c, int tasks);
-/* The accesses that follow are those of a task of the section: of task 1 only which lines it uses is kept. */
-static void core_task(core *c, int task);
+/* Another core uses these too, in this section. */
+static inline void core_mark(core *c, const access *a, int accesses);
 /* A function of the runtime that takes so many instructions; its time is the calling instruction's. */
 static void core_runtime(core *c, uint32_t instructions);
 /* A runtime function of the C library that streams memory: memset (source 0), memcpy. Timed as such. */

@@ -289,9 +289,7 @@ static enum outcome begin_task(machine *m, uint64_t task, uint64_t *target)
     m->r[arguments[1]] = m->at.environment;
     m->r[arguments[2]] = m->section_data[m->sections - 1];
     m->probing = task > 0;
-    if (m->mode == COUNTED)
-        m->running = &m->codes[m->probing ? TOUCHED : COUNTED];
-    core_task(m->c, (int)task);
+    m->running = &m->codes[task > 0 ? MARKED : m->mode];
     *target = m->section_code[m->sections - 1];
     return RAN;
 }
@@ -383,10 +381,13 @@ static enum outcome move_memory(machine *m, int copy, enum mode mode)
         m->stream_cycles += core_stream_cycles(m->c) - before;
         return RAN;
     }
-    for (uint64_t at = 0; mode == TOUCHED && at < bytes; at += 64) {
+    for (uint64_t at = 0; mode != COUNTED && at < bytes; at += 64) {
         uint32_t part = bytes - at < 64 ? (uint32_t)(bytes - at) : 64;
         access both[] = {{to + at, part, 1}, {from + at, part, 0}};
-        core_touch(m->c, both, copy ? 2 : 1);
+        if (mode == MARKED)
+            core_mark(m->c, both, copy ? 2 : 1);
+        else
+            core_touch(m->c, both, copy ? 2 : 1);
     }
     return RAN;
 }
@@ -470,8 +471,12 @@ static uint64_t address_of_step(const machine *m, const step *s)
 #define MODE COUNTED
 #include "interpret_loop.h"
 
+#define LOOP run_marked
+#define MODE MARKED
+#include "interpret_loop.h"
+
 typedef const void *const *loop(machine *, enum outcome *);
-static loop *const loops[MODES] = {[TOUCHED] = run_touched, [TIMED] = run_timed, [COUNTED] = run_counted};
+static loop *const loops[MODES] = {run_touched, run_timed, run_counted, run_marked};
 
 /* ---- Loading ---- */
 
@@ -642,7 +647,7 @@ static enum outcome predecode(machine *m, const micro_op *ops, uint32_t n_ops, e
     to->steps = malloc((n_ops + 2 * (size_t)m->insns + 2) * sizeof *to->steps);
     to->first = malloc((m->insns + 1) * sizeof *to->first);
     to->step_of = calloc(m->at.text_bytes + 1, sizeof *to->step_of);
-    to->counts = mode == COUNTED ? m->codes[TOUCHED].counts : calloc(m->insns + 1, sizeof *to->counts);
+    to->counts = mode >= COUNTED ? m->codes[TOUCHED].counts : calloc(m->insns + 1, sizeof *to->counts);
     if (!leader || !to->steps || !to->first || !to->step_of || !to->counts) {
         free(leader);
         return OUT_OF_MEMORY;
@@ -701,7 +706,7 @@ EXPORT void machine_destroy(machine *m)
     for (int k = 0; k < MODES; k++) {
         code *one = &m->codes[k];
         free(one->steps), free(one->first), free(one->step_of);
-        if (k != COUNTED)
+        if (k < COUNTED)
             free(one->counts);
     }
     free(m->is_zeros), free(m);
@@ -715,7 +720,7 @@ static enum outcome begin_call(machine *m)
     m->sections = 0, m->error_at = m->error_address = 0, m->paused = 0;
     m->go_on = NOWHERE, m->target = m->at.entry;
     m->streamed[0] = m->streamed[1] = 0, m->stream_cycles = 0;
-    for (int k = 0; k < MODES; k++)
+    for (int k = 0; k < COUNTED; k++)
         if (m->codes[k].counts)
             memset(m->codes[k].counts, 0, (m->insns + 1) * sizeof *m->codes[k].counts);
     for (uint32_t i = 0; i < m->n_workspaces; i++)
@@ -768,12 +773,12 @@ static enum outcome run_sampled(machine *m, int64_t window, int64_t gap)
 }
 
 /* Calls the kernel, and does with its instructions as `mode` says; TIMED with a `gap`, only a part of them is timed,
- * the rest is TOUCHED. COUNTED, what task 1 of a section touches still becomes known. */
+ * the rest is TOUCHED. */
 EXPORT int machine_run(machine *m, core *c, const micro_op *ops, uint32_t n_ops, int mode, int64_t window, int64_t gap)
 {
     enum outcome outcome = RAN;
     for (int k = 0; k < MODES && outcome == RAN; k++)
-        if (m->codes[k].counts == 0 && (k == mode || (k == TOUCHED && (gap || mode == COUNTED))))
+        if (m->codes[k].steps == 0 && (mode == TIMED ? k == TIMED || (k == TOUCHED && gap) : k != TIMED))
             outcome = predecode(m, ops, n_ops, (enum mode)k);
     m->c = c, m->mode = (enum mode)mode, m->probing = 0;
     if (outcome == RAN)

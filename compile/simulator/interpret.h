@@ -88,8 +88,9 @@ enum outcome {
     OTHER_LOOP, /* the machine is now running other code */
 };
 
-/* What becomes of the instructions: their accesses touch the caches, or the core times them, or they are only counted. */
-enum mode { TOUCHED, TIMED, COUNTED, MODES };
+/* What becomes of the instructions: their accesses touch the caches, or the core times them, or they are only counted,
+ * or their lines are marked as another core's too. */
+enum mode { TOUCHED, TIMED, COUNTED, MARKED, MODES };
 
 typedef struct workspace {
     uint64_t address, bytes;
@@ -103,7 +104,7 @@ typedef struct code {
     uint32_t n_steps;
     uint32_t *first;   /* by insn: its first step */
     uint32_t *step_of; /* by byte of text: index of the step an instruction begins with, + 1 */
-    uint64_t *counts;  /* by insn: how often the block that begins with it ran; TOUCHED and COUNTED have the same */
+    uint64_t *counts;  /* by insn: how often the block that begins with it ran; all but TIMED have the same */
 } code;
 
 enum { NOWHERE = UINT32_MAX };

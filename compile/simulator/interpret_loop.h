@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The interpreter's loop, included once for each MODE: TIMED feeds every instruction to the core, TOUCHED only
- * accesses to its memory system, COUNTED nothing. Direct-threaded; with `m` null it returns its labels, by which
+/* The interpreter's loop, included once for each MODE: TIMED feeds every instruction to the core, the
+ * others only accesses to its memory system, or nothing. Direct-threaded; with `m` null it returns its labels, by which
  * programs are predecoded.
  */
 
@@ -21,6 +21,7 @@
     do {                                                                                            \
         access one = {PLACE(where, store), (uint32_t)(count), (store)};                             \
         if (MODE == TIMED) a[n++] = one;                                                            \
+        else if (MODE == MARKED) core_mark(c, &one, 1);                                             \
         else if (MODE == TOUCHED) { if (paused) core_skim(c, &one); else core_touch(c, &one, 1); }  \
     } while (0)
 #define HOLDS(condition)                                                                            \

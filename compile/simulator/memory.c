@@ -40,14 +40,20 @@ static inline uint32_t cache_set(const cache *c, uint64_t line)
     return (uint32_t)(c->mask || c->sets == 1 ? line & c->mask : line % c->sets);
 }
 
-/* The line's place, -1 where it is not. */
-static inline int64_t cache_find(const cache *c, uint64_t line)
+static NOINLINE int64_t cache_search(cache *c, uint64_t line)
 {
     size_t first = (size_t)cache_set(c, line) * c->ways;
     const uint64_t *tags = c->tags + first;
     for (uint32_t way = 0; way < c->ways; way++)
-        if (tags[way] == line + 1) return (int64_t)(first + way);
+        if (tags[way] == line + 1) return c->guess[line & (GUESSES - 1)] = (uint32_t)(first + way);
     return -1;
+}
+
+/* The line's place, -1 where it is not. */
+static inline int64_t cache_find(cache *c, uint64_t line)
+{
+    uint32_t guess = c->guess[line & (GUESSES - 1)];
+    return LIKELY(c->tags[guess] == line + 1) ? guess : cache_search(c, line);
 }
 
 static size_t cache_victim(cache *c, memory *m, uint64_t line)
@@ -240,7 +246,7 @@ static void stream_run(memory *m, stream *s, int64_t now, int to_l1)
 }
 
 /* An address whose line L1 missed, or the first use of one that was prefetched. */
-static void prefetcher_sees(memory *m, uint64_t address, int64_t now, int to_l1)
+static NOINLINE void prefetcher_sees(memory *m, uint64_t address, int64_t now, int to_l1)
 {
     stream *oldest = &m->streams[0], *near = 0;
     const uint32_t shift = m->p.line_shift;
@@ -268,7 +274,7 @@ static void prefetcher_sees(memory *m, uint64_t address, int64_t now, int to_l1)
     s->used = m->clock;
 }
 
-static void stride_sees(memory *m, uint32_t id, uint64_t address, int64_t now)
+static inline void stride_sees(memory *m, uint32_t id, uint64_t address, int64_t now)
 {
     point *e = &m->points[id % POINTS];
     if (e->id != id) {
@@ -308,15 +314,10 @@ static int64_t walk(memory *m, uint64_t page, int64_t now)
     return ready + m->p.walk_latency;
 }
 
-static int64_t translate_slow(memory *m, uint64_t page, int64_t now)
+static NOINLINE int64_t translate_slow(memory *m, uint64_t page, int64_t now)
 {
     uint32_t entries = m->p.tlb_entries, oldest = 0;
     uint8_t *guess = &m->tlb_guess[page & (TLB_GUESSES - 1)];
-    if (LIKELY(m->tlb[*guess] == page + 1)) {
-        m->tlb_used[*guess] = ++m->clock;
-        m->tlb_last = *guess;
-        return now;
-    }
     for (uint32_t i = 0; i < entries; i++) {
         if (m->tlb[i] == page + 1) {
             m->tlb_used[i] = ++m->clock;
@@ -356,12 +357,16 @@ static inline int64_t translate(memory *m, uint64_t address, int64_t now)
     if (!m->p.tlb_entries) return now;
     uint64_t page = address >> m->p.page_shift;
     if (LIKELY(m->tlb[m->tlb_last] == page + 1)) return now;
-    return translate_slow(m, page, now);
+    uint32_t guess = m->tlb_guess[page & (TLB_GUESSES - 1)];
+    if (UNLIKELY(m->tlb[guess] != page + 1)) return translate_slow(m, page, now);
+    m->tlb_used[guess] = ++m->clock;
+    m->tlb_last = guess;
+    return now;
 }
 
 /* ---- Loads. ---- */
 
-static int64_t load_missing(memory *m, uint64_t address, uint64_t line, int64_t now, int *level)
+static NOINLINE int64_t load_missing(memory *m, uint64_t address, uint64_t line, int64_t now, int *level)
 {
     m->level[0].misses++;
     int slot = earliest(m->fill, m->p.misses);
@@ -373,6 +378,23 @@ static int64_t load_missing(memory *m, uint64_t address, uint64_t line, int64_t 
     return ready;
 }
 
+/* A line in L1 that is still on its way, or was prefetched and not used yet. */
+static NOINLINE int64_t load_early(memory *m, uint64_t address, int64_t slot, int64_t now, int *level)
+{
+    cache *c = &m->level[0];
+    int64_t ready = now + c->latency;
+    if (c->ready[slot] > ready) {
+        ready = c->ready[slot];
+        int64_t wait = ready - now;
+        *level = wait > (m->p.levels > 1 ? m->level[m->p.levels - 1].latency : 0) ? FROM_DRAM : FROM_L2;
+    }
+    if (c->state[slot] & LINE_PREFETCHED) {
+        c->state[slot] &= (uint8_t)~LINE_PREFETCHED;
+        if (m->p.streams) prefetcher_sees(m, address, now, 1);
+    }
+    return ready;
+}
+
 static inline int64_t load_line(memory *m, uint64_t address, int64_t now, int *level)
 {
     uint64_t line = address >> m->p.line_shift;
@@ -381,20 +403,12 @@ static inline int64_t load_line(memory *m, uint64_t address, int64_t now, int *l
     if (UNLIKELY(slot < 0)) return load_missing(m, address, line, now, level);
     c->used[slot] = ++m->clock;
     int64_t ready = now + c->latency;
-    if (UNLIKELY(c->ready[slot] > ready)) {
-        ready = c->ready[slot];
-        int64_t wait = ready - now;
-        *level = wait > (m->p.levels > 1 ? m->level[m->p.levels - 1].latency : 0) ? FROM_DRAM : FROM_L2;
-    }
-    if (UNLIKELY(c->state[slot] & LINE_PREFETCHED)) {
-        c->state[slot] &= (uint8_t)~LINE_PREFETCHED;
-        if (m->p.streams) prefetcher_sees(m, address, now, 1);
-    }
-    return ready;
+    if (LIKELY(c->ready[slot] <= ready && !(c->state[slot] & LINE_PREFETCHED))) return ready;
+    return load_early(m, address, slot, now, level);
 }
 
 /* The part of a load that lies on the line after. */
-static int64_t load_second(memory *m, uint64_t address, int64_t now, int *level)
+static NOINLINE int64_t load_second(memory *m, uint64_t address, int64_t now, int *level)
 {
     return load_line(m, address, translate(m, address, now + 1), level);
 }
@@ -453,7 +467,7 @@ static merge *merge_find(memory *m, uint64_t line, int64_t now)
 }
 
 /* A store to a line that L1 has not: fetched for ownership, or merged while whole lines are streamed. */
-static int64_t store_missing(memory *m, uint64_t line, uint64_t mask, int64_t now)
+static NOINLINE int64_t store_missing(memory *m, uint64_t line, uint64_t mask, int64_t now)
 {
     merge *e = merge_find(m, line, now);
     if (e && !e->fetched) {
@@ -476,7 +490,7 @@ static int64_t store_missing(memory *m, uint64_t line, uint64_t mask, int64_t no
     return m->p.stores_merge ? now : ready;
 }
 
-static int64_t store_line(memory *m, uint64_t line, uint64_t mask, int64_t now)
+static inline int64_t store_line(memory *m, uint64_t line, uint64_t mask, int64_t now)
 {
     cache *c = &m->level[0];
     int64_t slot = cache_find(c, line);
@@ -568,7 +582,10 @@ static void memory_share(memory *m, int tasks)
 /* A line that another core uses in this section. */
 static inline void memory_used_by_others(memory *m, uint64_t address, uint32_t bytes)
 {
+    const uint8_t bit = (uint8_t)(1u << (m->section & 7));
     uint64_t last = (address + bytes - 1) >> m->p.line_shift;
-    for (uint64_t line = address >> m->p.line_shift; line <= last; line++)
-        m->used_by_others[line & (OWNED_LINES - 1)] |= (uint8_t)(1u << (m->section & 7));
+    for (uint64_t line = address >> m->p.line_shift; line <= last; line++) {
+        uint8_t *sections = &m->used_by_others[line & (OWNED_LINES - 1)];
+        if (UNLIKELY(!(*sections & bit))) *sections |= bit;
+    }
 }

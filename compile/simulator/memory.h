@@ -11,7 +11,7 @@
 #include "core.h"
 
 enum { OWNED_LINES = 1 << 22 };
-enum { TLB_GUESSES = 512 };
+enum { GUESSES = 1024, TLB_GUESSES = 512 };
 enum { MAX_LEVELS = 3, MAX_STREAMS = 32, MAX_FILLS = 64, MAX_TLB = 128, MAX_MERGING = 16, POINTS = 256 };
 /* Which level gave the data; the last is a store buffer's. */
 enum { FROM_L1, FROM_L2, FROM_L3, FROM_DRAM };
@@ -44,6 +44,7 @@ typedef struct cache {
     int64_t *ready;   /* when the line is, or was, there */
     uint32_t *used;   /* time of last use, for replacement */
     uint8_t *state;   /* LINE_* */
+    uint32_t guess[GUESSES]; /* by line: the place it was last found in */
     int64_t free;     /* when its port is, 1/256 cycles */
     uint64_t misses;
 } cache;

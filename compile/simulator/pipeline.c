@@ -56,7 +56,6 @@ struct core {
     uint64_t stored[STORE_TABLE];
     int64_t stored_at[STORE_TABLE];
     int64_t vector_issue;
-    int task; /* of the section, whose accesses these are */
     struct core_stats stats;
 };
 
@@ -633,19 +632,15 @@ static inline void core_step(core *c, const insn *i, const access *a, int access
         step_out_of_order(c, i, p, a);
 }
 
-static void core_task(core *c, int task)
+static inline void core_mark(core *c, const access *a, int accesses)
 {
-    c->task = task;
+    for (int k = 0; k < accesses; k++) memory_used_by_others(&c->memory, a[k].address, a[k].bytes);
 }
 
 static void core_touch(core *c, const access *a, int accesses)
 {
     int level = 0;
     for (int k = 0; k < accesses; k++) {
-        if (c->task) {
-            memory_used_by_others(&c->memory, a[k].address, a[k].bytes);
-            continue;
-        }
         int64_t now = c->front += 2;
         if (a[k].is_store)
             memory_store(&c->memory, a[k].address, a[k].bytes, now);

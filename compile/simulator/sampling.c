@@ -27,7 +27,7 @@ enum { IN_FLIGHT = 300 }; /* cycles */
 
 /* An access while paused. Data are never much further away than they are while instructions are timed: without
  * the wait that a full queue means to a core, ever more would be on its way. */
-static inline void core_skim(core *c, const access *a)
+static NOINLINE void core_skim(core *c, const access *a)
 {
     int level = 0;
     int64_t now = c->front += 2, there;

@@ -43,7 +43,7 @@ static void core_step(core *c, const insn *i, const access *a, int n)
 static void core_touch(core *c, const access *a, int n) { (void)c, (void)a, (void)n; }
 static void core_parallel(core *c, int tasks) { (void)c, (void)tasks; }
 static void core_runtime(core *c, uint32_t n) { (void)c, (void)n; }
-static void core_task(core *c, int task) { (void)c, (void)task; }
+static inline void core_mark(core *c, const access *a, int n) { (void)c, (void)a, (void)n; }
 static void core_stream(core *c, uint64_t to, uint64_t from, uint64_t n) { (void)c, (void)to, (void)from, (void)n; }
 typedef struct paused { int unused; } paused;
 static void core_pause(core *c, paused *p) { (void)c, (void)p; }
