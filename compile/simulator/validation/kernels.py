@@ -8,6 +8,7 @@ twice. Importing this is cheap; only a kernel that is not in the cache imports t
 import hashlib
 import importlib.util
 import json
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -41,6 +42,8 @@ GENERIC = (
     "-grow-region-complexity-budget=1",
 )
 
+LLVM_OPTION = re.compile(r"-cl-opt=(-[\w-]+)(?::\w+)?=(\w+)")
+
 
 class Buffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One argument, float32. `unwritten`: nothing ever wrote to it before the kernel was timed."""
@@ -57,18 +60,15 @@ class BuiltKernel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     arguments: tuple[Buffer, ...]
 
 
-def build(record: Record, board: Board, *, options: tuple[str, ...] = ()) -> BuiltKernel:
-    """The kernel of `record`, from the cache or compiled now, with more `options` of LLVM's if given.
-
-    Raises UserError when it does not compile.
-    """
-    folder, options = cache_dir("validation"), (*_options(board), *options)
-    key = _key(record, board, options)
+def build(record: Record, board: Board) -> BuiltKernel:
+    """The kernel of `record`, from the cache or compiled now. Raises UserError when it does not compile."""
+    folder = cache_dir("validation")
+    key = _key(record, board)
     described, code = folder / f"{key}.json", folder / f"{key}.o"
     if described.exists() and code.exists():
         return msgspec.json.decode(described.read_bytes(), type=BuiltKernel)
     try:
-        kernel = _compile(record, board, options, code)
+        kernel = _compile(record, board, code)
     except UserError:
         raise
     except Exception as error:  # TVM raises anything
@@ -78,13 +78,13 @@ def build(record: Record, board: Board, *, options: tuple[str, ...] = ()) -> Bui
     return kernel
 
 
-def _key(record: Record, board: Board, options: tuple[str, ...]) -> str:
+def _key(record: Record, board: Board) -> str:
     what = [RECIPE, record.template, msgspec.to_builtins(record.convolution), record.knobs]
-    text = json.dumps([*what, board.tvm_target, list(options)], sort_keys=True)
+    text = json.dumps([*what, board.tvm_target, _options(board)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def _compile(record: Record, board: Board, options: tuple[str, ...], code: Path) -> BuiltKernel:
+def _compile(record: Record, board: Board, code: Path) -> BuiltKernel:
     import tvm
     import tvm.topi.arm_cpu
     from tvm import autotvm
@@ -101,7 +101,7 @@ def _compile(record: Record, board: Board, options: tuple[str, ...], code: Path)
         module = tvm.build(schedule, tensors, target=target, name=NAME)
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / "kernel.o"
-        _object(module, options, made)
+        _object(module, board, made)
         write_atomic(code, made.read_bytes())
     return BuiltKernel(str(code), tuple(_buffer(tensor) for tensor in tensors))
 
@@ -125,9 +125,9 @@ def _buffer(tensor: "Tensor") -> Buffer:
     )
 
 
-def _object(module: Any, options: tuple[str, ...], path: Path) -> None:
+def _object(module: Any, board: Board, path: Path) -> None:
     """The module's code as an object file, by LLVM's own compiler."""
-    command = [str(_llc()), *options, "-filetype=obj", "-o", str(path)]
+    command = [str(_llc()), *_options(board), "-filetype=obj", "-o", str(path)]
     code = module.get_source("ll")
     done = subprocess.run(command, input=code, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -141,7 +141,8 @@ def _options(board: Board) -> list[str]:
         options.append("-float-abi=hard")
     if "-mcpu=" not in board.tvm_target:
         options += GENERIC
-    return options
+    # What the target string tells TVM's LLVM, as llc takes it.
+    return options + [f"{name}={value}" for name, value in LLVM_OPTION.findall(board.tvm_target)]
 
 
 def _llc() -> Path:

@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 import msgspec
 
-from compile import libllvm
 from compile.api import LOGS, log_path
 from compile.measure.local import spec_of
 from compile.measure.messages import Priced, SimulateJob
@@ -45,13 +44,12 @@ def theirs(logs: Sequence[Path], target: Target, *, threads: int) -> list[Row]:
     """
     rows = []
     board = Board(target, target.tvm_target(), threads)
-    options = tuple(option.decode() for option in libllvm.options_for(target.arch))
     cases = selection.cases_of(records.read_logs(logs), everything=False)
     ours = [model for model in cases if device_of(model).model == target.model]
     if not ours:
         raise UserError(f"the logs are of {', '.join(cases)}, none of {target.name}; name its logs")
     for case in (case for model in ours for case in cases[model] if case.calls):
-        built = kernels.build(case.record, board, options=options)
+        built = kernels.build(case.record, board)
         arguments = tuple((one.shape, "float32", one.is_output) for one in built.arguments)
         kernel = Kernel(Path(built.code).read_bytes(), arguments)
         found = simulate(kernel, target, threads=threads, state=STATE)
