@@ -65,9 +65,8 @@ def validate(
     jobs: int | None,
 ) -> Result:
     """Replay the logs board by board and print each as it is done. Raises UserError."""
-    read = records.read_logs(logs)
+    read = _known(records.read_logs(logs, tell=_leave_out))
     for log in read:
-        device_of(log.model)
         kept = f"{log.path.name}: {len(log.records)} records of {log.model}"
         click.echo("; ".join([kept, *(f"{count} {why} left out" for why, count in log.left_out)]))
     boards = selection.cases_of(read, everything=everything)
@@ -77,7 +76,13 @@ def validate(
         boards = {board: boards[board]}
     summaries, outcomes = [], []
     for model, cases in boards.items():
-        some = replay(cases, jobs=jobs, tell=_tell)
+        try:
+            some = replay(cases, jobs=jobs, tell=_tell)
+        except UserError as error:
+            if len(boards) == 1:
+                raise
+            _leave_out(str(error))
+            continue
         outcomes += some
         summary = summarise(model, device_of(model).name, some)
         if summary is None:
@@ -88,6 +93,26 @@ def validate(
         _show(summary, [one for one in some if isinstance(one, Prediction)], worst)
     click.echo(f"\n{report.FITTED}")
     return Result(tuple(summaries), tuple(outcomes))
+
+
+def _known(logs: tuple[records.Log, ...]) -> list[records.Log]:
+    """The logs whose boards have a target; the others are named. UserError when none has."""
+    known, unknown = [], {}
+    for log in logs:
+        try:
+            device_of(log.model)
+            known.append(log)
+        except UserError as error:
+            unknown[log.model] = error
+    if not known:
+        raise next(iter(unknown.values()))
+    for why in unknown.values():
+        _leave_out(str(why))
+    return known
+
+
+def _leave_out(why: str) -> None:
+    click.echo(f"left out: {why}")
 
 
 def _first_reason(outcomes: list[Outcome]) -> str:

@@ -13,7 +13,16 @@ from support.errors import UserError
 from targets import Target
 
 # Boards by the names of their logs, where these are not a target's `model` or name.
-ALIASES = {"mate10": "kirin970", "p20": "kirin970", "hikey970": "kirin970", "rasp3b": "bcm2837"}
+# The Kirin 960 of the HiKey 960 has the same cores at the same clocks.
+ALIASES = {
+    **dict.fromkeys(("mate10", "mate10pro", "p20", "p20pro", "hikey970"), "kirin970"),
+    **dict.fromkeys(("hikey960", "kirin960"), "kirin970"),
+    **dict.fromkeys(("pixel2xl", "sdm835", "msm8998"), "snapdragon835"),
+    "rasp3b": "bcm2837",
+    "rasp4b": "bcm2711",
+}
+# Of 2018's spelling of 32 double registers, which LLVM no longer knows; NEON has them.
+FORGOTTEN = ("-d16",)
 
 
 class Board(msgspec.Struct, frozen=True):
@@ -31,12 +40,18 @@ def board_of(record: Record) -> Board:
     Raises UserError when no target file describes the board.
     """
     device = device_of(record.model)
-    target = msgspec.structs.replace(
-        device, triple=record.triple, mattr=record.mattr, glibc=None, mcpu=record.mcpu or "generic"
-    )
+    mattr = tuple(word for word in record.mattr if word not in FORGOTTEN)
+    try:
+        target = msgspec.structs.replace(
+            device, triple=record.triple, mattr=mattr, glibc=None, mcpu=record.mcpu or "generic"
+        )
+    except ValueError as error:
+        raise UserError(
+            f"{record.source}: -mtriple={record.triple} cannot be replayed: {error}"
+        ) from error
     words = ["llvm -keys=arm_cpu,cpu -device=arm_cpu", f"-mtriple={record.triple}"]
     words += [f"-mcpu={record.mcpu}"] if record.mcpu else []
-    words += [f"-mattr={','.join(record.mattr)}"] if record.mattr else []
+    words += [f"-mattr={','.join(mattr)}"] if mattr else []
     words += ["-mfloat-abi=hard"] if record.triple.endswith("eabihf") else []
     words += [f"-model={record.model}"]
     return Board(target, " ".join(words), device.fast.count)

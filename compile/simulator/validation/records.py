@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads published tuning logs of boards: TopHub's, in the format of 2018 (`i`, `r`) and the later one.
 
-Takes files of JSON lines; gives `Log`s of `Record`s. What cannot be replayed is counted with its reason; a
-log with nothing to replay, or with a line that is no record, is a UserError.
+Takes files of JSON lines; gives `Log`s of `Record`s. What cannot be replayed, a broken line too, is counted
+with its reason; a log with nothing to replay is a UserError.
 """
 
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +63,13 @@ class _LeftOutError(Exception):
     """A sound record that is not replayed, and why."""
 
 
-def read_logs(paths: Sequence[Path]) -> tuple[Log, ...]:
-    """Every log among `paths`: files, and the *.log of folders. Raises UserError when there is none."""
+def read_logs(
+    paths: Sequence[Path], *, tell: Callable[[str], None] | None = None
+) -> tuple[Log, ...]:
+    """Every log among `paths`: files, and the *.log of folders; `tell` is given why one cannot be used.
+
+    Raises UserError when there is none that can.
+    """
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -74,7 +79,19 @@ def read_logs(paths: Sequence[Path]) -> tuple[Log, ...]:
     if not files:
         places = ", ".join(map(str, paths)) or "no path given"
         raise UserError(f"no tuning log (*.log) found: {places}; give a log or a folder of logs")
-    return tuple(log for file in files for log in read_log(file))
+    logs: list[Log] = []
+    refused: list[UserError] = []
+    for file in files:
+        try:
+            logs += read_log(file)
+        except UserError as error:
+            refused.append(error)
+    if not logs:
+        raise refused[0]
+    if tell is not None:
+        for why in refused:
+            tell(str(why))
+    return tuple(logs)
 
 
 def read_log(path: Path) -> tuple[Log, ...]:
@@ -85,6 +102,7 @@ def read_log(path: Path) -> tuple[Log, ...]:
         raise UserError(f"cannot read the log {path}: {error}; give a text file") from error
     records: list[Record] = []
     left_out: Counter[str] = Counter()
+    broken: list[str] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -93,10 +111,10 @@ def read_log(path: Path) -> tuple[Log, ...]:
         except _LeftOutError as reason:
             left_out[str(reason)] += 1
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-            raise UserError(
-                f"{path}, line {number}: not a record of AutoTVM ({type(error).__name__}: {error}); "
-                "mend or remove the line"
-            ) from error
+            said = " ".join(str(error).split())
+            broken.append(f"line {number}: not a record of AutoTVM, {type(error).__name__}: {said}")
+    if broken:
+        left_out[f"broken (the first: {broken[0]})"] = len(broken)
     if not records:
         why = "; ".join(f"{count} {reason}" for reason, count in left_out.items()) or "it is empty"
         raise UserError(f"{path}: no record to replay: {why}; give a log of arm_cpu convolutions")
@@ -137,9 +155,15 @@ def _record(line: str, source: str) -> Record:
     )
 
 
-def _options(target: str) -> dict[str, Any]:
-    """What matters of a target string; -target= is the -mtriple= of 2018."""
-    found = dict(OPTION.findall(target))
+def _options(target: str | dict[str, Any]) -> dict[str, Any]:
+    """What matters of a target: a string of options (-target= is the -mtriple= of 2018), or JSON."""
+    if isinstance(target, str) and target.lstrip().startswith("{"):
+        target = json.loads(target)
+    if isinstance(target, dict):
+        words = {key: ",".join(value) if key == "mattr" else value for key, value in target.items()}
+        found = {key: value for key, value in words.items() if isinstance(value, str)}
+    else:
+        found = dict(OPTION.findall(target))
     triple = found.get("mtriple") or found.get("target")
     if "model" not in found or triple is None:
         raise ValueError(f"target {target!r} names no -model or no triple")

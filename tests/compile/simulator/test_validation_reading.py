@@ -3,6 +3,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,57 @@ def test_a_log_it_cannot_use_is_refused_in_a_line(tmp_path: Path, line: str, say
         records.read_log(path)
     assert "a.log" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_broken_line_leaves_the_others(tmp_path: Path) -> None:
+    lines = ["{", logs.pointwise(0.1), '{"input": 3}', logs.depthwise(0.2)]
+    (log,) = records.read_log(logs.write(tmp_path / "a.log", *lines))
+    assert [record.seconds for record in log.records] == [0.1, 0.2]
+    ((why, count),) = log.left_out
+    assert (count, "line 1: not a record" in why) == (2, True)
+
+
+def test_a_log_it_cannot_use_leaves_the_others(tmp_path: Path) -> None:
+    logs.write(tmp_path / "a.log", logs.old_pointwise(0.1, kind="winograd"))
+    logs.write(tmp_path / "b.log", logs.pointwise(0.1))
+    (tmp_path / "c.log").write_bytes(b"\xff\xfe")
+    said: list[str] = []
+    (log,) = records.read_logs([tmp_path], tell=said.append)
+    assert log.path.name == "b.log"
+    assert ["a.log" in said[0], "c.log" in said[1]] == [True, True]
+
+
+def test_a_target_may_be_json_and_spell_features_as_in_2018(tmp_path: Path) -> None:
+    """As later versions of TVM can write it; LLVM has forgotten -d16 since."""
+    target = {
+        "kind": "llvm",
+        "keys": ["arm_cpu", "cpu"],
+        "model": "pynq",
+        "mtriple": "armv7a-linux-eabi",
+        "mattr": ["+vfp3", "-d16", "+neon"],
+    }
+    path = logs.write(tmp_path / "a.log", logs.pointwise(0.1, target=json.dumps(target)))
+    (log,) = records.read_log(path)
+    board = boards.board_of(log.records[0])
+    assert (board.target.name, board.target.arch) == ("pynq", "arm")
+    assert "-mtriple=armv7a-linux-eabi -mattr=+vfp3,+neon " in board.tvm_target
+
+
+def test_a_triple_that_is_no_arms_is_refused(tmp_path: Path) -> None:
+    target = logs.TARGET.replace("aarch64-linux-gnu", "hexagon")
+    (log,) = records.read_log(logs.write(tmp_path / "a.log", logs.pointwise(1, target=target)))
+    with pytest.raises(UserError, match=r"a\.log:1.*-mtriple=hexagon"):
+        boards.board_of(log.records[0])
+
+
+def test_a_board_nobody_knows_leaves_the_others(tmp_path: Path) -> None:
+    other = logs.TARGET.replace("rk3399", "toaster")
+    logs.write(tmp_path / "a.log", logs.pointwise(1e-4), logs.pointwise(1e-4, target=other))
+    command = [sys.executable, "-m", "compile.simulator.validation", str(tmp_path), "--jobs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "left out: no target file describes the log's board -model=toaster" in done.stdout
+    assert "1 records of rk3399" in done.stdout
 
 
 def test_missing_logs_are_refused(tmp_path: Path) -> None:
