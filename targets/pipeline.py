@@ -84,6 +84,8 @@ class Translation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 class Stores(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`buffer` stores wait to leave; `streaming_lines` whole lines written in a row end the fetching
     of what is overwritten (0: never); `forward_cycles` is from a store's data to a load of them.
+    `forward_replays`: how often a load that comes before those data takes its port again.
+    `write_back_reads`: a cache takes a line written back to it in the time of so many lines read.
     `merge_with_fills`: a store that misses leaves when its line is asked for, not when it is there.
     """
 
@@ -91,6 +93,8 @@ class Stores(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     streaming_lines: Small = 0
     merging_lines: Annotated[int, msgspec.Meta(ge=1, le=16)] = 4
     forward_cycles: Cycles = 5
+    forward_replays: Small = 0
+    write_back_reads: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     merge_with_fills: bool = False
 
 
@@ -100,7 +104,8 @@ class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     (0: no limit beyond the window), `ports` their names. `mispredict_cycles` is from the branch's
     execution to the next instruction, `taken_cycles` the dispatch cycles a taken branch ends or loses,
     `history` the branches its predictor remembers. `vector_in_order`: vector operations issue in
-    order on a core that is otherwise out of order. `clock_ghz` is assumed where a device tells none.
+    order on a core that is otherwise out of order. `ports_bound`: an operation's port is chosen when it
+    is dispatched (Intel), not when it starts. `clock_ghz` is assumed where a device tells none.
     """
 
     source: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
@@ -116,6 +121,7 @@ class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     code_kib: Annotated[int, msgspec.Meta(ge=0, le=256)] = 32
     code_ways: Annotated[int, msgspec.Meta(ge=1, le=16)] = 4
     vector_in_order: bool = False
+    ports_bound: bool = False
     operations: dict[str, Operation]
     prefetcher: Prefetcher = Prefetcher()
     translation: Translation | None = None

@@ -116,7 +116,7 @@ class MemoryParams(ctypes.Structure):
         *_fields(U32, "dram_latency dram_line_time dram_all_time misses misses_l2"),
         *_fields(U32, "streams trigger max_stride depth_l1 depth_l2 prefetches"),
         *_fields(U32, "crosses_pages store_prefetch stride_ahead"),
-        *_fields(U32, "streaming_lines merging store_buffer stores_merge"),
+        *_fields(U32, "streaming_lines merging store_buffer stores_merge write_back"),
         *_fields(U32, "page_shift tlb_entries tlb2_entries tlb2_ways tlb2_latency walk_latency"),
     ]
 
@@ -131,7 +131,7 @@ class CoreParams(ctypes.Structure):
         ("queue", U32 * QUEUES),
         *_fields(U32, "load_queue store_queue mispredict taken history"),
         *_fields(U32, "code_bytes code_ways code_latency code_next decode_bytes"),
-        *_fields(U32, "forward launch launch_task in_order_vector"),
+        *_fields(U32, "forward replays binds launch launch_task in_order_vector"),
     ]
 
 
@@ -177,6 +177,8 @@ def core_params(target: Target, *, threads: int) -> CoreParams:
     params.code_latency = round(core.l2.latency_cycles) if core.l2 else 20
     params.code_next = 1
     params.forward = pipeline.stores.forward_cycles
+    params.binds = pipeline.ports_bound
+    params.replays = pipeline.stores.forward_replays
     params.launch = round(target.memory.launch_cycles) if threads > 1 else 0
     params.in_order_vector = pipeline.vector_in_order
     return params
@@ -236,6 +238,7 @@ def _memory(target: Target, pipeline: Pipeline) -> MemoryParams:
         merging=stores.merging_lines,
         store_buffer=stores.buffer,
         stores_merge=stores.merge_with_fills,
+        write_back=stores.write_back_reads,
         page_shift=12,
     )
     params.level = (CacheParams * MAX_LEVELS)(*(_cache(cache) for cache in levels))

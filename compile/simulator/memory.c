@@ -156,7 +156,7 @@ static void write_back(memory *m, uint32_t from, uint64_t line, int64_t at)
         return;
     }
     cache *c = &m->level[below];
-    bus_start(m, &c->free, at, c->line_time);
+    bus_start(m, &c->free, at, below == 1 ? c->line_time * m->p.write_back : c->line_time);
     int64_t slot = cache_find(c, line);
     if (slot >= 0)
         c->state[slot] |= LINE_DIRTY;

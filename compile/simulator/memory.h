@@ -35,6 +35,7 @@ typedef struct memory_params {
     uint32_t stride_ahead;
     /* Full lines in a row after which stores no longer fetch what they overwrite; 0 never. */
     uint32_t streaming_lines, merging, store_buffer, stores_merge;
+    uint32_t write_back; /* reads in whose time a cache takes one line that is written back into it */
     uint32_t page_shift, tlb_entries, tlb2_entries, tlb2_ways, tlb2_latency, walk_latency;
 } memory_params;
 

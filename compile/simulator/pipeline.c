@@ -47,6 +47,8 @@ struct core {
     int64_t full[PORTS]; /* every cycle before it is taken */
     int64_t cleared;
     int64_t port_free[PORTS];
+    int64_t counted[PORTS], latest[PORTS]; /* where ports are bound: the cycle `pending` is of; the last one taken */
+    uint32_t pending[PORTS];
     const insn *last;
     int64_t resolved; /* when the last branch knew its way */
     uint32_t history;
@@ -161,13 +163,51 @@ static inline void port_take(core *c, int port, int64_t at)
 {
     if (at >= c->cleared + (CALENDAR - 1) * 64) return;
     c->busy[port][(at >> 6) & (CALENDAR - 1)] |= 1ull << (at & 63);
+    if (at > c->latest[port]) c->latest[port] = at;
     if (at == c->full[port]) c->full[port] = at + 1;
+}
+
+/* How many operations wait for a port, as the renamer knew when this cycle began. */
+static uint32_t port_pending(core *c, int port)
+{
+    const int64_t now = c->front;
+    if (c->counted[port] == now + 1) return c->pending[port];
+    uint32_t waiting = 0;
+    for (int64_t word = now >> 6; word <= c->latest[port] >> 6; word++) {
+        uint64_t taken = c->busy[port][word & (CALENDAR - 1)];
+        if (word == now >> 6) taken &= ~0ull << (now & 63);
+        waiting += (uint32_t)__builtin_popcountll(taken);
+    }
+    c->counted[port] = now + 1;
+    return c->pending[port] = waiting;
+}
+
+enum { UNEVEN = 3 };
+
+/* Renaming binds an operation to the port with the fewest waiting; every other place of the cycle takes the one after
+ * it, unless that has many more (Abel and Reineke, uiCA: measured on Intel's cores from Sandy Bridge on). */
+static uint32_t port_bound(core *c, uint32_t ports)
+{
+    int least = -1, second = -1;
+    for (uint32_t left = ports; left; left &= left - 1) {
+        int port = __builtin_ctz(left);
+        uint32_t waiting = port_pending(c, port);
+        if (least < 0 || waiting < c->pending[least]) {
+            second = least;
+            least = port;
+        } else if (second < 0 || waiting < c->pending[second]) {
+            second = port;
+        }
+    }
+    int other = (c->used & 1) && second >= 0 && c->pending[second] < c->pending[least] + UNEVEN;
+    return 1u << (other ? second : least);
 }
 
 /* Takes one port cycle of `ports` at or after `from`; gives the cycle. */
 static inline int64_t port_issue(core *c, uint32_t ports, int64_t from)
 {
     int best = -1;
+    if (c->p.binds && (ports & (ports - 1))) ports = port_bound(c, ports);
     int64_t when = INT64_MAX;
     while (ports) {
         int port = __builtin_ctz(ports);
@@ -377,6 +417,14 @@ static inline uint32_t is_split(const access *a)
     return (a->address >> 6) != ((a->address + a->bytes - 1) >> 6);
 }
 
+/* A load that found a store's data missing comes again, and takes its port each time, until they are there. */
+static int64_t retry(core *c, const op_params *op, int64_t stored)
+{
+    int64_t last;
+    issue_slots(c, op->ports, c->p.replays, stored, &last);
+    return last + c->p.forward;
+}
+
 static int64_t load_once(core *c, const insn *i, const op_params *op, const access *a, int64_t from, uint8_t *why)
 {
     const uint32_t split = op->slots ? is_split(a) : 0;
@@ -387,6 +435,7 @@ static int64_t load_once(core *c, const insn *i, const op_params *op, const acce
     if (UNLIKELY(stored + c->p.forward > data)) {
         data = stored + c->p.forward;
         level = FROM_L1;
+        if (c->p.replays && stored > at) data = later(data, retry(c, op, stored));
     }
     if (op->then_slots) data = issue_slots(c, op->then_ports, op->then_slots, data, &last);
     data += op->latency;
@@ -778,6 +827,8 @@ EXPORT void core_restart(core *c)
     memset(c->busy, 0, sizeof c->busy);
     memset(c->full, 0, sizeof c->full);
     memset(c->port_free, 0, sizeof c->port_free);
+    memset(c->latest, 0, sizeof c->latest);
+    memset(c->counted, 0, sizeof c->counted);
     memset(c->stored_at, 0, sizeof c->stored_at);
     memset(&c->window, 0, sizeof c->window);
     memset(&c->loads, 0, sizeof c->loads);

@@ -95,3 +95,13 @@ def test_pages_beyond_the_tlb_are_walked() -> None:
     many = Run(params(A53), [load_vector(0, 0, lambda n: BASE + 4096 * (n % 1200))])
     many.run(4000)
     assert many.run(4000).walks > 2000
+
+
+def test_writing_lines_back_takes_the_stated_time() -> None:
+    """Parts of lines written over what only L2 holds: each is fetched, and as often one goes back."""
+    body = [store_vector(0, 0, lambda n: BASE + LINE * n % (1 << 18))]
+    alike, slower = params(A72), params(A72)
+    slower.memory.write_back = 3
+    line = slower.memory.level[1].line_time / 256
+    more = cycles_a_pass(slower, body, 4096) - cycles_a_pass(alike, body, 4096)
+    assert more == pytest.approx(2 * line, rel=0.25)

@@ -152,3 +152,22 @@ def test_the_same_stream_costs_the_same_cycles_again(target: str) -> None:
     first = Run(params(target), body).run(3000)
     second = Run(params(target), body).run(3000)
     assert bytes(first) == bytes(second)
+
+
+def test_ports_bound_at_dispatch_cost_what_a_better_choice_would_gain() -> None:
+    """Independent work still fills the pipes; a mix in which timing decides does not."""
+    full = [fma(k, 30, 31) for k in range(12)]
+    mixed = [add(0, 0), fma(0, 30, 31), add(1, 0), fma(1, 30, 31), fma(2, 30, 31), fma(3, 0, 30)]
+    free, bound = params(A76), params(A76)
+    bound.binds = 1
+    assert cycles_a_pass(bound, full) == cycles_a_pass(free, full)
+    assert cycles_a_pass(bound, mixed) > cycles_a_pass(free, mixed)
+
+
+def test_a_load_before_its_stores_data_comes_again() -> None:
+    """A sum kept in memory: each return takes the load port, which other loads want too."""
+    body = [load_vector(k, 0, walk(offset=512)) for k in (1, 2)]
+    body += [load_vector(0, 0, walk()), fma(0, 30, 31), store_vector(0, 0, walk())]
+    once, again = params(A76), params(A76)
+    again.replays = 8
+    assert cycles_a_pass(again, body) > cycles_a_pass(once, body) + 1
