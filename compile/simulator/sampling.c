@@ -62,6 +62,8 @@ static void core_resume(core *c, const paused *p)
     move_on(c->stores.time, c->stores.time, RING, by);
     for (int q = 0; q < QUEUES; q++) c->queue[q].first += by, c->queue[q].origin += by;
     move_on(c->full, c->full, PORTS, by);
+    move_on(c->latest, c->latest, PORTS, by);
+    move_on(c->counted, c->counted, PORTS, by);
     move_on(c->port_free, c->port_free, PORTS, by);
     move_on(c->stored_at, c->stored_at, STORE_TABLE, by);
     c->retired += by;
