@@ -6,6 +6,7 @@ Ends with its parent: at the end of its input when idle, by a signal from the ke
 """
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     answers = take_stdout()
     perform = _role(sys.argv[1])
+    gc.freeze()  # what was imported stays: no use in going through it again and again
     _answer(answers, b'"ready"')
     decoder, encoder = msgspec.json.Decoder(Job), msgspec.json.Encoder()
     for line in sys.stdin.buffer:
