@@ -50,6 +50,7 @@ _ENDS_LIKE_CONDITION = frozenset(
 _VECTOR_REGISTER = re.compile(r"([sdq])(\d+)(?:\[(\d*)\])?$")
 _BYTES = {"s": 4, "d": 8, "q": 16}
 _SHIFT = re.compile(r"(lsl|lsr|asr|ror) (#?)(\w+)$")
+_FLOAT = re.compile(r"#-?\d+\.\d+(?:e[+-]\d+)?$")
 _NUMBER = re.compile(r"#(-?(?:0x[0-9a-f]+|\d+))$")
 
 
@@ -181,6 +182,8 @@ def _operand(text: str) -> Operand:
         return Constant(int(text, 16))
     if match := _NUMBER.match(text):
         return Constant(int(match[1], 0))
+    if _FLOAT.match(text):
+        return Constant(0)  # no cost depends on a float's value
     if text.rstrip("!") in REGISTERS:
         return Integer(REGISTERS[text.rstrip("!")])
     if match := _VECTOR_REGISTER.match(text):

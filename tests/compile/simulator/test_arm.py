@@ -69,6 +69,9 @@ def test_d_and_s_registers_alias_quadwords() -> None:
     assert one("vldr d3, [r0]").dst == (V + 1,)
     assert one("vmov r0, s6").src == (V + 1,)
     assert one("vmov r0, s6").micro_ops[0].shift == 2
+    # The 6 of a ReLU6: a value that is priced and not known.
+    for text in ("vmov.f32 q2, #6.000000e+00", "vmov.f32 s3, #-1.500000e+00"):
+        assert one(text).micro_ops[0].op == Op.V_UNKNOWN
 
 
 def test_structure_loads_move_the_base() -> None:
