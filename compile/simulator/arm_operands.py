@@ -51,7 +51,7 @@ _VECTOR_REGISTER = re.compile(r"([sdq])(\d+)(?:\[(\d*)\])?$")
 _BYTES = {"s": 4, "d": 8, "q": 16}
 _SHIFT = re.compile(r"(lsl|lsr|asr|ror) (#?)(\w+)$")
 _FLOAT = re.compile(r"#-?\d+\.\d+(?:e[+-]\d+)?$")
-_NUMBER = re.compile(r"#(-?(?:0x[0-9a-f]+|\d+))$")
+_NUMBER = re.compile(r"(?:#|(?=0x))(-?(?:0x[0-9a-f]+|\d+))$")
 
 
 @dataclass(frozen=True)
@@ -178,8 +178,6 @@ def _operand(text: str) -> Operand:
     if text.startswith("{"):
         inside = (_operand(part) for part in _split(text.strip("{} ")))
         return List(tuple(one for one in inside if isinstance(one, Integer | Vector)))
-    if text.startswith("0x"):
-        return Constant(int(text, 16))
     if match := _NUMBER.match(text):
         return Constant(int(match[1], 0))
     if _FLOAT.match(text):
