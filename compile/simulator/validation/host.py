@@ -23,7 +23,7 @@ from compile.simulator.errors import SimulationError
 from compile.simulator.simulate import Kernel, simulate
 from compile.simulator.validation.host_timing import Timing, time_configs
 from compile.simulator.validation.host_workloads import DEFAULT
-from compile.simulator.validation.statistics import fit, ranking, scale_of
+from compile.simulator.validation.statistics import fit, ranking, scale_of, spearman
 from support.errors import UserError
 from support.files import write_atomic
 from targets import load
@@ -32,7 +32,7 @@ RANKED, REGRET = (
     0.85,
     1.10,
 )  # goals: rank correlation in a workload; time of the choice over the best
-COLUMNS = "{:<22} {:>4} {:>9} {:>9} {:>8} {:>7} {:>7} {:>8} {:>7} {:>7}"
+COLUMNS = "{:<22} {:>4} {:>9} {:>9} {:>8} {:>7} {:>7} {:>7} {:>8} {:>7} {:>7}"
 
 
 class Priced(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +49,9 @@ class Priced(msgspec.Struct, frozen=True, kw_only=True):
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A workload. `best`, `chosen` and `median` are real seconds: of the best config, of the one the model
-    prefers, and of the one in the middle, which is what choosing blindly costs.
+    prefers, and of the one in the middle, which is what choosing blindly costs. `repeat` is the rank
+    correlation of this machine with itself, half of the timings with the other half (None: not known); below
+    the goal, no model can be expected to rank the configs: they are as fast as one another.
     """
 
     workload: str
@@ -58,6 +60,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     chosen: float
     median: float
     spearman: float
+    repeat: float | None
     pairs_right: float
     scale: float
     sd_log: float
@@ -65,6 +68,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def regret(self) -> float:
         return self.chosen / self.best
+
+    @property
+    def rankable(self) -> bool:
+        return self.repeat is None or self.repeat >= RANKED
 
     @property
     def met(self) -> bool:
@@ -100,15 +107,16 @@ def price_all(folder: Path, timings: Sequence[Timing], *, jobs: int | None) -> l
 
 def rows(priced: Sequence[Priced]) -> list[Row]:
     """One row a workload, in order of first appearance."""
-    groups: dict[str, list[tuple[float, float]]] = {}
+    groups: dict[str, list[Priced]] = {}
     for one in priced:
         if one.seconds is not None:
-            pair = (one.timing.seconds, one.seconds)
-            groups.setdefault(one.timing.workload, []).append(pair)
-    return [_row(workload, pairs) for workload, pairs in groups.items()]
+            groups.setdefault(one.timing.workload, []).append(one)
+    return [_row(workload, group) for workload, group in groups.items()]
 
 
-def _row(workload: str, pairs: list[tuple[float, float]]) -> Row:
+def _row(workload: str, group: Sequence[Priced]) -> Row:
+    pairs = [(one.timing.seconds, one.seconds) for one in group if one.seconds is not None]
+    halves = [one.timing.halves for one in group if len(one.timing.halves) == 2]
     scale = scale_of(pairs)
     fitted = fit(pairs, scale=scale)
     order = ranking((workload, real, guess) for real, guess in pairs)
@@ -119,6 +127,7 @@ def _row(workload: str, pairs: list[tuple[float, float]]) -> Row:
         chosen=min(pairs, key=lambda pair: pair[1])[0],
         median=statistics.median(real for real, _ in pairs),
         spearman=fitted.spearman if fitted.spearman is not None else math.nan,
+        repeat=spearman([(first, second) for first, second in halves]),
         pairs_right=order.share if order.share is not None else math.nan,
         scale=scale,
         sd_log=fitted.sd_log,
@@ -128,7 +137,7 @@ def _row(workload: str, pairs: list[tuple[float, float]]) -> Row:
 def report(table: Sequence[Row]) -> Iterator[str]:
     """The table and whether it meets the goals."""
     yield COLUMNS.format(
-        *("workload", "n", "best us", "chosen us", "regret", "blind", "rank"),
+        *("workload", "n", "best us", "chosen us", "regret", "blind", "rank", "repeat"),
         *("pairs ok", "scale", "sd log"),
     )
     for row in table:
@@ -140,19 +149,31 @@ def report(table: Sequence[Row]) -> Iterator[str]:
             f"{row.regret:.3f}",
             f"{row.median / row.best:.2f}",
             f"{row.spearman:.3f}",
+            "-" if row.repeat is None else f"{row.repeat:.3f}",
             f"{row.pairs_right:.0%}",
             f"{row.scale:.2f}",
             f"{row.sd_log:.3f}",
         )
     if table:
-        met = sum(row.met for row in table)
-        regret = statistics.geometric_mean(row.regret for row in table)
-        rank = statistics.median(row.spearman for row in table)
+        yield from _summary(table)
+
+
+def _summary(table: Sequence[Row]) -> Iterator[str]:
+    met = sum(row.met for row in table)
+    alike = [row for row in table if not row.rankable]
+    regret = statistics.geometric_mean(row.regret for row in table)
+    rank = statistics.median(row.spearman for row in table)
+    yield (
+        f"{met} of {len(table)} workloads meet both goals (rank correlation at least {RANKED}, "
+        f"choice within {REGRET - 1:.0%} of the best)"
+    )
+    if alike:
+        chosen = sum(row.regret <= REGRET for row in alike)
         yield (
-            f"{met} of {len(table)} workloads meet both goals (rank correlation at least {RANKED}, "
-            f"choice within {REGRET - 1:.0%} of the best)"
+            f"{len(alike)} cannot be ranked: timed twice, their configs rank below {RANKED} alike; "
+            f"the choice is within {REGRET - 1:.0%} of the best in {chosen} of them"
         )
-        yield f"median rank correlation {rank:.3f}, mean regret {regret:.3f}"
+    yield f"median rank correlation {rank:.3f}, mean regret {regret:.3f}"
 
 
 def outliers(priced: Sequence[Priced], count: int) -> Iterator[str]:

@@ -26,14 +26,15 @@ from targets import load
 
 TIMINGS = "timings.json"
 BATCH = 16  # libraries at once in memory
-ROUNDS = (
-    3  # timings of a config, of which the fastest counts: whatever else runs here only adds to them
-)
+# Timings of a config, of which the fastest counts: whatever else runs here only adds to them. Every other one
+# belongs to one half, and the halves tell how well this machine agrees with itself.
+ROUNDS = 4
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """One config of a workload as this machine ran it. `library` is a file beside the timings; `arguments`
-    its buffers in calling order (shape, dtype, whether it is written).
+    its buffers in calling order (shape, dtype, whether it is written). `halves` are the seconds by each half
+    of the timings; older files have none.
     """
 
     workload: str
@@ -41,13 +42,22 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     library: str
     arguments: tuple[tuple[tuple[int, ...], str, bool], ...]
+    halves: tuple[float, ...] = ()
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What is known of a library that was timed, besides its cost."""
+
+    library: str
+    kernel: Compiled
+    halves: tuple[float, ...]
 
 
 class KeepingMeasurer(LocalMeasurer):
     """A LocalMeasurer that leaves a copy of each library it times in `folder`; `kept` names the last."""
 
     folder: Path
-    kept: tuple[str, Compiled] | None = None
+    kept: Kept | None = None
 
     def _run(
         self, spec: TaskSpec, library: str, kernel: Compiled, reference: str | None
@@ -55,9 +65,11 @@ class KeepingMeasurer(LocalMeasurer):
         code = Path(library).read_bytes()
         name = f"{hashlib.sha256(spec.key.encode() + code).hexdigest()[:16]}.so"
         shutil.copyfile(library, self.folder / name)
-        self.kept = (name, kernel)
         run = super()._run  # comprehensions have no super
-        return min((run(spec, library, kernel, reference) for _ in range(ROUNDS)), key=_median)
+        rounds = [run(spec, library, kernel, reference) for _ in range(ROUNDS)]
+        halves = tuple(min(map(_median, rounds[half::2])) for half in (0, 1))
+        self.kept = Kept(name, kernel, halves)
+        return min(rounds, key=_median)
 
 
 def _median(outcome: Outcome) -> float:
@@ -100,13 +112,14 @@ def _timed(
         for trial in measurer.measure(task, configs[start : start + BATCH]):
             if trial.error is not None or measurer.kept is None:
                 continue
-            library, kernel = measurer.kept
+            kept = measurer.kept
             yield Timing(
                 workload=workload,
                 index=trial.config.index,
                 seconds=trial.cost,
-                library=library,
-                arguments=tuple((a.shape, a.dtype, a.is_output) for a in kernel.arguments),
+                library=kept.library,
+                arguments=tuple((a.shape, a.dtype, a.is_output) for a in kept.kernel.arguments),
+                halves=kept.halves,
             )
 
 

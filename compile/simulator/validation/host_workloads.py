@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workloads to try the model on this machine with: convolutions of MobileNets in the target's blocked layout.
 
-Takes text such as "pointwise 64->128 56" or "depthwise 256 28/2"; gives the tunable task.
+Takes text such as "pointwise 64->128 56", "depthwise 256 28/2" or "fused 64->128 56/2" (a pointwise
+convolution and the depthwise one on it, of stride 2); gives the tunable task.
 """
 
 import re
@@ -9,7 +10,7 @@ from typing import Any
 
 from compile import tasks, tvm_setup  # noqa: F401 - sets TVM up before its first use
 from compile.tasks import TunableTask
-from compile.templates import depthwise, direct, pointwise
+from compile.templates import convolution_depthwise, depthwise, direct, pointwise
 from support.errors import UserError
 from targets import Target
 
@@ -29,9 +30,11 @@ DEFAULT = (
     "depthwise 1024 7",
     "first 3->32 224/2",
     "conv 64->64 14",
+    "fused 128->128 56",
+    "fused 256->256 28/2",
 )
 _FORM = re.compile(
-    r"(?P<kind>pointwise|depthwise|first|conv) (?:(?P<inputs>\d+)->)?(?P<outputs>\d+) (?P<size>\d+)"
+    r"(?P<kind>pointwise|depthwise|first|conv|fused) (?:(?P<inputs>\d+)->)?(?P<outputs>\d+) (?P<size>\d+)"
     r"(?:/(?P<stride>[12]))?$"
 )
 
@@ -48,13 +51,30 @@ def task_of(text: str, target: Target) -> TunableTask:
     outputs = _padded(int(match["outputs"]), target.lanes)
     inputs = int(match["inputs"] or outputs)
     size, stride = int(match["size"]), int(match["stride"] or 1)
+    if kind == "fused":
+        return _fused(inputs, outputs, size, stride, target)
     name, data, kernel = _shapes(kind, inputs, outputs, size, target.lanes)
-    side = 0 if kind == "pointwise" else 1
-    padding = (0, 0, side, side) if stride == 2 and side else (side,) * 4
+    padding = (0,) * 4 if kind == "pointwise" else _same(stride)
     layouts = (f"NCHW{data[4]}c", f"NCHW{target.lanes}c")
     tensors = (("TENSOR", data, "float32"), ("TENSOR", kernel, "float32"))
     args = (*tensors, (stride, stride), padding, (1, 1), *layouts, "float32")
     return tasks.from_workload(name, args, tvm.target.Target(target.tvm_target()), calls=1)
+
+
+def _fused(inputs: int, outputs: int, size: int, stride: int, target: Target) -> TunableTask:
+    _, data, kernel = _shapes("pointwise", inputs, outputs, size, target.lanes)
+    _, _, taps = _shapes("depthwise", outputs, outputs, size, target.lanes)
+    bias = (1, outputs // target.lanes, 1, 1, target.lanes)
+    tensors = tuple(("TENSOR", shape, "float32") for shape in (data, kernel, bias, taps))
+    windows = ((1, 1), (0,) * 4, (stride, stride), _same(stride))
+    args = (*tensors, *windows, "relu", "float32")
+    made_for = tvm.target.Target(target.tvm_target())
+    return tasks.from_workload(convolution_depthwise.NAME, args, made_for, calls=1)
+
+
+def _same(stride: int) -> tuple[int, int, int, int]:
+    """Padding of a 3x3 window as TensorFlow's SAME has it, for maps of even size."""
+    return (0, 0, 1, 1) if stride == 2 else (1, 1, 1, 1)
 
 
 def _padded(channels: int, lanes: int) -> int:

@@ -59,11 +59,12 @@ def fit(pairs: Pairs, *, scale: float) -> Fit:
         mape=statistics.fmean(errors),
         worst=max(errors),
         sd_log=statistics.stdev(logs) if len(logs) > 1 else 0.0,
-        spearman=_spearman(pairs),
+        spearman=spearman(pairs),
     )
 
 
-def _spearman(pairs: Pairs) -> float | None:
+def spearman(pairs: Pairs) -> float | None:
+    """The rank correlation of the two sides; None for fewer than three pairs or a constant side."""
     if len(pairs) < 3:
         return None
     real, guess = zip(*pairs, strict=True)

@@ -4,6 +4,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from compile.simulator.validation.host import Priced, report, rows, run
 from compile.simulator.validation.host_timing import Timing
@@ -38,6 +39,27 @@ def test_the_choice_is_the_models_and_its_time_is_real() -> None:
     assert "0 of 1 workloads meet both goals" in list(report([row]))[2]
 
 
+def test_configs_that_two_timings_rank_differently_are_said_to_be_alike() -> None:
+    noise = [(1.0, 1.02), (1.01, 1.0), (1.02, 1.01), (1.015, 1.005)]
+    one_of_each = priced(*[(min(pair), 1.0 + i) for i, pair in enumerate(noise)])
+    timed_twice = [
+        replace(one, timing=replace(one.timing, halves=pair))
+        for one, pair in zip(one_of_each, noise, strict=True)
+    ]
+    (row,) = rows(timed_twice)
+    assert row.repeat is not None and row.repeat < 0.5
+    assert not row.rankable
+    assert "1 cannot be ranked" in list(report([row]))[3]
+    (unknown,) = rows(one_of_each)
+    assert unknown.repeat is None and unknown.rankable
+
+
+def test_a_fused_pair_is_a_workload() -> None:
+    task = task_of("fused 64->128 56/2", load("host"))
+    assert task.kind == "fused"
+    assert "56x56->28x28" in task.shape
+
+
 def test_workloads_are_checked() -> None:
     with pytest.raises(UserError, match="no workload 'dense 5'"):
         task_of("dense 5", load("host"))
@@ -49,5 +71,6 @@ def test_timed_once_and_priced_alike_every_time(tmp_path: Path) -> None:
     first = run(tmp_path, workloads, count=4, jobs=1)
     assert len(first) == 4
     assert all(one.seconds is not None and one.timing.seconds > 0 for one in first)
+    assert all(min(one.timing.halves) == one.timing.seconds for one in first)
     again = run(tmp_path, workloads, count=4, jobs=2)
     assert again == first
