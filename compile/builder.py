@@ -5,6 +5,7 @@ Takes a `Model`, a `Target` and Trials; gives a `Built` with the kernels in memo
 folder: library, manifest, golden inputs and outputs, labels.
 """
 
+import contextlib
 import datetime
 import math
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from compile.journal import Trial, dispatch_context
 from compile.linking import link_library
 from compile.manifest import Kernel, Manifest, Network, Platform, Tensor
 from compile.tasks import TunableTask
+from compile.templates import strategy
 from compile.trial import task_key
 from compile.workload import convolutions
 from model.examples import examples
@@ -74,7 +76,8 @@ def build(
     records = dispatch_context(trials, wanted, tasks=every)
     program = replace(apart, mod=fusion.fuse(apart.mod, lambda pair: _pays(pair, records)))
     found = tasks.extract(program, target)
-    with records, tvm_setup.pass_context():
+    own = contextlib.nullcontext() if family == families.BLOCKED else strategy.stock()
+    with records, own, tvm_setup.pass_context():
         factory = relay.build(program.mod, target=tvm.target.Target(wanted))
     keys = {task.key for task in found}
     used = {key: trial for key, trial in records.used.items() if key in keys}

@@ -5,7 +5,9 @@ Relay asks a strategy function per operator and target key; ours answers for wha
 passes everything else on to TVM's own.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from tvm import topi
@@ -13,6 +15,8 @@ from tvm.relay import op as relay_op
 from tvm.relay.op.strategy import arm_cpu, generic, x86
 
 from compile.templates import convolution_depthwise, depthwise
+
+_OURS = ContextVar("ours", default=True)
 
 
 def register() -> None:
@@ -40,11 +44,21 @@ def template_of(call: Any) -> Any:
     return choose(call.attrs, [arg.checked_type for arg in call.args]) if choose else None
 
 
+@contextlib.contextmanager
+def stock() -> Iterator[None]:
+    """While it lasts, every operator gets TVM's own templates, as a family of TVM's is to have."""
+    token = _OURS.set(False)
+    try:
+        yield
+    finally:
+        _OURS.reset(token)
+
+
 def _prefer(template_for: Callable[[Any, Any], Any], stock: Any) -> Any:
     """A strategy that answers with our template where there is one, else with TVM's."""
 
     def strategy(attrs: Any, inputs: Any, out_type: Any, target: Any) -> Any:
-        template = template_for(attrs, inputs)
+        template = template_for(attrs, inputs) if _OURS.get() else None
         if template is None:
             return stock(attrs, inputs, out_type, target)
         answer = relay_op.OpStrategy()

@@ -10,6 +10,7 @@ from compile import artifact, builder, family, parity
 from compile.api import choose_family
 from compile.cli import run
 from compile.runner import Session
+from compile.templates import depthwise, direct, pointwise
 from model import zoo
 from support.errors import UserError
 from targets import load
@@ -26,6 +27,16 @@ def test_every_family_agrees_with_pytorch(name: str, tmp_path: Path) -> None:
         made, session=Session(made), reference=parity.torch_reference(model.module)
     )
     assert report.ok
+
+
+@pytest.mark.slow
+def test_tvm_s_families_have_no_kernel_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("our template is not to be asked")
+
+    for template in (pointwise, depthwise, direct):
+        monkeypatch.setattr(template, "compute", never)
+    builder.build(zoo.load("mobilenet_v1_28"), load("rk3399"), family="nchwc")
 
 
 @pytest.mark.slow
