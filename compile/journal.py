@@ -26,6 +26,7 @@ from compile.trial import (
     task_key,
     trial_of,
 )
+from support.closing import Closing
 
 __all__ = [
     "FAILURES",
@@ -53,7 +54,7 @@ _ByConfig = dict[tuple[int, int, str], Trial]
 OTHER_DEVICE = "for another device"  # a reason to leave a line out; `other_models` has the names
 
 
-class Journal:
+class Journal(Closing):
     """A log, read whole when opened. `trials` are its usable ones in order, `skipped` counts the
     lines that are not, by reason, and `other_models` those that are for other devices.
 
@@ -99,12 +100,6 @@ class Journal:
         """Give up the lock. Harmless when repeated."""
         if self._file is not None:
             self._file.close()
-
-    def __enter__(self) -> "Journal":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _load(self, data: bytes) -> None:
         decoder = LineDecoder()

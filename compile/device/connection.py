@@ -11,8 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -20,6 +19,7 @@ from compile import tvm_setup  # noqa: F401 - before any other use of tvm
 from compile.cpu_features import MACHINES
 from compile.device import server_names, tracker
 from compile.device.address import Address
+from support.closing import Closing
 from support.errors import UserError
 
 import tvm  # isort: skip
@@ -65,7 +65,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return f"{heat}, {clock}"
 
 
-class Connection:
+class Connection(Closing):
     """A device that is ours until `close`. Use as a context manager.
 
     `report` is None on a device that runs TVM's stock server, which can say nothing of itself.
@@ -76,17 +76,6 @@ class Connection:
         self._releases: list[Callable[[], None]] = []
         self.cpu = remote.cpu(0)
         self.report = self.ask()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def ask(self) -> Report | None:
         """The device's report as it is now."""

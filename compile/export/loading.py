@@ -8,8 +8,7 @@ import ctypes
 import itertools
 import math
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +16,13 @@ from compile import parity, runner
 from compile.artifact import Artifact
 from compile.export.exporter import Exported
 from compile.runner import Array
+from support.closing import Closing
 from support.errors import UserError
 
 ALIGNMENT = 64  # bytes: of an input that the library reads where it is
 
 
-class Freestanding:
+class Freestanding(Closing):
     """One instance of an exported network with `threads` threads (0: the library's choice).
 
     UserError when it cannot be loaded or made, with the library's own words.
@@ -83,17 +83,6 @@ class Freestanding:
         if self._instance:
             self._call("destroy", self._instance)
             self._instance = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _call(self, name: str, *values: Any) -> Any:
         return getattr(self._library, f"{self._prefix}_{name}")(*values)

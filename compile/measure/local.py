@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from compile.measure.closing import Closing
 from compile.measure.messages import (
     Compiled,
     CompileJob,
@@ -33,6 +32,7 @@ from compile.measure.messages import (
 )
 from compile.measure.pool import Pool
 from compile.trial import Failure, Trial, task_key, trial_of
+from support.closing import Closing
 from support.errors import UserError
 from targets import Target
 from targets.target import ARCHITECTURES

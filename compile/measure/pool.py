@@ -15,11 +15,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 
 import msgspec
 
 from compile.measure.messages import Died, Job, Outcome, Reply, TimedOut
+from support.closing import Closing
 
 START_SECONDS = 120.0  # a loaded machine may need long to import TVM; a broken one must not hang us
 ROOT = Path(__file__).parents[2]
@@ -107,7 +107,7 @@ class Worker:
         return ": ".join([cause, *last])[:300]
 
 
-class Pool:
+class Pool(Closing):
     """`count` processes of one role. Use as a context manager: no process is left at the end."""
 
     def __init__(
@@ -122,17 +122,6 @@ class Pool:
         self._role, self._scratch, self._env, self._cpus = role, scratch, dict(env), cpus
         self._made = 0
         self._workers = [self._new() for _ in range(count)]
-
-    def __enter__(self) -> "Pool":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End every process; safe to call twice."""

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from compile.device import connection
 from compile.device.address import Address, parse
-from compile.measure.closing import Closing
 from compile.measure.kiln import Kiln
 from compile.measure.lane import Hub, Lane, Result, devices_known
 from compile.measure.local import evict_bytes, scratch_folder, spec_of
 from compile.measure.messages import Compiled, CompileJob, RunJob, TaskSpec
 from compile.measure.options import DeviceOptions
 from compile.trial import EMULATED, Trial, trial_of
+from support.closing import Closing
 from support.errors import UserError
 from targets import Target
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from compile.measure.closing import Closing
 from compile.measure.host_check import HostCheck
 from compile.measure.local import explain, scratch_folder, spec_of
 from compile.measure.messages import Job, Outcome, Priced, SimulateJob, TaskSpec
 from compile.measure.pool import Pool
 from compile.simulator.identity import identity, why_not
 from compile.trial import SIMULATED, Failure, Trial, trial_of
+from support.closing import Closing
 from support.errors import UserError
 from targets import Target
 

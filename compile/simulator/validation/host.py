@@ -116,7 +116,7 @@ def rows(priced: Sequence[Priced]) -> list[Row]:
 
 def _row(workload: str, group: Sequence[Priced]) -> Row:
     pairs = [(one.timing.seconds, one.seconds) for one in group if one.seconds is not None]
-    halves = [one.timing.halves for one in group if len(one.timing.halves) == 2]
+    halves = [one.timing.halves for one in group if one.timing.halves is not None]
     scale = scale_of(pairs)
     fitted = fit(pairs, scale=scale)
     order = ranking((workload, real, guess) for real, guess in pairs)
@@ -127,7 +127,7 @@ def _row(workload: str, group: Sequence[Priced]) -> Row:
         chosen=min(pairs, key=lambda pair: pair[1])[0],
         median=statistics.median(real for real, _ in pairs),
         spearman=fitted.spearman if fitted.spearman is not None else math.nan,
-        repeat=spearman([(first, second) for first, second in halves]),
+        repeat=spearman(halves),
         pairs_right=order.share if order.share is not None else math.nan,
         scale=scale,
         sd_log=fitted.sd_log,

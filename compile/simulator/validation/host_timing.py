@@ -42,7 +42,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     library: str
     arguments: tuple[tuple[tuple[int, ...], str, bool], ...]
-    halves: tuple[float, ...] = ()
+    halves: tuple[float, float] | None = None
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ class Kept(msgspec.Struct, frozen=True):
 
     library: str
     kernel: Compiled
-    halves: tuple[float, ...]
+    halves: tuple[float, float]
 
 
 class KeepingMeasurer(LocalMeasurer):
@@ -67,8 +67,8 @@ class KeepingMeasurer(LocalMeasurer):
         shutil.copyfile(library, self.folder / name)
         run = super()._run  # comprehensions have no super
         rounds = [run(spec, library, kernel, reference) for _ in range(ROUNDS)]
-        halves = tuple(min(map(_median, rounds[half::2])) for half in (0, 1))
-        self.kept = Kept(name, kernel, halves)
+        first, second = (min(map(_median, rounds[half::2])) for half in (0, 1))
+        self.kept = Kept(name, kernel, (first, second))
         return min(rounds, key=_median)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all measurers share: a `with` block that closes them at its end.
+"""What everything that must be closed shares: a `with` block that closes it at its end.
 
 Takes a class with `close()`; gives it the two methods of a context manager.
 """
