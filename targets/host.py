@@ -15,8 +15,18 @@ import msgspec
 from support.errors import UserError
 from targets import llvm, topology
 from targets.arm_cpus import ARM_CPUS
-from targets.target import Cache, CoreClass, Description, Memory, Slug, Target, Triple, Version
-from targets.x86_cpus import BY_NAME, cpu_name
+from targets.target import (
+    Cache,
+    CoreClass,
+    Description,
+    Memory,
+    Replacement,
+    Slug,
+    Target,
+    Triple,
+    Version,
+)
+from targets.x86_cpus import BY_NAME, INTEL, cpu_name
 
 MARKER = "host"
 # What x86 parts have at least; used where /sys does not tell (some containers).
@@ -87,8 +97,12 @@ def _x86_target(file: HostFile, root: Path) -> Target:
         fma_units=cpu.fma_units,
         in_order=False,
         misses_in_flight=cpu.misses_in_flight,
-        prefetch_streams=16,  # estimate; Intel's L2 streamer alone follows 32
-        l1d=_cache(caches.get(1, SMALLEST_L1), *cpu.l1),
+        prefetch_streams=32,  # of Intel's L2 streamer (Optimization Reference Manual); an estimate of others
+        l1d=_cache(
+            caches.get(1, SMALLEST_L1),
+            *cpu.l1,
+            replacement="trees" if cpu.vendor == INTEL else "longest-ago",
+        ),
         l2=_cache(caches[2], *cpu.l2) if 2 in caches else None,
     )
     return Target(
@@ -99,8 +113,7 @@ def _x86_target(file: HostFile, root: Path) -> Target:
         model=model_slug(info.get("model name", "") or vendor, cpu.name, prefix="x86"),
         glibc=file.glibc,
         cores=(core,),
-        # Latency and width of a last-level cache: estimates between mesh and ring parts.
-        caches=(_cache(caches[3], 60, 12),) if 3 in caches else (),
+        caches=(_cache(caches[3], *cpu.l3),) if 3 in caches else (),
         memory=file.memory,
     )
 
@@ -141,7 +154,13 @@ def _arm_class(part: tuple[int, int], cpus: list[int], root: Path) -> CoreClass:
     )
 
 
-def _cache(found: topology.SysCache, latency: float, bandwidth: float) -> Cache:
+def _cache(
+    found: topology.SysCache,
+    latency: float,
+    bandwidth: float,
+    *,
+    replacement: Replacement = "longest-ago",
+) -> Cache:
     return Cache(
         size_kib=found.size_kib,
         line_bytes=found.line_bytes,
@@ -149,6 +168,7 @@ def _cache(found: topology.SysCache, latency: float, bandwidth: float) -> Cache:
         latency_cycles=latency,
         bandwidth_bytes_per_cycle=bandwidth,
         shared_by=found.shared_by,
+        replacement=replacement,
     )
 
 

@@ -57,7 +57,9 @@ class Prefetcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """What is fetched before it is asked for.
 
     A stream of misses at a stride of at most `max_stride` lines, seen `trigger` times, runs `l1_lines`
-    ahead into L1 and `l2_lines` ahead into L2, with at most `outstanding` lines on their way.
+    ahead into L1 and `l2_lines` ahead into L2, with at most `outstanding` lines on their way. `by_page`: a
+    stream is what goes through a page of 4 KiB in one direction, whatever it leaves out (Intel's streamer).
+    `pairs`: a line that L2 misses brings the other of its 128 bytes (Intel's spatial prefetcher).
     `stride_ahead`: so many strides ahead of an instruction whose addresses grow steadily; 0 none.
     """
 
@@ -68,6 +70,8 @@ class Prefetcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     outstanding: Small = 8
     crosses_pages: bool = False
     on_stores: bool = False
+    by_page: bool = False
+    pairs: bool = False
     stride_ahead: Small = 0
 
 
@@ -85,7 +89,9 @@ class Stores(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """`buffer` stores wait to leave; `streaming_lines` whole lines written in a row end the fetching
     of what is overwritten (0: never); `forward_cycles` is from a store's data to a load of them.
     `forward_replays`: how often a load that comes before those data takes its port again.
-    `write_back_reads`: a cache takes a line written back to it in the time of so many lines read.
+    `alias_cycles`: how late a load is whose place in a page of 4 KiB is that of a store before it whose data
+    are not there yet (Intel; 0: no matter). `write_back_reads`: a cache takes a line written back to it in
+    the time of so many lines read.
     `merge_with_fills`: a store that misses leaves when its line is asked for, not when it is there.
     """
 
@@ -94,6 +100,7 @@ class Stores(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     merging_lines: Annotated[int, msgspec.Meta(ge=1, le=16)] = 4
     forward_cycles: Cycles = 5
     forward_replays: Small = 0
+    alias_cycles: Small = 0
     write_back_reads: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     merge_with_fills: bool = False
 

@@ -4,7 +4,7 @@
 Plain frozen values: `targets.catalog` reads them from TOML, `targets.host` from this machine.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -17,6 +17,7 @@ Version = Annotated[str, msgspec.Meta(pattern=r"\A\d{1,3}\.\d{1,3}\Z")]
 Description = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1024)]
 Size = Annotated[int, msgspec.Meta(ge=1, le=2**30)]
+Replacement = Literal["longest-ago", "random", "trees"]
 # The upper limit also refuses the infinity that TOML can spell; NaN fails both.
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 
@@ -29,12 +30,18 @@ ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 LOADS_APART = "-misched-cluster:bool=false"
 
 
+# What an inference reads and writes between two uses of a weight.
+INFERENCE_BYTES = 20 << 20
+
+
 class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One cache of the data path.
 
     `latency_cycles` is load-to-use in cycles of the core that asks. `bandwidth_bytes_per_cycle` is
     what one core can read from it each cycle. `shared_by` is how many cores use one instance. It
-    replaces the line that was used longest ago, or a random one.
+    replaces the line that was used `longest-ago`, a `random` one, or what binary `trees` over its ways
+    point to: each node to the half not used last, the largest trees that divide the ways, of several
+    the one used longest ago (Intel's L1: PLRU, and LRU3PLRU4 of 12 ways; uops.info/cache.html).
     """
 
     size_kib: Size
@@ -43,7 +50,7 @@ class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     latency_cycles: Positive
     bandwidth_bytes_per_cycle: Positive
     shared_by: Count = 1
-    random_replacement: bool = False
+    replacement: Replacement = "longest-ago"
 
     def __post_init__(self) -> None:
         if not _power_of_two(self.line_bytes):
@@ -176,6 +183,23 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def vector_registers(self) -> int:
         """Architectural vector registers of `vector_bits` each."""
         return self.fast.vector_registers
+
+    @property
+    def keeps_network(self) -> bool:
+        """Whether the last cache is so large that weights are still in it when they are used again."""
+        last = self.caches[-1] if self.caches else self._before_last
+        return last.size_bytes >= INFERENCE_BYTES
+
+    @property
+    def evict_bytes(self) -> int:
+        """Bytes that push out of the caches what an inference pushes out: weights go from L1 and L2, and
+        from the last cache where it does not keep the network.
+        """
+        return 3 * self._before_last.size_bytes if self.keeps_network else INFERENCE_BYTES
+
+    @property
+    def _before_last(self) -> Cache:
+        return self.fast.l2 or self.fast.l1d
 
     def core_class(self, name: str) -> CoreClass:
         """The class called `name`; KeyError when the device has none."""

@@ -142,7 +142,7 @@ class LocalMeasurer(Closing):
             arguments=kernel.arguments,
             reference=reference,
             best=self._best.get(spec.key),
-            evict_bytes=self.options.evict_bytes or evict_bytes(self._target),
+            evict_bytes=self.options.evict_bytes or self._target.evict_bytes,
             budget=self.options.budget,
         )
         ((_, outcome),) = self._runner.run([job], timeout=self.options.run_timeout)
@@ -239,19 +239,6 @@ def explain(outcome: Outcome, stage: str) -> tuple[Failure, str]:
         kinds: dict[str, Failure] = {"compile": "compile", "wrong": "wrong"}
         return kinds.get(outcome.error, "run"), outcome.message
     return "run", f"unexpected answer {type(outcome).__name__}"
-
-
-def evict_bytes(target: Target) -> int:
-    """Bytes to stream between repeats, so that weights lie where the network would find them.
-
-    An inference touches some 20 MB between two uses of a weight: that pushes it out of L1 and L2,
-    and to memory only where the last cache is smaller.
-    """
-    inference = 20 << 20
-    core = target.fast
-    near = (core.l2 or core.l1d).size_bytes
-    last = max((cache.size_bytes for cache in target.caches), default=near)
-    return inference if last < inference else 3 * near
 
 
 def scratch_folder() -> Path:

@@ -15,7 +15,7 @@ from compile.device import connection
 from compile.device.address import Address, parse
 from compile.measure.kiln import Kiln
 from compile.measure.lane import Hub, Lane, Result, devices_known
-from compile.measure.local import evict_bytes, scratch_folder, spec_of
+from compile.measure.local import scratch_folder, spec_of
 from compile.measure.messages import Compiled, CompileJob, RunJob, TaskSpec
 from compile.measure.options import DeviceOptions
 from compile.trial import EMULATED, Trial, trial_of
@@ -110,7 +110,7 @@ class RpcMeasurer(Closing):
             arguments=kernel.arguments,
             reference=reference,
             best=self._best.get(job.task.key),
-            evict_bytes=self.options.evict_bytes or evict_bytes(self._target),
+            evict_bytes=self.options.evict_bytes or self._target.evict_bytes,
             budget=self.options.budget,
         )
 

@@ -7,14 +7,17 @@ it. `CoreStats` is read the same way.
 
 import ctypes
 from enum import IntEnum
+from typing import get_args
 
 from compile.simulator.micro_ops import Class
 from targets import Cache, CoreClass, Pipeline, Target, pipeline_of
 from targets.pipeline import WIDTHS, Operation
+from targets.target import Replacement
 
 MAX_LEVELS = 3
 QUEUES = 3
 POINT = 256  # line times are in 1/256 cycles
+REPLACEMENTS = get_args(Replacement)  # in the order of memory.h
 DEFAULT_CLOCK_GHZ = 2.5  # where neither the device nor its core tells one
 
 MEMORY_CLASSES = frozenset(
@@ -104,7 +107,7 @@ class OpParams(ctypes.Structure):
 class CacheParams(ctypes.Structure):
     """struct cache_params."""
 
-    _fields_ = _fields(U32, "bytes ways latency line_time shared random")
+    _fields_ = _fields(U32, "bytes ways latency line_time shared replacement")
 
 
 class MemoryParams(ctypes.Structure):
@@ -115,7 +118,7 @@ class MemoryParams(ctypes.Structure):
         ("level", CacheParams * MAX_LEVELS),
         *_fields(U32, "dram_latency dram_line_time dram_all_time misses misses_l2"),
         *_fields(U32, "streams trigger max_stride depth_l1 depth_l2 prefetches"),
-        *_fields(U32, "crosses_pages store_prefetch stride_ahead"),
+        *_fields(U32, "crosses_pages store_prefetch by_page pairs stride_ahead"),
         *_fields(U32, "streaming_lines merging store_buffer stores_merge write_back"),
         *_fields(U32, "page_shift tlb_entries tlb2_entries tlb2_ways tlb2_latency walk_latency"),
     ]
@@ -131,7 +134,7 @@ class CoreParams(ctypes.Structure):
         ("queue", U32 * QUEUES),
         *_fields(U32, "load_queue store_queue mispredict taken history"),
         *_fields(U32, "code_bytes code_ways code_latency code_next decode_bytes"),
-        *_fields(U32, "forward replays binds launch launch_task in_order_vector"),
+        *_fields(U32, "forward replays alias binds launch launch_task in_order_vector"),
     ]
 
 
@@ -179,6 +182,7 @@ def core_params(target: Target, *, threads: int) -> CoreParams:
     params.forward = pipeline.stores.forward_cycles
     params.binds = pipeline.ports_bound
     params.replays = pipeline.stores.forward_replays
+    params.alias = pipeline.stores.alias_cycles
     params.launch = round(target.memory.launch_cycles) if threads > 1 else 0
     params.in_order_vector = pipeline.vector_in_order
     return params
@@ -233,6 +237,8 @@ def _memory(target: Target, pipeline: Pipeline) -> MemoryParams:
         prefetches=prefetcher.outstanding,
         crosses_pages=prefetcher.crosses_pages,
         store_prefetch=prefetcher.on_stores,
+        by_page=prefetcher.by_page,
+        pairs=prefetcher.pairs,
         stride_ahead=prefetcher.stride_ahead,
         streaming_lines=stores.streaming_lines,
         merging=stores.merging_lines,
@@ -258,5 +264,5 @@ def _cache(cache: Cache) -> CacheParams:
         latency=round(cache.latency_cycles),
         line_time=round(POINT * cache.line_bytes / cache.bandwidth_bytes_per_cycle),
         shared=cache.shared_by,
-        random=cache.random_replacement,
+        replacement=REPLACEMENTS.index(cache.replacement),
     )

@@ -65,6 +65,13 @@ class Machine:
         self._call(Mode.COUNTED)
         native.library().core_restart(self._core)
 
+    def read_weights(self, then: int) -> None:
+        """Leave the caches as an inference ago: what the kernel reads was read, `then` bytes of others."""
+        for buffer in self._image.buffers:
+            if not buffer.is_output:
+                self._sweep(buffer, store=False)
+        native.library().machine_sweep(self._core, self._image.heap, then, False)
+
     def write_inputs(self) -> None:
         """Leave the caches as in a network: the output's memory was in use, then the layer before wrote the
         input. Of what is read, weights have the most axes; the largest other is the input.

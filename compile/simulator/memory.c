@@ -9,7 +9,7 @@ static inline int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* ---- One cache: look up, replace. ---- */
 
-static int cache_make(cache *c, const cache_params *p, uint32_t line_shift)
+static int cache_make(cache *c, const cache_params *p, uint32_t line_shift, uint32_t level)
 {
     c->ways = p->ways;
     c->sets = (p->bytes >> line_shift) / p->ways;
@@ -17,8 +17,10 @@ static int cache_make(cache *c, const cache_params *p, uint32_t line_shift)
     c->mask = (c->sets & (c->sets - 1)) == 0 ? c->sets - 1 : 0;
     c->latency = p->latency;
     c->line_time = p->line_time;
-    c->random = p->random;
+    c->replacement = p->replacement;
+    for (c->tree = 1; c->ways % (2 * c->tree) == 0;) c->tree *= 2;
     c->shared = p->shared;
+    c->page_lines = level ? 12 - line_shift : 0;
     size_t lines = (size_t)c->sets * c->ways;
     c->tags = calloc(lines, sizeof *c->tags);
     c->ready = calloc(lines, sizeof *c->ready);
@@ -35,8 +37,13 @@ static void cache_free(cache *c)
     free(c->state);
 }
 
+/* Beyond L1 sets are by physical address, and what page of memory the system gives is as good as random. */
 static inline uint32_t cache_set(const cache *c, uint64_t line)
 {
+    if (c->page_lines) {
+        uint64_t page = (line >> c->page_lines) * 0x9e3779b97f4a7c15ull;
+        line ^= (page ^ page >> 32) << c->page_lines;
+    }
     return (uint32_t)(c->mask || c->sets == 1 ? line & c->mask : line % c->sets);
 }
 
@@ -56,14 +63,39 @@ static inline int64_t cache_find(cache *c, uint64_t line)
     return LIKELY(c->tags[guess] == line + 1) ? guess : cache_search(c, line);
 }
 
-static size_t cache_victim(cache *c, memory *m, uint64_t line)
+/* The last use of any of `count` lines. */
+static uint32_t latest(const uint32_t *used, uint32_t count)
+{
+    uint32_t last = 0;
+    for (uint32_t way = 0; way < count; way++)
+        if (used[way] > last) last = used[way];
+    return last;
+}
+
+/* What trees point to. A node's bit was set by the last use below it, so the times of use tell it. */
+static uint32_t tree_victim(const cache *c, const uint32_t *used)
+{
+    uint32_t way = 0;
+    for (uint32_t other = c->tree; other < c->ways; other += c->tree)
+        if (latest(used + other, c->tree) < latest(used + way, c->tree)) way = other;
+    for (uint32_t half = c->tree / 2; half; half /= 2)
+        if (latest(used + way, half) > latest(used + way + half, half)) way += half;
+    return way;
+}
+
+static size_t cache_victim(cache *c, memory *m, uint64_t line, int64_t at)
 {
     size_t first = (size_t)cache_set(c, line) * c->ways, oldest = first;
+    int filling = 0;
     for (uint32_t way = 0; way < c->ways; way++) {
         if (c->tags[first + way] == 0) return first + way;
         if (c->used[first + way] < c->used[oldest]) oldest = first + way;
+        filling |= c->ready[first + way] > at;
     }
-    if (!c->random) return oldest;
+    if (c->replacement == REPLACE_OLDEST) return oldest;
+    /* Measured on an Emerald Rapids: 64 KiB read over and over never hit its 48 KiB L1 line by line (1.45 cycles each),
+     * yet half of them do (1.08) when lines of one set are asked for eight at once: trees know what has come. */
+    if (c->replacement == REPLACE_TREES && !filling) return first + tree_victim(c, c->used + first);
     m->seed = m->seed * 1664525u + 1013904223u;
     return first + (m->seed >> 16) % c->ways;
 }
@@ -120,7 +152,7 @@ static void fill_for_others(memory *m, uint32_t level, uint64_t line, int64_t at
 static size_t cache_fill(memory *m, uint32_t level, uint64_t line, int64_t at, int64_t ready, uint8_t state)
 {
     cache *c = &m->level[level];
-    size_t slot = cache_victim(c, m, line);
+    size_t slot = cache_victim(c, m, line, at);
     uint64_t old = c->tags[slot];
     uint8_t dirty = c->state[slot] & LINE_DIRTY;
     c->tags[slot] = line + 1;
@@ -245,9 +277,43 @@ static void stream_run(memory *m, stream *s, int64_t now, int to_l1)
     }
 }
 
+/* The next access to the page of a stream that is known by its page: what counts is the direction. */
+static void stream_in_page(memory *m, stream *s, uint64_t address, int64_t now, int to_l1)
+{
+    const uint32_t shift = m->p.line_shift;
+    int64_t lines = (int64_t)(address >> shift) - (int64_t)(s->last >> shift);
+    if (lines == 0) return;
+    int64_t stride = lines > 0 ? 1ll << shift : -(1ll << shift), gone = lines > 0 ? lines : -lines;
+    if (stride != s->stride) s->count = 0, s->ahead = 0;
+    s->stride = stride;
+    s->ahead = s->ahead > gone ? s->ahead - (uint32_t)gone : 0;
+    s->last = address;
+    s->used = m->clock;
+    if (++s->count >= m->p.trigger) stream_run(m, s, now, to_l1);
+}
+
+static NOINLINE void pages_see(memory *m, uint64_t address, int64_t now, int to_l1)
+{
+    stream *oldest = &m->streams[0];
+    m->clock++;
+    for (uint32_t i = 0; i < m->p.streams; i++) {
+        stream *s = &m->streams[i];
+        if (s->last >> m->p.page_shift == address >> m->p.page_shift) {
+            stream_in_page(m, s, address, now, to_l1);
+            return;
+        }
+        if (s->used < oldest->used) oldest = s;
+    }
+    *oldest = (stream){.last = address, .used = m->clock};
+}
+
 /* An address whose line L1 missed, or the first use of one that was prefetched. */
 static NOINLINE void prefetcher_sees(memory *m, uint64_t address, int64_t now, int to_l1)
 {
+    if (m->p.by_page) {
+        pages_see(m, address, now, to_l1);
+        return;
+    }
     stream *oldest = &m->streams[0], *near = 0;
     const uint32_t shift = m->p.line_shift;
     const int64_t most = (int64_t)m->p.max_stride << shift;
@@ -374,6 +440,7 @@ static NOINLINE int64_t load_missing(memory *m, uint64_t address, uint64_t line,
     int64_t ready = fetch(m, line, now, 0, level, 0);
     m->fill[slot] = ready;
     cache_fill(m, 0, line, now, ready, 0);
+    if (m->p.pairs && *level > FROM_L2) prefetch_line(m, line ^ 1, now, 0);
     if (m->p.streams) prefetcher_sees(m, address, now, 1);
     return ready;
 }
@@ -536,7 +603,7 @@ static int memory_make(memory *m, const memory_params *p)
     m->dram_line_time = m->dram_shared_time = p->dram_line_time;
     m->used_by_others = calloc(OWNED_LINES, 1);
     int good = m->used_by_others != 0;
-    for (uint32_t l = 0; l < p->levels; l++) good &= cache_make(&m->level[l], &p->level[l], p->line_shift);
+    for (uint32_t l = 0; l < p->levels; l++) good &= cache_make(&m->level[l], &p->level[l], p->line_shift, l);
     m->tlb2 = calloc(p->tlb2_entries + 1, sizeof *m->tlb2);
     m->tlb2_used = calloc(p->tlb2_entries + 1, sizeof *m->tlb2_used);
     return good && m->tlb2 && m->tlb2_used;

@@ -16,11 +16,13 @@ enum { MAX_LEVELS = 3, MAX_STREAMS = 32, MAX_FILLS = 64, MAX_TLB = 128, MAX_MERG
 /* Which level gave the data; the last is a store buffer's. */
 enum { FROM_L1, FROM_L2, FROM_L3, FROM_DRAM };
 
+enum { REPLACE_OLDEST, REPLACE_RANDOM, REPLACE_TREES }; /* Replacement of targets/target.py has the same order */
+
 typedef struct cache_params {
     uint32_t bytes, ways, latency; /* latency: load to use, in cycles */
     uint32_t line_time;            /* 1/256 cycles that one line occupies the path to the level above */
     uint32_t shared;               /* cores that share it */
-    uint32_t random;               /* replacement: 0 least recently used, 1 pseudo-random */
+    uint32_t replacement;          /* REPLACE_* */
 } cache_params;
 
 typedef struct memory_params {
@@ -29,8 +31,9 @@ typedef struct memory_params {
     uint32_t dram_latency;                   /* cycles */
     uint32_t dram_line_time, dram_all_time;  /* 1/256 cycles a line: what one core can have; what all have together */
     uint32_t misses, misses_l2;              /* outstanding fills of L1; of the level before DRAM */
-    /* Streams: fixed strides of up to max_stride lines, seen in the misses. */
-    uint32_t streams, trigger, max_stride, depth_l1, depth_l2, prefetches, crosses_pages, store_prefetch;
+    /* Streams: fixed strides of up to max_stride lines, seen in the misses; by_page: one a page, line after line.
+     * pairs: what L2 misses comes with the other line of its 128 bytes. */
+    uint32_t streams, trigger, max_stride, depth_l1, depth_l2, prefetches, crosses_pages, store_prefetch, by_page, pairs;
     /* Strides by instruction: how many strides ahead; 0 none. */
     uint32_t stride_ahead;
     /* Full lines in a row after which stores no longer fetch what they overwrite; 0 never. */
@@ -40,11 +43,13 @@ typedef struct memory_params {
 } memory_params;
 
 typedef struct cache {
-    uint32_t sets, mask, ways, latency, line_time, random, shared; /* mask: sets - 1, or 0 where no power of two */
+    uint32_t sets, mask, ways, latency, line_time, replacement, shared; /* mask: sets - 1, or 0 where no power of two */
     uint64_t *tags;   /* line + 1, 0 where empty */
     int64_t *ready;   /* when the line is, or was, there */
     uint32_t *used;   /* time of last use, for replacement */
     uint8_t *state;   /* LINE_* */
+    uint32_t page_lines; /* log2 of a page's lines where sets are by physical address; 0: they are not */
+    uint32_t tree;    /* ways of a binary tree of replacement */
     uint32_t guess[GUESSES]; /* by line: the place it was last found in */
     int64_t free;     /* when its port is, 1/256 cycles */
     uint64_t misses;

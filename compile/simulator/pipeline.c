@@ -2,7 +2,7 @@
 /* The core of pipeline.h, step by step. */
 #include "pipeline.h"
 
-enum { STORE_TABLE = 1024, PREDICTOR = 4096, RING = 1024 };
+enum { STORE_TABLE = 1024, PAGE_PARTS = 256 /* of 16 bytes */, RING = 1024 };
 
 typedef struct plan { /* what a static instruction needs, worked out once */
     op_params op;   /* its arithmetic; of a pure load or store, the memory step */
@@ -47,16 +47,22 @@ struct core {
     int64_t full[PORTS]; /* every cycle before it is taken */
     int64_t cleared;
     int64_t port_free[PORTS];
-    int64_t counted[PORTS], latest[PORTS]; /* where ports are bound: the cycle `pending` is of; the last one taken */
+    int64_t latest[PORTS];   /* where ports are bound: the last cycle taken, */
+    uint64_t counted[PORTS]; /* the group `pending` is of, */
     uint32_t pending[PORTS];
+    uint64_t group; /* the `width` micro-ops renamed together */
+    uint32_t slot;  /* and how many of them have been */
     const insn *last;
     int64_t resolved; /* when the last branch knew its way */
-    uint32_t history;
-    uint8_t counters[PREDICTOR];
+    predictor branches;
     uint64_t code_line;
     cache code;
     uint64_t stored[STORE_TABLE];
     int64_t stored_at[STORE_TABLE];
+    uint64_t low[PAGE_PARTS];     /* by its place in a page: the last store there, */
+    int64_t low_given[PAGE_PARTS]; /* and when its data were there */
+    uint64_t left_line;           /* of the last store that left, */
+    int64_t left;                 /* and when */
     int64_t vector_issue;
     struct core_stats stats;
 };
@@ -140,6 +146,8 @@ static plan plan_of(const core_params *p, const insn *i)
     made.counted = !(i->flags & INSN_CONTINUES);
     uint32_t accesses = (uint32_t)i->loads + i->stores;
     made.uops = made.op.micro_ops;
+    /* Where ports are bound (Intel), a load with an index is parted from its arithmetic before renaming. */
+    if (p->binds && i->loads && !made.loads_only && i->n_src - made.address_from >= 2) made.uops++;
     if (accesses > 1) made.uops = (uint8_t)(made.uops * accesses);
     made.per_load = made.loads_only && i->n_dst - (i->base_update != 255) == i->loads && i->loads > 1;
     return made;
@@ -167,25 +175,27 @@ static inline void port_take(core *c, int port, int64_t at)
     if (at == c->full[port]) c->full[port] = at + 1;
 }
 
-/* How many operations wait for a port, as the renamer knew when this cycle began. */
+/* How many operations wait for a port, as the renamer knew when this group began. */
 static uint32_t port_pending(core *c, int port)
 {
     const int64_t now = c->front;
-    if (c->counted[port] == now + 1) return c->pending[port];
+    if (c->counted[port] == c->group) return c->pending[port];
     uint32_t waiting = 0;
     for (int64_t word = now >> 6; word <= c->latest[port] >> 6; word++) {
         uint64_t taken = c->busy[port][word & (CALENDAR - 1)];
         if (word == now >> 6) taken &= ~0ull << (now & 63);
         waiting += (uint32_t)__builtin_popcountll(taken);
     }
-    c->counted[port] = now + 1;
+    c->counted[port] = c->group;
     return c->pending[port] = waiting;
 }
 
 enum { UNEVEN = 3 };
 
-/* Renaming binds an operation to the port with the fewest waiting; every other place of the cycle takes the one after
- * it, unless that has many more (Abel and Reineke, uiCA: measured on Intel's cores from Sandy Bridge on). */
+/* Renaming binds an operation to the port with the fewest waiting; every other place of the group takes the one after
+ * it, unless that has many more (Abel and Reineke, uiCA: measured on Intel's cores from Sandy Bridge on). Groups are of
+ * `width` micro-ops, however few there is room for in a cycle: so an Emerald Rapids was measured to slow down where nops
+ * put multiply-adds on every other place. */
 static uint32_t port_bound(core *c, uint32_t ports)
 {
     int least = -1, second = -1;
@@ -199,7 +209,7 @@ static uint32_t port_bound(core *c, uint32_t ports)
             second = port;
         }
     }
-    int other = (c->used & 1) && second >= 0 && c->pending[second] < c->pending[least] + UNEVEN;
+    int other = !(c->slot & 1) && second >= 0 && c->pending[second] < c->pending[least] + UNEVEN;
     return 1u << (other ? second : least);
 }
 
@@ -270,13 +280,8 @@ static void front_wait(core *c, int64_t until, uint8_t why)
 static void after_branch(core *c, const insn *next)
 {
     int taken = next != c->last + 1;
-    uint32_t at = ((uint32_t)(c->last->address >> 2) ^ (c->history * 0x9e3779b1u >> 16)) & (PREDICTOR - 1);
-    uint8_t *counter = &c->counters[at];
-    int guess = *counter >= 2;
-    if (taken && *counter < 3) ++*counter;
-    if (!taken && *counter > 0) --*counter;
-    c->history = ((c->history << 1) | (uint32_t)taken) & (uint32_t)((1ull << c->p.history) - 1);
-    if (guess != taken && c->last->cls == CLASS_BRANCH) {
+    int right = expected(&c->branches, c->p.history, c->last->address, taken);
+    if (!right && c->last->cls == CLASS_BRANCH) {
         c->stats.mispredicted++;
         front_wait(c, c->resolved + c->p.mispredict, CAUSE_FRONT_END);
     } else if (taken && c->p.taken) {
@@ -290,7 +295,7 @@ static void fetch_code(core *c, uint64_t line)
     int sequential = line == c->code_line + 1;
     c->code_line = line;
     if (slot < 0) {
-        size_t put = cache_victim(&c->code, &c->memory, line);
+        size_t put = cache_victim(&c->code, &c->memory, line, 0);
         c->code.tags[put] = line + 1;
         c->code.used[put] = ++c->memory.clock;
         uint32_t wait = sequential && c->p.code_next ? c->p.code_latency / 4 : c->p.code_latency;
@@ -324,6 +329,32 @@ static inline int64_t after_stores(const core *c, uint64_t address, uint32_t byt
     for (uint64_t g = address >> 4; g <= (address + bytes - 1) >> 4; g++)
         if (UNLIKELY(c->stored[g & (STORE_TABLE - 1)] == g)) ready = later(ready, c->stored_at[g & (STORE_TABLE - 1)]);
     return ready;
+}
+
+/* A store leaves at `at` or later, one line a cycle. */
+static inline int64_t leave(core *c, const access *s, int64_t at)
+{
+    uint64_t line = s->address >> 6;
+    if (line != c->left_line) at = later(at, c->left + 1);
+    c->left_line = line;
+    return c->left = later(c->left, at);
+}
+
+/* The data of a store are there at `given`. */
+static inline void remember_low(core *c, const access *s, int64_t given)
+{
+    for (uint64_t g = s->address >> 4; g <= (s->address + s->bytes - 1) >> 4; g++) {
+        c->low[g & (PAGE_PARTS - 1)] = g;
+        c->low_given[g & (PAGE_PARTS - 1)] = given;
+    }
+}
+
+/* Whether a load at `now` looks, by its place in a page, as if it read what a store before it writes. */
+static inline int is_alias(const core *c, const access *a, int64_t now)
+{
+    for (uint64_t g = a->address >> 4; g <= (a->address + a->bytes - 1) >> 4; g++)
+        if (c->low_given[g & (PAGE_PARTS - 1)] > now && c->low[g & (PAGE_PARTS - 1)] != g) return 1;
+    return 0;
 }
 
 /* ---- Operands. ---- */
@@ -404,6 +435,10 @@ static inline int64_t dispatch(core *c, const plan *p, const insn *i)
             c->used = 0;
         }
         uint32_t take = c->p.width - c->used < left ? c->p.width - c->used : left;
+        for (uint32_t k = 0; k < take; k++) {
+            if (c->slot == c->p.width) c->slot = 0, c->group++;
+            c->slot++;
+        }
         c->used += take;
         left -= take;
     }
@@ -436,6 +471,10 @@ static int64_t load_once(core *c, const insn *i, const op_params *op, const acce
         data = stored + c->p.forward;
         level = FROM_L1;
         if (c->p.replays && stored > at) data = later(data, retry(c, op, stored));
+    }
+    if (c->p.alias && is_alias(c, a, at)) {
+        data += c->p.alias;
+        c->left++;
     }
     if (op->then_slots) data = issue_slots(c, op->then_ports, op->then_slots, data, &last);
     data += op->latency;
@@ -475,8 +514,9 @@ static int64_t stores_ooo(core *c, const insn *i, const plan *p, const access *a
         int64_t left = memory_store(&c->memory, s->address, s->bytes, at);
         at = later(at, given);
         remember_store(c, s->address, s->bytes, at);
+        if (c->p.alias) remember_low(c, s, at);
         done = later(done, at + 1);
-        ring_push(&c->stores, later(left, later(at, c->retired)));
+        ring_push(&c->stores, leave(c, s, later(left, later(at, c->retired))));
     }
     return done;
 }
@@ -513,6 +553,8 @@ static void step_out_of_order(core *c, const insn *i, const plan *p, const acces
         if (address.ready > at) why = address.why;
         uint8_t load_why = why;
         int64_t got = loads_ooo(c, i, p, a, from, &load_why);
+        /* Measured on an Emerald Rapids: with its load, an operation waits in two places of its scheduler. */
+        if (!p->loads_only) queue_push(&c->queue[p->op.queue], c->p.queue[p->op.queue], from);
         if (got >= data.ready) data = (operands){got, load_why};
         done = got;
         why = load_why;
@@ -798,14 +840,15 @@ EXPORT core *core_create(const struct core_params *params, const insn *program, 
     c->plans = calloc(count + 1, sizeof *c->plans);
     c->per_insn = calloc((size_t)(count + 1) * CAUSES, sizeof *c->per_insn);
     cache_params code = {.bytes = params->code_bytes, .ways = params->code_ways ? params->code_ways : 1};
-    int good = memory_make(&c->memory, &params->memory) & cache_make(&c->code, &code, 6);
+    int good = memory_make(&c->memory, &params->memory) & cache_make(&c->code, &code, 6, 0);
     c->memory.slack = params->in_order ? 0 : (int64_t)params->window << 8;
     if (!good || !c->plans || !c->per_insn) {
         core_destroy(c);
         return 0;
     }
     for (uint32_t k = 0; k < count; k++) c->plans[k] = plan_of(params, &program[k]);
-    memset(c->counters, 2, sizeof c->counters);
+    memset(c->branches.counters, 2, sizeof c->branches.counters);
+    c->group = 1;
     return c;
 }
 
@@ -829,7 +872,10 @@ EXPORT void core_restart(core *c)
     memset(c->port_free, 0, sizeof c->port_free);
     memset(c->latest, 0, sizeof c->latest);
     memset(c->counted, 0, sizeof c->counted);
+    c->group = 1, c->slot = 0;
     memset(c->stored_at, 0, sizeof c->stored_at);
+    memset(c->low_given, 0, sizeof c->low_given);
+    c->left = 0;
     memset(&c->window, 0, sizeof c->window);
     memset(&c->loads, 0, sizeof c->loads);
     memset(&c->stores, 0, sizeof c->stores);

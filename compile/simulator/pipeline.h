@@ -44,6 +44,7 @@ typedef struct core_params {
     uint32_t decode_bytes;        /* instruction bytes fetched in a cycle, 0 no limit */
     uint32_t forward;             /* cycles from a store's data to a load of the same address */
     uint32_t replays;             /* times a load takes its port again when it finds the data of a store before it missing */
+    uint32_t alias;               /* cycles a load is late that has its place in a page in common with a store before it; 0 none */
     uint32_t binds;               /* out of order: an operation's port is chosen when it is dispatched, not when it can start */
     uint32_t launch, launch_task; /* cycles of a parallel section: once, and for each further task */
     uint32_t in_order_vector;     /* out-of-order cores whose vector unit issues in order (Cortex-A9) */

@@ -63,9 +63,10 @@ static void core_resume(core *c, const paused *p)
     for (int q = 0; q < QUEUES; q++) c->queue[q].first += by, c->queue[q].origin += by;
     move_on(c->full, c->full, PORTS, by);
     move_on(c->latest, c->latest, PORTS, by);
-    move_on(c->counted, c->counted, PORTS, by);
     move_on(c->port_free, c->port_free, PORTS, by);
     move_on(c->stored_at, c->stored_at, STORE_TABLE, by);
+    move_on(c->low_given, c->low_given, PAGE_PARTS, by);
+    c->left += by;
     c->retired += by;
     c->cleared += by;
     c->resolved += by;

@@ -32,10 +32,11 @@ def simulate(
 ) -> Simulation:
     """One call of the kernel on `threads` of the target's fast cores.
 
-    state="warm": everything was run once before, as a timing loop does. "cold": weights are in no cache, the
-    input was just written, as in a network. All of a kernel is executed, and of a long one a spread sample
-    is timed; `exact` times all of it. `decoded` saves the time of `decode(kernel)`, whose result is the same
-    for every function of one code. SimulationError names what the model does not know.
+    state="warm": everything was run once before, as a timing loop does. "cold": as in a network, weights are
+    in no cache, or in the last where that keeps a network, and the input was just written. All of a kernel is
+    executed, and of a long one a spread sample is timed; `exact` times all of it. `decoded` saves the time of
+    `decode(kernel)`, whose result is the same for every function of one code. SimulationError names what the
+    model does not know.
     """
     image = images.build(kernel.code, kernel.arguments, kernel.function)
     if image.arch != target.arch:
@@ -46,6 +47,8 @@ def simulate(
     with machine.load(image, code, kernel, target, threads) as loaded:
         if state == "cold":
             loaded.count()
+            if target.keeps_network:
+                loaded.read_weights(target.evict_bytes)
             loaded.write_inputs()
         else:
             loaded.warm_up()

@@ -3,6 +3,7 @@
 #include "core.h"
 
 #include "memory.c"
+#include "branches.c"
 #include "pipeline.c"
 #include "sampling.c"
 

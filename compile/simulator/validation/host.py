@@ -19,6 +19,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from compile import machine
 from compile.simulator.errors import SimulationError
 from compile.simulator.simulate import Kernel, simulate
 from compile.simulator.validation.host_timing import Timing, time_configs
@@ -26,7 +27,7 @@ from compile.simulator.validation.host_workloads import DEFAULT
 from compile.simulator.validation.statistics import fit, ranking, scale_of, spearman
 from support.errors import UserError
 from support.files import write_atomic
-from targets import load
+from targets import Target, load
 
 RANKED, REGRET = (
     0.85,
@@ -78,11 +79,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         return self.spearman >= RANKED and self.regret <= REGRET
 
 
-def price(folder: Path, timing: Timing) -> Priced:
+def price(folder: Path, target: Target, timing: Timing) -> Priced:
     """The model's cost of a library that was timed, in the same state of the caches, on one thread."""
     code = (folder / timing.library).read_bytes()
     try:
-        found = simulate(Kernel(code, timing.arguments), load("host"), threads=1, state="cold")
+        found = simulate(Kernel(code, timing.arguments), target, threads=1, state="cold")
     except SimulationError as error:
         return Priced(timing=timing, why=str(error))
     return Priced(
@@ -98,11 +99,13 @@ def price(folder: Path, timing: Timing) -> Priced:
 def price_all(folder: Path, timings: Sequence[Timing], *, jobs: int | None) -> list[Priced]:
     """Every timing priced, in `jobs` processes (one for each core)."""
     jobs = jobs or len(os.sched_getaffinity(0))
+    host = load("host")
+    work = partial(price, folder, machine.as_measured(host, machine.figures(host)))
     if jobs == 1:
-        return [price(folder, one) for one in timings]
+        return [work(one) for one in timings]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        return list(pool.map(partial(price, folder), timings))
+        return list(pool.map(work, timings))
 
 
 def rows(priced: Sequence[Priced]) -> list[Row]:
