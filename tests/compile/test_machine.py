@@ -65,3 +65,16 @@ def test_levels_grow() -> None:
     sizes = machine.levels(load("rk3399"))
     assert {"L1", "DRAM"} == {min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)}
     assert list(sizes.values()) == sorted(sizes.values())
+
+
+@pytest.mark.parametrize(("network", "keeps"), [(29.0, True), (17.0, False)])
+def test_a_last_cache_is_as_large_as_it_was_measured(network: float, keeps: bool) -> None:
+    """What an inference reads comes as fast as from the cache, or as slowly as from memory."""
+    l2 = load("rk3399").fast.l2
+    assert l2 is not None
+    shared = msgspec.structs.replace(load("rk3399"), caches=(l2,))
+    speeds = {"L1": 300.0, "L2": 100.0, "L3": 30.0, machine.NETWORK: network, "DRAM": 15.0}
+    found = Figures(version=machine.VERSION, threads=1, gflops=100.0, bandwidths=speeds)
+    made = machine.as_measured(shared, found)
+    assert made.keeps_network == keeps
+    assert made.memory.core_bandwidth_gb_s == made.memory.bandwidth_gb_s == 15.0

@@ -68,3 +68,16 @@ def test_hard_float_is_asked_for_on_32_bits_only() -> None:
 
 def _with(**changes: object) -> Target:
     return msgspec.structs.replace(load("arm"), **{"glibc": None, **changes})
+
+
+def test_a_last_cache_keeps_a_network_or_is_streamed_through() -> None:
+    """An inference touches 20 MiB: that much must be read to push weights out of what is smaller."""
+    rpi4 = load("rpi4")
+    assert not rpi4.keeps_network
+    assert rpi4.evict_bytes == 20 << 20
+    l2 = rpi4.fast.l2
+    assert l2 is not None
+    large = msgspec.structs.replace(l2, size_kib=32 << 10)
+    server = msgspec.structs.replace(rpi4, caches=(large,))
+    assert server.keeps_network
+    assert server.evict_bytes == 3 * l2.size_bytes

@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 
 from compile.simulator.cores import CoreParams, CoreStats, core_params
 from compile.simulator.micro_ops import NONE, Class, Flag, Instruction, pack
 from compile.simulator.native import library
 from targets import load
+from targets.target import Cache
 
 ACCESS = np.dtype([("address", "<u8"), ("bytes", "<u4"), ("is_store", "<u4")])
 BASE = 1 << 24  # where the streams' data begin
@@ -80,9 +82,29 @@ def branch() -> Step:
     return Step(Instruction(Class.BRANCH, flags=Flag.ENDS_BLOCK))
 
 
+def nop() -> Step:
+    """Takes a place where micro-ops are renamed, and nothing else."""
+    return Step(Instruction(Class.NOP))
+
+
 def params(target: str) -> CoreParams:
     """The fast cores of a target, one at work."""
     return core_params(load(target), threads=1)
+
+
+def golden_cove() -> CoreParams:
+    """A Sapphire Rapids core with the caches of one, whatever machine this is."""
+    board = load("rk3399")
+    l1d = Cache(
+        size_kib=48,
+        associativity=12,
+        latency_cycles=5,
+        bandwidth_bytes_per_cycle=128,
+        replacement="trees",
+    )
+    l2 = Cache(size_kib=2048, associativity=16, latency_cycles=14, bandwidth_bytes_per_cycle=44)
+    core = replace(board.fast, cpu="sapphirerapids", vector_bits=512, fma_units=2.0, l1d=l1d, l2=l2)
+    return core_params(replace(board, cores=(core,)), threads=1)
 
 
 class Run:
@@ -96,10 +118,14 @@ class Run:
     def __del__(self) -> None:
         library().core_destroy(self.core)
 
-    def run(self, passes: int) -> CoreStats:
-        """Passes 0 to `passes` - 1 from cycle 0."""
+    def run(self, passes: int, path: Callable[[int], Sequence[int]] | None = None) -> CoreStats:
+        """Passes 0 to `passes` - 1 from cycle 0. `path`: the instructions of each pass, by place in the body
+        (none with memory), where not all.
+        """
         library().core_restart(self.core)
         order = np.tile(np.arange(len(self.body), dtype=np.uint32), passes)
+        if path is not None:
+            order = np.array([i for n in range(passes) for i in path(n)], np.uint32)
         kinds = [(m, k >= s.one.loads) for s in self.body for k, m in enumerate(s.memory)]
         rows = [(m.at(n), m.bytes, store) for n in range(passes) for m, store in kinds]
         accesses = np.array(rows or [(0, 0, False)], ACCESS)

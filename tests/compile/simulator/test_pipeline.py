@@ -11,8 +11,10 @@ from tests.compile.simulator.streams import (
     branch,
     cycles_a_pass,
     fma,
+    golden_cove,
     load_pointer,
     load_vector,
+    nop,
     params,
     store_vector,
     walk,
@@ -171,3 +173,56 @@ def test_a_load_before_its_stores_data_comes_again() -> None:
     once, again = params(A76), params(A76)
     again.replays = 8
     assert cycles_a_pass(again, body) > cycles_a_pass(once, body) + 1
+
+
+def test_ports_bound_place_by_place_meet_unevenly() -> None:
+    """8 chains of 4 cycles fill two ports. With a nop after each multiply-add all 3 of a group go to one
+    port: 0.60 cycles each on an Emerald Rapids, where a nop after every second leaves 0.53.
+    """
+    chains = [fma(k, 30, 31, 64) for k in range(8)] * 6
+
+    def cycles(every: int) -> float:
+        body = []
+        for k, one in enumerate(chains, 1):
+            body += [one, nop()] if k % every == 0 else [one]
+        return cycles_a_pass(golden_cove(), body, 500) / len(chains)
+
+    assert cycles(2) == pytest.approx(0.5, rel=0.02)
+    assert cycles(1) > 1.08 * cycles(2)
+
+
+def test_a_load_like_a_store_without_data_is_late() -> None:
+    """14 times a load, and two sums from it stored: 1.26 cycles a store on an Emerald Rapids, 1.73 where a
+    load's place within its page is that of the store just before.
+    """
+
+    def cycles(distance: int) -> float:
+        body = []
+        for k in range(14):
+            body.append(load_vector(31, 1, walk(offset=65536 + 64 * ((k + 13) % 14) + distance), 4))
+            for half in (0, 1):
+                body.append(fma(2 * k + half, 31, 30, 64))
+                body.append(store_vector(2 * k + half, 0, walk(offset=64 * k + 896 * half), 64))
+        return cycles_a_pass(golden_cove(), body) / 28
+
+    assert cycles(2048) == pytest.approx(1.0, rel=0.1)
+    assert 1.2 < cycles(0) / cycles(2048) < 1.6
+
+
+def test_a_line_a_cycle_leaves_the_store_buffer() -> None:
+    two_lines = [store_vector(0, 0, walk(offset=64 * k), 32) for k in range(8)]
+    one_line = [store_vector(0, 0, walk(offset=64 * (k // 2) + 32 * (k % 2)), 32) for k in range(8)]
+    assert cycles_a_pass(golden_cove(), two_lines) == pytest.approx(8, rel=0.02)
+    assert cycles_a_pass(golden_cove(), one_line) == pytest.approx(4, rel=0.1)
+
+
+@pytest.mark.parametrize("target", [A53, A72, A76])
+def test_what_a_branch_does_again_and_again_is_learnt(target: str) -> None:
+    """Twice passed over in five passes; by its share alone it would be wrong 2 times of 5."""
+    run = Run(params(target), [branch(), add(1, 1), add(2, 2), branch()])
+
+    def path(n: int) -> tuple[int, ...]:
+        return (0, 2, 3) if n % 5 < 2 else (0, 1, 2, 3)
+
+    run.run(2000, path)
+    assert run.run(2000, path).mispredicted < 40
