@@ -16,9 +16,8 @@ from compile.simulator.validation.summary import Method, Summary
 # What was chosen by measurements of boards, and of which; all else comes from manuals (see targets/).
 FITTED = (
     "Fitted on rk3399 and then held: the cycles of a parallel section (launch_cycles), the A72's prefetch "
-    "depths, that pages lie evenly over the sets of L2, and how this replay compiles, two of whose rules were "
-    "found on bcm2837 (docs/simulator.md). "
-    "Of every other board nothing but its one scale factor."
+    "depths, that pages lie evenly over L2's sets, and how this replay compiles, two of whose rules were "
+    "found on bcm2837 (docs/simulator.md). Of every other board nothing but its one scale factor."
 )
 COLUMNS = "{:<11} {:<10} {:>4} {:>7} {:>7} {:>7} {:>7} {:>9}"
 
