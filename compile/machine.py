@@ -26,21 +26,20 @@ VERSION = 2  # of the kernels; older figures are measured again
 ROOT = Path(__file__).parents[1]
 LONG = 0.01  # seconds a timed run should last
 REPEATS = 15
-NETWORK = (
-    "network"  # not a level: wherever what an inference reads comes from, read again and again
-)
 HUGE = 256 << 20  # bytes that no cache of a share of a server holds
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """What `threads` cores do together: float32 `gflops` (a multiply-add counts two), and read
-    `bandwidths` in GB/s by level ("L1", "L2", "L3" where there is one, NETWORK, "DRAM").
+    `bandwidths` in GB/s by level ("L1", "L2", "L3" where there is one, "DRAM"). `again` is the speed at
+    which as much as an inference reads comes when it is read again, from wherever it then is.
     """
 
     version: int
     threads: int
     gflops: float
     bandwidths: dict[str, float]
+    again: float
 
 
 def peak(target: Target, threads: int = 1) -> float:
@@ -69,8 +68,8 @@ def _best(measured: Figures, known: Figures | None) -> Figures:
         level: max(speed, known.bandwidths.get(level, 0.0))
         for level, speed in measured.bandwidths.items()
     }
-    gflops = max(measured.gflops, known.gflops)
-    return msgspec.structs.replace(measured, gflops=gflops, bandwidths=levels)
+    gflops, again = max(measured.gflops, known.gflops), max(measured.again, known.again)
+    return msgspec.structs.replace(measured, gflops=gflops, bandwidths=levels, again=again)
 
 
 def measure(target: Target, threads: int) -> Figures:
@@ -82,6 +81,7 @@ def measure(target: Target, threads: int) -> Figures:
         bandwidths={
             level: _bandwidth(target, threads, size) for level, size in levels(target).items()
         },
+        again=_bandwidth(target, threads, INFERENCE_BYTES),
     )
 
 
@@ -94,7 +94,7 @@ def levels(target: Target) -> dict[str, int]:
     last = max((cache.size_bytes // cache.shared_by for cache in target.caches), default=0)
     if last > 2 * sizes.get("L2", sizes["L1"]):
         sizes["L3"] = last // 2 + sizes.get("L2", 0)
-    return {**sizes, NETWORK: INFERENCE_BYTES + sizes["L1"], "DRAM": max(HUGE, 4 * last)}
+    return {**sizes, "DRAM": max(HUGE, 4 * last)}
 
 
 def as_measured(target: Target, found: Figures) -> Target:
@@ -105,7 +105,7 @@ def as_measured(target: Target, found: Figures) -> Target:
     """
     speeds, caches = found.bandwidths, target.caches
     dram = speeds["DRAM"]
-    if caches and 2 * speeds[NETWORK] > speeds.get("L3", dram) + dram:
+    if caches and 2 * found.again > speeds.get("L3", dram) + dram:
         last = caches[-1]
         kept = max(last.size_kib, 2 * INFERENCE_BYTES // 1024)
         caches = (*caches[:-1], msgspec.structs.replace(last, size_kib=kept))

@@ -181,6 +181,7 @@ def machine(target_name: str, fresh: bool, as_json: bool) -> None:
     rows = [
         {"threads": one.threads, "GFLOP/s": one.gflops}
         | {f"{level} GB/s": speed for level, speed in one.bandwidths.items()}
+        | {"20 MiB again GB/s": one.again}
         for one in measured
     ]
     table(rows, as_json=False)
