@@ -5,8 +5,7 @@
  * All sources are compiled as one unit (simulator.c includes them), so core_step can be inlined: keep private
  * names static. Deterministic: integers or IEEE doubles in a fixed order, nothing of the host's libm.
  */
-#ifndef MNC_SIMULATOR_CORE_H
-#define MNC_SIMULATOR_CORE_H
+#pragma once
 
 #include <stdint.h>
 
@@ -86,5 +85,3 @@ static void core_stream(core *c, uint64_t target, uint64_t source, uint64_t byte
 EXPORT void core_restart(core *c);
 /* Everything in flight completes; then the statistics. `per_insn`: cycles by index of instruction and cause, may be null. */
 EXPORT void core_stats(core *c, struct core_stats *stats, double *per_insn);
-
-#endif

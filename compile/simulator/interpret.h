@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The machine that executes the integer slice of a program: memory image, registers, predecoded steps. */
-#ifndef MNC_SIMULATOR_INTERPRET_H
-#define MNC_SIMULATOR_INTERPRET_H
+#pragma once
 
 #include <stddef.h>
 
@@ -139,5 +138,3 @@ typedef struct machine {
     uint64_t error_address; /* what was jumped to or accessed */
     uint64_t error_at;      /* the instruction, where known */
 } machine;
-
-#endif

@@ -5,8 +5,7 @@
  * are there. What is limited is limited by time stamps: a line on its way carries the cycle of its arrival, a bus the
  * cycle at which it is free again (in 1/256 cycles), a fill buffer the cycle at which it empties.
  */
-#ifndef MNC_SIMULATOR_MEMORY_H
-#define MNC_SIMULATOR_MEMORY_H
+#pragma once
 
 #include "core.h"
 
@@ -102,5 +101,3 @@ typedef struct memory {
     int walking;
     uint64_t loads, stores, tlb_misses, walks, prefetches, dram_lines;
 } memory;
-
-#endif

@@ -5,8 +5,7 @@
  * port that can do it is free, when it is done. Out of order, ports keep a calendar of busy cycles, so that a later
  * instruction may take an earlier cycle; in order, issue times never fall.
  */
-#ifndef MNC_SIMULATOR_PIPELINE_H
-#define MNC_SIMULATOR_PIPELINE_H
+#pragma once
 
 #include "memory.h"
 
@@ -57,5 +56,3 @@ struct core_stats {
     uint64_t instructions, flops, loads, stores, spill_loads, spill_stores;
     uint64_t misses[MAX_LEVELS], dram_lines, tlb_misses, walks, prefetches, mispredicted, launches;
 };
-
-#endif

@@ -4,19 +4,19 @@
 Takes an `Image`; gives a `Program`: arrays of instructions and micro-ops, and the lines that a listing shows.
 """
 
-import importlib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from compile.simulator import aarch64, arm, x86
 from compile.simulator.disassembly import disassemble
 from compile.simulator.errors import SimulationError
 from compile.simulator.image import Image
 from compile.simulator.micro_ops import Abi, Array, Class, Instruction, Line, MicroOp, Op, pack
 
-DECODERS = {"aarch64": "aarch64", "arm": "arm", "x86_64": "x86"}
+DECODERS: dict[str, Any] = {"aarch64": aarch64, "arm": arm, "x86_64": x86}
 # Bits of insn.spare[0], as interpret.c has them.
 TRACK, TOUCH_ONLY = 1, 2
 _OUT_OF_VECTORS = (Op.V_GET, Op.V_GET_S)
@@ -40,7 +40,7 @@ class Program:
 
 def decode(image: Image) -> Program:
     """Every instruction of the image's code."""
-    decoder: Any = importlib.import_module(f"compile.simulator.{DECODERS[image.arch]}")
+    decoder = DECODERS[image.arch]
     lines: list[Line] = []
     code: list[tuple[int, Instruction]] = []
     refused: dict[int, str] = {}
