@@ -57,7 +57,7 @@ bench: setup ## time the built artifact, and PyTorch in turns with it
 	$(MNC) bench $(ARTIFACT) $(RUN_FLAGS)
 
 bench-tuning: setup ## trials a second and noise of the measurer, against TVM's own
-	.venv/bin/python -m compile.bench_tuning
+	.venv/bin/python -m bench.tuning_speed
 
 bench-peers: setup ## race other runtimes; ARGS='--models .. --threads 1,2 --rounds 30 --peers .. --tune 64'
 	.venv/bin/python -m bench $(ARGS)
@@ -78,8 +78,8 @@ explain: setup ## where the cycles of MODEL's LAYER (number or name) go on TARGE
 	$(MNC) explain --model $(MODEL) --target $(TARGET) $(call flag,layer,$(LAYER)) $(call flag,threads,$(THREADS))
 
 validate-model: setup ## the core model against boards' LOGS and this machine's core (HOST=32 configs a workload; 0: not)
-	$(if $(LOGS),.venv/bin/python -m compile.simulator.validation $(LOGS) $(ARGS))
-	$(if $(filter-out 0,$(HOST)),.venv/bin/python -m compile.simulator.validation.host \
+	$(if $(LOGS),.venv/bin/python -m bench.core_model $(LOGS) $(ARGS))
+	$(if $(filter-out 0,$(HOST)),.venv/bin/python -m bench.core_model.host \
 		build/validation/host-$(HOST) --count $(HOST))
 
 machine: setup ## measure what this machine's cores and memory can do

@@ -12,8 +12,8 @@ from bench import environments, machine, page, peers, picture, results
 from bench.race import contest
 from bench.recipes import Kitchen
 from bench.results import Contest, Race
-from support.errors import UserError
-from targets import Target, load, topology
+from mnc.support.errors import UserError
+from mnc.targets import Target, load, topology
 
 MODELS = "mobilenet_v1_1.0_224,mobilenet_v1_0.5_160,mobilenet_v1_0.25_128,mobilenet_v2_1.0_224"
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
@@ -79,7 +79,7 @@ def _kitchen(
     name: str, target: Target, chosen: tuple[peers.Peer, ...], trials: int | None
 ) -> tuple[Kitchen, int]:
     """(all model files that could be made, multiply-adds)."""
-    from model import cost, zoo
+    from mnc.model import cost, zoo
 
     network = zoo.load(name)
     kitchen = Kitchen(network.name, network.weights_hash, target.model, say)
@@ -102,7 +102,7 @@ def _contest(
     threads: int,
     rounds: int,
 ) -> Contest:
-    from compile.machine import figures
+    from mnc.compile.machine.peaks import figures
 
     cpus = topology.usable_cpus()[:threads]
     peak = figures(target, threads).gflops  # `mnc machine` measures it; a quiet machine is best
@@ -144,7 +144,7 @@ def _write(
     settings: dict[str, str],
     contests: list[Contest],
 ) -> None:
-    from compile.provenance import source
+    from mnc.compile.artifact.provenance import source
 
     state = source()
     race = Race(

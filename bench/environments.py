@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 from bench.peers import PROJECT
-from support.errors import UserError
-from support.files import cache_dir
+from mnc.support.errors import UserError
+from mnc.support.files import cache_dir
 
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = Path(__file__).parent / "requirements"

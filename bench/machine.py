@@ -5,7 +5,7 @@ import os
 import platform
 
 from bench.results import Machine
-from targets import Target, topology
+from mnc.targets import Target, topology
 
 
 def describe(target: Target) -> Machine:

@@ -7,7 +7,7 @@ pinned packages in requirements/.
 
 from dataclasses import dataclass
 
-from support.errors import UserError
+from mnc.support.errors import UserError
 
 PROJECT = "project"  # the environment that `make setup` makes
 

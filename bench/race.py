@@ -22,9 +22,9 @@ import numpy as np
 from bench.peers import Peer
 from bench.results import Entry, quartiles
 from bench.worker_process import Worker
-from support.errors import UserError
+from mnc.support.errors import UserError
 
-TOLERANCE = 1e-4  # of the largest logit; the product's own (compile/parity.py)
+TOLERANCE = 1e-4  # of the largest logit; the product's own (compile/runtime/verify.py)
 UNTIMED, CALLS = 2, 10
 BURST = 0.5  # seconds a burst may take about; slow runtimes make fewer calls, at least 1 of each
 WARM, WARM_CALLS = 2.0, 30  # seconds, calls before the first round: JITs settle

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from bench import environments
 from bench.peers import RECIPES, Recipe
-from support.errors import UserError
-from support.files import cache_dir
+from mnc.support.errors import UserError
+from mnc.support.files import cache_dir
 
 CONVERT = Path(__file__).parent / "convert"
 MEASURED = "database_tuning_record.json"  # MetaSchedule's, a line a trial

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from support.files import write_atomic
+from mnc.support.files import write_atomic
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

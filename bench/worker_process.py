@@ -17,8 +17,8 @@ from typing import Any, Self
 
 from bench import environments
 from bench.peers import Peer
-from support.errors import UserError
-from support.files import cache_dir
+from mnc.support.errors import UserError
+from mnc.support.files import cache_dir
 
 WORKERS = Path(__file__).parent / "workers"
 LOAD_LIMIT, ANSWER_LIMIT = 900.0, 300.0  # seconds; Inductor compiles while it loads

@@ -10,22 +10,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from support.errors import UserError
-from targets import Target
-from targets import load as load_target
+from mnc.compile.artifact.paths import artifact_folder
+from mnc.compile.records.paths import log_path
+from mnc.support.checkout import committed_logs
+from mnc.support.errors import UserError
+from mnc.targets import Target
+from mnc.targets import load as load_target
 
 if TYPE_CHECKING:
-    from compile.artifact import Artifact
-    from compile.family import Choice
-    from compile.measure.base import Measurer
-    from compile.rerank import Summary as Reranked
-    from compile.runner import Session
-    from compile.tasks import TunableTask
-    from compile.tuner import Observer, Summary
-    from model.zoo import Model
+    from mnc.compile.artifact.store import Artifact
+    from mnc.compile.frontend.tasks import TunableTask
+    from mnc.compile.measure.measurer import Measurer
+    from mnc.compile.records.family_choice import Choice
+    from mnc.compile.runtime.session import Session
+    from mnc.compile.tuning.rerank import RerankSummary as Reranked
+    from mnc.compile.tuning.tuner import Observer, TuningSummary
+    from mnc.model.zoo import Model
 
-# Logs are committed beside the code; `pip install --editable` leaves them where they are.
-LOGS = Path(__file__).resolve().parents[1] / "tuning_logs"
+LOGS = committed_logs()
 OUT = Path("build")
 MOBILENET_KINDS = ("pointwise", "depthwise", "fused")  # nearly all of a MobileNet's work
 
@@ -44,7 +46,7 @@ def tune(
     simulate: bool = False,
     logs: Path = LOGS,
     observer: "Observer | None" = None,
-) -> "Summary":
+) -> "TuningSummary":
     """Search the best kernels of `model` for `target`; every trial is in the log the moment it is known.
 
     `trials` is the budget of all tasks together, those in the log included (None: 64 a task). `tasks` are
@@ -54,34 +56,36 @@ def tune(
     Stop it at any time and call it again: it goes on where it was. With `reranking`, new trials are followed
     by `rerank`, where that can be done.
     """
-    from compile.journal import Journal
-    from compile.lessons import of_other_logs
-    from compile.measure.choice import How, kind
-    from compile.measure.choice import open_measurer as open_chosen
-    from compile.tuner import Options
-    from compile.tuner import tune as search
+    from mnc.compile.measure.factory import How, kind
+    from mnc.compile.measure.factory import open_measurer as open_chosen
+    from mnc.compile.records.tuning_log import TuningLog
+    from mnc.compile.tuning.transfer import of_other_logs
+    from mnc.compile.tuning.tuner import TuningOptions
+    from mnc.compile.tuning.tuner import tune as search
 
     network, device_target = _model(model), _target(target)
     how = How(device=device, simulate=simulate, threads=threads)
     measured_by = kind(device_target, how)  # before a log is made for what cannot be measured
     selected = select_tasks(network, device_target, tasks)
     with (
-        Journal.open(
+        TuningLog.open(
             log_path(logs, device_target.name, network.name),
             exclusive=True,
             target=device_target.tvm_target(),
-        ) as journal,
+        ) as tuning_log,
         open_chosen(device_target, how) as measurer,
     ):
-        options = Options(trials=trials, tuner=tuner, force=force)
+        options = TuningOptions(trials=trials, tuner=tuner, force=force)
         summary = search(
             selected,
             device_target,
-            journal,
+            tuning_log,
             measurer,
             options=options,
             observer=observer,
-            lessons=of_other_logs(journal.path, device_target.tvm_target(), measurer.describe()),
+            transfer=of_other_logs(
+                tuning_log.path, device_target.tvm_target(), measurer.describe()
+            ),
         )
     if reranking and summary.trials and measured_by != "simulated":
         with contextlib.suppress(UserError):  # the tuning is none the worse for it
@@ -101,19 +105,20 @@ def build(
 
     It goes to `out`/<target>/<model>/, whole or not at all. `cc` is the C compiler to link with.
     """
-    from compile import artifact, builder
-    from compile.family import chosen
-    from compile.journal import Journal
+    from mnc.compile.artifact import store, writer
+    from mnc.compile.codegen import network as builder
+    from mnc.compile.records.family_choice import chosen
+    from mnc.compile.records.tuning_log import TuningLog
 
     network, device_target = _model(model), _target(target)
     folder = artifact_folder(out, device_target, network)
-    artifact.check_replaceable(folder)
+    store.check_replaceable(folder)
     log = log_path(logs, device_target.name, network.name)
-    trials = Journal.open(log, exclusive=False, target=device_target.tvm_target()).trials
+    trials = TuningLog.open(log, exclusive=False, target=device_target.tvm_target()).trials
     choice = chosen(log)
     built = builder.build(network, device_target, trials, family=choice.family)
     spec = model if isinstance(model, str) else network.name
-    return builder.save(
+    return writer.save(
         built, network, device_target, folder, spec=spec, log=log, cc=cc, choice=choice
     )
 
@@ -131,19 +136,22 @@ def rerank(
     """Time the `keep` best configs of each task inside the real network, here or on `device`; the log then
     has trials that builds prefer to those of kernels timed alone.
     """
-    from compile import layer_clock
-    from compile import rerank as stage
-    from compile.family import BLOCKED, chosen
-    from compile.journal import Journal
+    from mnc.compile.records.family_choice import chosen
+    from mnc.compile.records.tuning_log import TuningLog
+    from mnc.compile.templates.families import BLOCKED
+    from mnc.compile.tuning import layer_timing
+    from mnc.compile.tuning import rerank as stage
 
     network, device_target = _model(model), _target(target)
     log = log_path(logs, device_target.name, network.name)
-    if (family := chosen(log).family) != BLOCKED:
-        raise UserError(f"builds of {network.name} use family {family}, which has no tuned configs")
-    clock = layer_clock.open_clock(device_target, device=device, threads=threads)
-    with Journal.open(log, exclusive=True, target=device_target.tvm_target()) as journal:
-        options = stage.Options(keep=keep)
-        return stage.rerank(network, device_target, journal, clock, options=options, say=say)
+    if (families := chosen(log).family) != BLOCKED:
+        raise UserError(
+            f"builds of {network.name} use family {families}, which has no tuned configs"
+        )
+    clock = layer_timing.open_clock(device_target, device=device, threads=threads)
+    with TuningLog.open(log, exclusive=True, target=device_target.tvm_target()) as tuning_log:
+        options = stage.RerankOptions(keep=keep)
+        return stage.rerank(network, device_target, tuning_log, clock, options=options, say=say)
 
 
 def choose_family(
@@ -160,15 +168,15 @@ def choose_family(
     """Time the whole network in every family of kernels, here, on `device` or by the core model, and keep the
     fastest beside its log, where builds find it.
     """
-    from compile import family, timers
-    from compile.journal import Journal
-    from compile.measure.choice import How
+    from mnc.compile.measure.factory import How
+    from mnc.compile.records.tuning_log import TuningLog
+    from mnc.compile.tuning import families, network_timing
 
     how = How(device=device, simulate=simulate, threads=threads)
-    timer, measurer = timers.timer(model, target, how, seconds=seconds)
+    timer, measurer = network_timing.timer(model, target, how, seconds=seconds)
     log = log_path(logs, target.name, model.name)
-    trials = Journal.open(log, exclusive=False, target=target.tvm_target()).trials
-    return family.choose(model, target, trials, timer, log=log, measurer=measurer, say=say)
+    trials = TuningLog.open(log, exclusive=False, target=target.tvm_target()).trials
+    return families.choose(model, target, trials, timer, log=log, measurer=measurer, say=say)
 
 
 def load(folder: Path | str, *, threads: int | None = None, device: str | None = None) -> "Session":
@@ -177,35 +185,24 @@ def load(folder: Path | str, *, threads: int | None = None, device: str | None =
     `session.run(array)` gives the outputs, `session.top(logits)` the likeliest labels. `threads` is all
     cores by default; with `device` it runs there. Only load artifacts from people you trust.
     """
-    from compile import artifact
+    from mnc.compile.artifact import store
 
-    checked = artifact.load(Path(folder))
+    checked = store.load(Path(folder))
     if device is not None:
-        from compile.device.session import RemoteSession
+        from mnc.compile.runtime.remote_session import RemoteSession
 
         remote: Any = RemoteSession(checked, device, threads=threads)
         return remote  # type: ignore[no-any-return]
-    from compile.runner import Session
+    from mnc.compile.runtime.session import Session
 
     return Session(checked, threads=threads)
-
-
-def log_path(logs: Path, target_name: str, model_name: str) -> Path:
-    """Where the trials of a model on a target are kept."""
-    return logs / target_name / f"{model_name}.jsonl"
-
-
-def artifact_folder(out: Path, target: Target, model: "Model") -> Path:
-    """Where the artifact of a model goes; another batch size than 1 is in its name."""
-    batch = model.input_shape[0]
-    return out / target.name / (model.name if batch == 1 else f"{model.name}_b{batch}")
 
 
 def select_tasks(
     model: "Model", target: Target, kinds: Sequence[str] | None = None
 ) -> "tuple[TunableTask, ...]":
     """The tasks of `kinds` (None: what matters in this network); UserError when it has none of them."""
-    from compile import importer, tasks
+    from mnc.compile.frontend import importer, tasks
 
     if kinds is None:
         kinds = MOBILENET_KINDS if model.name.startswith("mobilenet") else ("all",)
@@ -220,15 +217,15 @@ def open_measurer(
     target: Target, *, device: str | None, threads: int | None, allow_emulated: bool = False
 ) -> "Measurer":
     """A local measurer for this machine's own target, a remote one with `device`, else a simulated one."""
-    from compile.measure.choice import How
-    from compile.measure.choice import open_measurer as open_chosen
+    from mnc.compile.measure.factory import How
+    from mnc.compile.measure.factory import open_measurer as open_chosen
 
     how = How(device=device, threads=threads, allow_emulated=allow_emulated)
     return open_chosen(target, how)
 
 
 def _model(model: "str | Model") -> "Model":
-    from model import zoo
+    from mnc.model import zoo
 
     return zoo.load(model) if isinstance(model, str) else model
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from compile import build, load, tune
-from compile.parity import verify
-from compile.runner import bench
+from mnc import build, load, tune
+from mnc.compile.runtime.benchmark import bench
+from mnc.compile.runtime.verify import verify
 
 MODEL = (
     "mobilenet_v1_28"  # trained on Fashion-MNIST, 28x28 pixels; any name of `mnc models` will do

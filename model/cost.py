@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from model.folding import evaluation
+from mnc.model.folding import evaluation
 
 Kind = Literal["first conv", "depthwise", "pointwise", "dense", "conv"]
 KINDS: tuple[Kind, ...] = ("first conv", "depthwise", "pointwise", "dense", "conv")
@@ -34,7 +34,7 @@ PUBLISHED = {
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerCost:
     """One convolution or dense layer, for one image. Sizes are of the maps' sides, in pixels;
     `weights` counts the parameters without bias. A dense layer has kernel, stride and sizes of 1.
     """
@@ -76,7 +76,7 @@ class Saving:
 class Cost:
     """The layers in the order they run. `all_parameters` counts biases and BN's as well."""
 
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerCost, ...]
     all_parameters: int
 
     @property
@@ -119,7 +119,7 @@ def cost(module: nn.Module, input_shape: tuple[int, ...]) -> Cost:
     if isinstance(module, torch.jit.ScriptModule):
         raise ValueError("TorchScript hides its layers")
     network = evaluation(copy.deepcopy(module)).to("meta")
-    layers: list[Layer] = []
+    layers: list[LayerCost] = []
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.register_forward_hook(_recorder(name, layers))
@@ -128,7 +128,7 @@ def cost(module: nn.Module, input_shape: tuple[int, ...]) -> Cost:
     return Cost(tuple(layers), sum(parameter.numel() for parameter in module.parameters()))
 
 
-def _recorder(name: str, layers: list[Layer]) -> Any:
+def _recorder(name: str, layers: list[LayerCost]) -> Any:
     def record(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if isinstance(layer, nn.Conv2d):
             layers.append(_convolution(name, layer, inputs[0], output, first=not layers))
@@ -138,8 +138,10 @@ def _recorder(name: str, layers: list[Layer]) -> Any:
     return record
 
 
-def _convolution(name: str, layer: nn.Conv2d, x: Tensor, output: Tensor, *, first: bool) -> Layer:
-    return Layer(
+def _convolution(
+    name: str, layer: nn.Conv2d, x: Tensor, output: Tensor, *, first: bool
+) -> LayerCost:
+    return LayerCost(
         name=name,
         kind=_kind(layer, first=first),
         inputs=layer.in_channels,
@@ -154,8 +156,8 @@ def _convolution(name: str, layer: nn.Conv2d, x: Tensor, output: Tensor, *, firs
     )
 
 
-def _dense(name: str, layer: nn.Linear, output: Tensor) -> Layer:
-    return Layer(
+def _dense(name: str, layer: nn.Linear, output: Tensor) -> LayerCost:
+    return LayerCost(
         name=name,
         kind="dense",
         inputs=layer.in_features,

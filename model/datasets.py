@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from support.errors import UserError
-from support.registry import debian_package, npm_package
+from mnc.support.errors import UserError
+from mnc.support.registry import debian_package, npm_package
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 IDX_MAGIC = {1: 0x0801, 3: 0x0803}  # unsigned bytes, in so many dimensions

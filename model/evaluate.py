@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from model.preprocess import Preprocess, normalise
+from mnc.model.preprocess import Preprocess, normalise
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float32]]

@@ -7,10 +7,10 @@ Takes a `Model`; gives arrays of its input's shape, and what they are. Nothing h
 import numpy as np
 from numpy.typing import NDArray
 
-from model import datasets
-from model.photos import photographs
-from model.preprocess import Preprocess, load_image, normalise
-from support.errors import UserError
+from mnc.model import datasets
+from mnc.model.photos import photographs
+from mnc.model.preprocess import Preprocess, load_image, normalise
+from mnc.support.errors import UserError
 
 Floats = NDArray[np.float32]
 NOISE = 4

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from support.errors import UserError
+from mnc.support.errors import UserError
 
 SUFFIXES = (".pt", ".pt2")
 FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from support.errors import UserError
+from mnc.support.errors import UserError
 
 # Field numbers from tensorflow/core/framework: graph.proto, node_def.proto, attr_value.proto,
 # tensor.proto, tensor_shape.proto.

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from model import weights, zoo
-from model.cost import PUBLISHED, Cost, cost
-from model.mobilenet_v1 import MobileNetV1, small_28x28
-from model.mobilenet_v2 import MobileNetV2
+from mnc.model import weights, zoo
+from mnc.model.cost import PUBLISHED, Cost, cost
+from mnc.model.mobilenet_v1 import MobileNetV1, small_28x28
+from mnc.model.mobilenet_v2 import MobileNetV2
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ PyPI wheels (scikit-image: BSD-3 with CC0 images; gradio: Apache-2.0), fetched o
 
 from pathlib import Path
 
-from support.registry import pip_files
+from mnc.support.registry import pip_files
 
 SKIMAGE = "scikit-image==0.26.0"
 GRADIO = "gradio==6.31.0"

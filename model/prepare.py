@@ -10,8 +10,8 @@ import warnings
 import torch
 from torch import Tensor, fx, nn
 
-from model import folding, script
-from model.zoo import Model
+from mnc.model import folding, script
+from mnc.model.zoo import Model
 
 
 def fold_batch_norm(module: nn.Module) -> nn.Module:

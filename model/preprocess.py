@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from support.errors import UserError
+from mnc.support.errors import UserError
 
 
 class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

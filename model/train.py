@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train the 28x28 MobileNet v1: ``python -m model.train --data fashion-mnist --out FILE``.
+"""Train the 28x28 MobileNet v1: ``python -m mnc.model.train --data fashion-mnist --out FILE``.
 
 Takes a dataset, width, epochs and seed; gives a .safetensors checkpoint that carries its recipe and
 test accuracy, and prints the accuracy and the confusions.
@@ -18,18 +18,18 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from model import datasets, zoo
-from model.evaluate import Evaluation, evaluate, logits
-from model.mobilenet_v1 import MobileNetV1, small_28x28
-from model.preprocess import normalise
-from support.errors import UserError
-from support.files import write_atomic
+from mnc.model import datasets, zoo
+from mnc.model.evaluate import Evaluation, evaluate, logits
+from mnc.model.mobilenet_v1 import MobileNetV1, small_28x28
+from mnc.model.preprocess import normalise
+from mnc.support.errors import UserError
+from mnc.support.files import write_atomic
 
 SHIFT = 2  # pixels an image may move in training
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """All that decides the result on one machine: SGD with momentum under a one-cycle rate."""
 
     data: str
@@ -43,7 +43,7 @@ class Recipe:
 
 
 def train(
-    recipe: Recipe, data: datasets.Dataset, *, on_step: Callable[[int, int, float], None]
+    recipe: TrainingRecipe, data: datasets.Dataset, *, on_step: Callable[[int, int, float], None]
 ) -> MobileNetV1:
     """A trained module in eval mode. `on_step(step, steps, loss)` is called after each step."""
     torch.manual_seed(recipe.seed)
@@ -106,11 +106,13 @@ def save(module: nn.Module, path: Path, notes: dict[str, str]) -> None:
     write_atomic(path, safetensors.torch.save(state, metadata=notes))
 
 
-def notes(recipe: Recipe, result: Evaluation, seconds: float) -> dict[str, str]:
+def notes(recipe: TrainingRecipe, result: Evaluation, seconds: float) -> dict[str, str]:
     """What a checkpoint says about itself: the recipe, its cost and what came out."""
-    said: dict[str, Any] = {name: getattr(recipe, name) for name in Recipe.__dataclass_fields__}
+    said: dict[str, Any] = {
+        name: getattr(recipe, name) for name in TrainingRecipe.__dataclass_fields__
+    }
     return {name: str(value) for name, value in said.items()} | {
-        "recipe": f"python -m model.train --data {recipe.data} --width {recipe.width}"
+        "recipe": f"python -m mnc.model.train --data {recipe.data} --width {recipe.width}"
         f" --epochs {recipe.epochs} --seed {recipe.seed}",
         "test_accuracy": f"{result.accuracy:.4f}",
         "test_images": str(result.confusion.sum()),
@@ -139,7 +141,7 @@ def main(
     """Train the 28x28 variant and write a checkpoint with its recipe and accuracy."""
     if threads:
         torch.set_num_threads(threads)
-    recipe = Recipe(data=data, width=width, epochs=epochs, seed=seed)
+    recipe = TrainingRecipe(data=data, width=width, epochs=epochs, seed=seed)
     try:
         images = datasets.load(data)
         start = time.perf_counter()

@@ -17,10 +17,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from model import frozen_graph
-from support.errors import UserError
-from support.files import cache_dir, sha256, write_atomic
-from support.registry import pip_files
+from mnc.model import frozen_graph
+from mnc.support.errors import UserError
+from mnc.support.files import cache_dir, sha256, write_atomic
+from mnc.support.registry import pip_files
 
 # PyPI sdist nudity 0.2.3 (MIT): a retrained MobileNet v1; its original 1001 classes are intact.
 V1_PACKAGE = "nudity==0.2.3"

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from model import foreign, initialise, weights
-from model.mobilenet_v1 import MobileNetV1, small_28x28
-from model.mobilenet_v2 import MobileNetV2
-from model.names import RESOLUTIONS, SMALL, WIDTHS, names
-from model.preprocess import Preprocess
-from support.errors import UserError
+from mnc.model import foreign, initialise, weights
+from mnc.model.mobilenet_v1 import MobileNetV1, small_28x28
+from mnc.model.mobilenet_v2 import MobileNetV2
+from mnc.model.names import RESOLUTIONS, SMALL, WIDTHS, names
+from mnc.model.preprocess import Preprocess
+from mnc.support.errors import UserError
 
 __all__ = [
     "RESOLUTIONS",

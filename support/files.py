@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.errors import UserError
+from mnc.support.errors import UserError
 
 PARTIAL = ".partial"  # how the name of a file or folder in the making ends
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2

@@ -19,8 +19,8 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from support.errors import UserError
-from support.files import cache_dir, folder_atomic, sha256
+from mnc.support.errors import UserError
+from mnc.support.files import cache_dir, folder_atomic, sha256
 
 GLIBC_MINORS = range(17, 37)  # manylinux_2_17 (2014) to Debian 12's glibc 2.36
 CAUSE = re.compile(r"(^|\s)(error|err!|e:|fatal)", re.IGNORECASE)
@@ -56,7 +56,7 @@ def pip_files(
             return folder
         wanted = scratch / "requirement.txt"
         wanted.write_text(requirement + (f" --hash=sha256:{sha256_hex}" if sha256_hex else ""))
-        command = [sys.executable, "-m", "pip", "download", *options, "-r", str(wanted)]
+        command = [sys.executable, "-P", "-m", "pip", "download", *options, "-r", str(wanted)]
         _run([*command, "-d", str(scratch)], what=requirement, manual=manual)
         wanted.unlink()
         _unpack_only_archive(scratch, only=only, pin=sha256_hex)

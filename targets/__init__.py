@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is compiled for: one TOML a device, and the code that reads them."""
 
-from targets.catalog import Row, load, names, rows
-from targets.pipeline import Pipeline, pipeline_of
-from targets.target import Cache, CoreClass, Memory, Target
+from mnc.targets.catalog import TargetRow, load, names, rows
+from mnc.targets.core_catalog import pipeline_of
+from mnc.targets.pipeline import Pipeline
+from mnc.targets.target import Cache, CoreClass, Memory, Target
 
 __all__ = [
     "Cache",
     "CoreClass",
     "Memory",
     "Pipeline",
-    "Row",
     "Target",
+    "TargetRow",
     "load",
     "names",
     "pipeline_of",

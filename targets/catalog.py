@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from support.errors import UserError
-from targets import host
-from targets.pipeline import Operation, Pipeline, Prefetcher, Stores, Translation
-from targets.target import Cache, CoreClass, Memory, Target
+from mnc.support.errors import UserError
+from mnc.targets import host
+from mnc.targets.pipeline import Operation, Pipeline, Prefetcher, Stores, Translation
+from mnc.targets.target import Cache, CoreClass, Memory, Target
 
 FOLDER = Path(__file__).parent
 MAX_BYTES = 1 << 20
@@ -26,7 +26,7 @@ KINDS = (Cache, CoreClass, Memory, Operation, Pipeline, Prefetcher, Stores, Targ
 FIELDS = sorted({name for kind in KINDS for name in kind.__struct_fields__})
 
 
-class Row(msgspec.Struct, frozen=True):
+class TargetRow(msgspec.Struct, frozen=True):
     """One line of `mnc targets`; `peak_gflops` is of all fast cores, None without a clock."""
 
     name: str
@@ -72,7 +72,7 @@ def read(path: Path) -> Target:
         raise UserError(f"{path}: {_explain(str(error))}") from error
 
 
-def rows() -> list[Row]:
+def rows() -> list[TargetRow]:
     """One row a target that can be described on this machine (x86 only on an x86 host)."""
     table = []
     for name in names():
@@ -87,9 +87,9 @@ def _on_x86() -> bool:
     return platform.machine() == "x86_64"
 
 
-def _row(target: Target) -> Row:
+def _row(target: Target) -> TargetRow:
     fast = target.fast
-    return Row(
+    return TargetRow(
         name=target.name,
         cores=" + ".join(_cores_text(core) for core in target.cores),
         mcpu=target.mcpu,

@@ -12,10 +12,10 @@ from typing import Literal
 
 import msgspec
 
-from support.errors import UserError
-from targets import llvm, topology
-from targets.arm_cpus import ARM_CPUS
-from targets.target import (
+from mnc.support.errors import UserError
+from mnc.targets import llvm, topology
+from mnc.targets.arm_cpus import ARM_CPUS
+from mnc.targets.target import (
     Cache,
     CoreClass,
     Description,
@@ -26,7 +26,7 @@ from targets.target import (
     Triple,
     Version,
 )
-from targets.x86_cpus import BY_NAME, INTEL, cpu_name
+from mnc.targets.x86_cpus import BY_NAME, INTEL, cpu_name
 
 MARKER = "host"
 # What x86 parts have at least; used where /sys does not tell (some containers).

@@ -7,8 +7,8 @@ Importing this module is cheap; its functions import tvm.
 import difflib
 import functools
 
-from support.errors import UserError
-from targets.target import Target
+from mnc.support.errors import UserError
+from mnc.targets.target import Target
 
 
 @functools.cache

@@ -1,21 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a core executes: widths, ports, latencies, prefetchers, translation. What the cycle model is told.
+"""How a core executes: widths, ports, latencies, prefetchers, translation. What the cycle model is told."""
 
-`pipeline_of` gives it for a `CoreClass`: its own `pipeline` table, else the file of its `cpu` in
-targets/pipelines, else that of a generic core. Devices with the same core share one description.
-"""
-
-import functools
-import tomllib
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import msgspec
 
-if TYPE_CHECKING:
-    from targets.target import CoreClass
-
-FOLDER = Path(__file__).parent / "pipelines"
 Cycles = Annotated[int, msgspec.Meta(ge=0, le=200)]
 Latency = Annotated[int, msgspec.Meta(ge=-16, le=100)]
 Small = Annotated[int, msgspec.Meta(ge=0, le=64)]
@@ -152,42 +141,6 @@ class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def operation(self, name: str, bits: int) -> Operation:
         """The operation called `name` on vectors of `bits`."""
         return self.operations.get(f"{name}_{bits}") or self.operations[name]
-
-
-def pipeline_of(core: "CoreClass") -> Pipeline:
-    """How `core` executes. What no file describes is taken for the nearest generic core."""
-    if core.pipeline is not None:
-        return core.pipeline
-    if (FOLDER / f"{core.cpu}.toml").is_file():
-        return _read(core.cpu)
-    return _read(generic_name(core))
-
-
-def generic_name(core: "CoreClass") -> str:
-    """The file an undescribed core is taken for: by its order, vectors and multiply-adds a cycle."""
-    if core.in_order:
-        return "cortex-a53"
-    if core.vector_bits > 256:
-        return "icelake-server"
-    if core.vector_bits > 128:
-        return "skylake"
-    return "cortex-a72" if core.fma_units < 2 else "cortex-a76"
-
-
-@functools.cache
-def _read(name: str) -> Pipeline:
-    return msgspec.convert(_table(name), Pipeline)
-
-
-def _table(name: str) -> dict[str, Any]:
-    """The file's tables; what it does not say is as in the core it is the `same_as`."""
-    data = tomllib.loads((FOLDER / f"{name}.toml").read_text("utf-8"))
-    same = data.pop("same_as", None)
-    if same is None:
-        return data
-    base = _table(same)
-    operations = {**base["operations"], **data.pop("operations", {})}
-    return {**base, **data, "operations": operations}
 
 
 def _check_key(key: str) -> None:

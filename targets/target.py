@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What hardware-aware code may ask about a device: cores, caches, memory and TVM target string.
 
-Plain frozen values: `targets.catalog` reads them from TOML, `targets.host` from this machine.
+Plain frozen values: `mnc.targets.catalog` reads them from TOML, `mnc.targets.host` from this machine.
 """
 
 from typing import Annotated, Literal
 
 import msgspec
 
-from targets.pipeline import Pipeline
+from mnc.targets.pipeline import Pipeline
 
 Slug = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9_.-]*\Z", max_length=100)]
 Triple = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9_]+(-[a-z0-9_.]+)+\Z", max_length=60)]

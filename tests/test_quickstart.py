@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import compile
-from compile import api
+import mnc
+from mnc.compile import api
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,13 +36,13 @@ def test_the_quickstart_runs_and_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def test_the_names_are_the_api_s() -> None:
     for name in ("tune", "build", "load"):
-        assert getattr(compile, name) is getattr(api, name)
+        assert getattr(mnc, name) is getattr(api, name)
     with pytest.raises(AttributeError):
-        compile.nothing  # noqa: B018
+        mnc.nothing  # noqa: B018
 
 
 def test_importing_is_light() -> None:
-    code = "import sys; from compile import tune, build, load; print({'torch', 'tvm'} & {*sys.modules})"
+    code = "import sys; from mnc import tune, build, load; print({'torch', 'tvm'} & {*sys.modules})"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

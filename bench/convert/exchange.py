@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model import prepare, zoo
-from model.examples import examples
-from targets import load
+from mnc.model import prepare, zoo
+from mnc.model.examples import examples
+from mnc.targets import load
 
 
 def main(folder: Path, name: str) -> None:

@@ -8,9 +8,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from compile import build
-from compile.export import exporter
-from targets import load
+from mnc import build
+from mnc.compile.export import exporter
+from mnc.targets import load
 
 
 def main(folder: Path, name: str) -> None:
@@ -21,7 +21,7 @@ def main(folder: Path, name: str) -> None:
     shutil.rmtree(kept, ignore_errors=True)
     artifact.folder.rename(kept)
     shutil.rmtree(folder / "built")
-    from compile import artifact as artifacts
+    from mnc.compile.artifact import store as artifacts
 
     exporter.export(artifacts.load(kept), folder / "exported", target=target)
 

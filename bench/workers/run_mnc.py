@@ -8,11 +8,11 @@ from pathlib import Path
 from network import Network
 
 if os.environ["VARIANT"] == "freestanding":
-    from compile.export.loading import Freestanding, aligned
+    from mnc.compile.export.loading import Freestanding, aligned
 else:
     import tvm  # noqa: F401 - what the import takes is not the network's
 
-    from compile import load as load_artifact
+    from mnc import load as load_artifact
 
 
 def load(folder: Path, threads: int) -> Network:

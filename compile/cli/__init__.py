@@ -11,7 +11,7 @@ import warnings
 
 import click
 
-from compile.cli import (
+from mnc.compile.cli import (
     artifacts,
     building,
     devices,
@@ -22,8 +22,8 @@ from compile.cli import (
     timing,
     tuning,
 )
-from compile.cli.common import Console, console
-from support.errors import UserError
+from mnc.compile.cli.common import Console, console
+from mnc.support.errors import UserError
 
 FAILED, INTERRUPTED = 1, 130
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from compile.cli import complete
-from compile.cli.common import as_json_option, console, print_json, stack, table, threads_option
-from support.errors import UserError
+from mnc.compile.cli import complete
+from mnc.compile.cli.common import as_json_option, console, print_json, stack, table, threads_option
+from mnc.model import torch_run
+from mnc.support.errors import UserError
 
 VERIFY_FAILED = 1
 artifact_argument = click.argument(
@@ -57,7 +58,7 @@ def run(
     as_json: bool,
 ) -> None:
     """Classify photographs: the likeliest labels of each."""
-    from model.preprocess import load_image
+    from mnc.model.preprocess import load_image
 
     artifact = load_artifact(folder)
     preprocess = artifact.manifest.preprocess
@@ -112,7 +113,7 @@ def verify(
     artifact = load_artifact(folder)
     module = None
     if model_spec is not None:
-        from model import zoo
+        from mnc.model import zoo
 
         shape = artifact.manifest.inputs[0].shape
         module = zoo.load(model_spec, input_shape=shape, batch=shape[0]).module
@@ -125,9 +126,9 @@ def verify(
 
 def compared(artifact: Any, session: Any, *, reference: Any) -> list[dict[str, Any]]:
     """Rows of errors, one for each thing compared with."""
-    from compile import parity
+    from mnc.compile.runtime import verify as parity
 
-    function = parity.torch_reference(reference) if reference is not None else None
+    function = torch_run.torch_reference(reference) if reference is not None else None
     with console.working(f"comparing {artifact.manifest.network.name} with PyTorch"):
         report = parity.verify(artifact, session=session, reference=function)
     if report.note:
@@ -172,8 +173,8 @@ def export(
 
     One header, one .so and one .a, weights and runtime inside; docs/deploying.md shows how to call it.
     """
-    from compile.export import exporter, loading
-    from targets import load
+    from mnc.compile.export import exporter, loading
+    from mnc.targets import load
 
     artifact = load_artifact(folder)
     target = load(target_name or artifact.manifest.target.name)
@@ -198,21 +199,21 @@ def export(
 
 
 def load_artifact(folder: Path) -> Any:
-    from compile import artifact
+    from mnc.compile.artifact import store
 
-    return artifact.load(folder)
+    return store.load(folder)
 
 
 def open_session(artifact: Any, device: str | None, threads: int | None, cores: str = "big") -> Any:
     """A session on this machine, or on a device over RPC, on the `cores` of that class there."""
     if device is not None:
-        from compile.device.session import RemoteSession
+        from mnc.compile.runtime.remote_session import RemoteSession
 
         chosen: Any = cores
         return RemoteSession(artifact, device, threads=threads, cores=chosen)
     if cores != "big":
         raise UserError(f"--cores {cores} chooses on a device: name one with --device")
-    from compile.runner import Session
+    from mnc.compile.runtime.session import Session
 
     return Session(artifact, threads=threads)
 

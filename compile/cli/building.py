@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from compile.api import artifact_folder, log_path
-from compile.cli.artifacts import VERIFY_FAILED, compared
-from compile.cli.common import (
+from mnc.compile.artifact.paths import artifact_folder
+from mnc.compile.cli.artifacts import VERIFY_FAILED, compared
+from mnc.compile.cli.common import (
     as_json_option,
     console,
     load_model,
@@ -19,8 +19,9 @@ from compile.cli.common import (
     table,
     target_option,
 )
-from compile.cli.timing import raced
-from compile.journal import OTHER_DEVICE
+from mnc.compile.cli.timing import raced
+from mnc.compile.records.paths import log_path
+from mnc.compile.records.tuning_log import OTHER_DEVICE
 
 
 @click.command()
@@ -62,36 +63,35 @@ def build(
     Uses the best verified records of the target's log, says which tasks had none, and on a machine that can
     run the result compares it with PyTorch and times both.
     """
-    from compile import artifact, builder
-    from compile.family import chosen
-    from compile.journal import Journal
-    from targets import load
+    from mnc.compile.artifact import store, writer
+    from mnc.compile.codegen import network
+    from mnc.compile.records.family_choice import chosen
+    from mnc.compile.records.tuning_log import TuningLog
+    from mnc.targets import load
 
     spec, model = load_model(model_spec, model_flag, weights, shape_text, batch)
     target = load(target_name)
     folder = artifact_folder(out, target, model)
-    artifact.check_replaceable(folder)
+    store.check_replaceable(folder)
     path = log_path(logs, target.name, model.name)
-    journal = Journal.open(path, exclusive=False, target=target.tvm_target())
+    tuning_log = TuningLog.open(path, exclusive=False, target=target.tvm_target())
     choice = chosen(path)
     started = time.monotonic()
     with console.working(f"compiling {model.name} for {target.name}"):
-        built = builder.build(model, target, journal.trials, family=choice.family)
+        built = network.build(model, target, tuning_log.trials, family=choice.family)
     with console.working(
         f"linking {model.name} for {target.name}, asking PyTorch for golden outputs"
     ):
-        saved = builder.save(
-            built, model, target, folder, spec=spec, log=path, cc=cc, choice=choice
-        )
+        saved = writer.save(built, model, target, folder, spec=spec, log=path, cc=cc, choice=choice)
     seconds = time.monotonic() - started
-    _say_what_was_used(built, journal, path)
+    _say_what_was_used(built, tuning_log, path)
     console.note(f"kernel family: {choice.family}; {choice.why}")
     console.note(f"{model.name} for {target.name} in {seconds:.1f} s, weights: {model.weights}")
     if not as_json:
         console.result(str(folder))
     parity, latency = [], []
     if check and _can_run(saved):
-        from compile.runner import Session
+        from mnc.compile.runtime.session import Session
 
         session = Session(saved)
         parity = compared(saved, session, reference=model.module)
@@ -115,8 +115,8 @@ def build(
 
 
 def _can_run(saved: Any) -> bool:
-    from compile.runner import check_cpu
-    from support.errors import UserError
+    from mnc.compile.runtime.session import check_cpu
+    from mnc.support.errors import UserError
 
     try:
         check_cpu(saved.manifest.target)
@@ -127,15 +127,15 @@ def _can_run(saved: Any) -> bool:
     return True
 
 
-def _say_what_was_used(built: Any, journal: Any, path: Path) -> None:
+def _say_what_was_used(built: Any, tuning_log: Any, path: Path) -> None:
     simulated = sum(trial.simulated for trial in built.used.values())
     by = f" ({simulated} by simulated costs, no device's)" if simulated else ""
     console.note(f"tuned kernels: {len(built.used)} of {len(built.tasks)} tasks{by}, log {path}")
-    for reason, count in journal.skipped.items():
+    for reason, count in tuning_log.skipped.items():
         if reason == OTHER_DEVICE:
             continue  # said below, with its name
         console.warn(f"{path}: {count} lines are left out: {reason}")
-    for model, count in journal.other_models.items():
+    for model, count in tuning_log.other_models.items():
         console.warn(f"{path}: {count} trials are of another CPU, {model}, and are not used")
     if built.fell_back:
         names = ", ".join(f"{task.kind} {task.shape}" for task in built.fell_back)

@@ -14,10 +14,10 @@ import rich.console
 from rich.markup import escape
 from rich.table import Table
 
-from compile.api import LOGS
-from compile.cli import complete
-from compile.cli.working import working
-from support.errors import UserError
+from mnc.compile.api import LOGS
+from mnc.compile.cli import complete
+from mnc.compile.cli.spinner import working
+from mnc.support.errors import UserError
 
 DEFAULT_MODEL = "mobilenet_v1_1.0_224"
 
@@ -174,7 +174,7 @@ def load_model(
 ) -> tuple[str, Any]:
     """(spec, Model) that the model options name."""
     with console.working("loading PyTorch"):
-        from model import zoo
+        from mnc.model import zoo
 
     spec = model_flag or model_spec
     shape = input_shape(shape_text)

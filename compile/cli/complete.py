@@ -12,14 +12,14 @@ from click.shell_completion import CompletionItem
 
 def models(_: click.Context, __: click.Parameter, start: str) -> list[CompletionItem]:
     """The zoo's names, and files for networks of one's own."""
-    from model.names import names
+    from mnc.model.names import names
 
     return _matching(names(), start) or [CompletionItem(start, type="file")]
 
 
 def targets(_: click.Context, __: click.Parameter, start: str) -> list[CompletionItem]:
     """Target names, and files for targets of one's own."""
-    from targets import catalog
+    from mnc.targets import catalog
 
     found = _matching(("host", *catalog.names()), start)
     return found or [CompletionItem(start, type="file")]

@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from compile.api import log_path
-from compile.cli.common import (
+from mnc.compile.cli.common import (
     as_json_option,
     console,
     load_model,
@@ -18,6 +17,7 @@ from compile.cli.common import (
     target_option,
     threads_option,
 )
+from mnc.compile.records.paths import log_path
 
 LOOPS = 3  # shown at most, until they make up SHOWN of the cycles
 SHOWN = 0.9
@@ -60,12 +60,12 @@ def explain(
     what is reached of it; the hottest loops with each instruction's count and cycles. It is worked out by the
     core model from the machine code of the log's best config, or of the default where the log has none.
     """
-    from compile import importer, tasks
-    from compile.explaining import explain as explained
-    from compile.explaining import find
-    from compile.journal import Journal
-    from compile.measure.simulated import check_simulable
-    from targets import load
+    from mnc.compile.frontend import importer, tasks
+    from mnc.compile.measure.simulated import check_simulable
+    from mnc.compile.records.tuning_log import TuningLog
+    from mnc.compile.report.explain import explain as explained
+    from mnc.compile.report.explain import find
+    from mnc.targets import load
 
     target = load(target_name)
     count = threads or target.fast.count
@@ -75,7 +75,7 @@ def explain(
         known = tasks.extract_all(importer.import_model(model, target), target)
     chosen = known if layer is None else (find(known, layer),)
     path = log_path(logs, target.name, model.name)
-    trials = Journal.open(path, exclusive=False, target=target.tvm_target()).trials
+    trials = TuningLog.open(path, exclusive=False, target=target.tvm_target()).trials
     with console.working(f"simulating {len(chosen)} kernels"):
         found = [explained(task, target, trials, threads=count) for task in chosen]
     if as_json:

@@ -6,9 +6,8 @@ from typing import Any
 
 import click
 
-from compile.api import log_path
-from compile.cli import complete
-from compile.cli.common import (
+from mnc.compile.cli import complete
+from mnc.compile.cli.common import (
     as_json_option,
     console,
     load_model,
@@ -18,7 +17,8 @@ from compile.cli.common import (
     table,
     target_option,
 )
-from support.errors import UserError
+from mnc.compile.records.paths import log_path
+from mnc.support.errors import UserError
 
 
 @click.command()
@@ -33,7 +33,7 @@ def models(name: str | None, as_json: bool) -> None:
     if name is not None:
         _layers(name, as_json=as_json)
         return
-    from model.overview import overviews
+    from mnc.model.overview import overviews
 
     table([_model_row(one) for one in overviews()], as_json=as_json)
 
@@ -56,7 +56,7 @@ def _model_row(one: Any) -> dict[str, Any]:
 
 
 def _layers(name: str, *, as_json: bool) -> None:
-    from model import cost, zoo
+    from mnc.model import cost, zoo
 
     model = zoo.load(name)
     try:
@@ -91,7 +91,7 @@ def _layers(name: str, *, as_json: bool) -> None:
 @as_json_option
 def targets(as_json: bool) -> None:
     """List the targets: CPU, vector width, peak."""
-    from targets import rows
+    from mnc.targets import rows
 
     shown = [
         {
@@ -126,17 +126,18 @@ def tasks(
 
     Kind, shape, share of the multiply-adds, size of the config space, and the best rate measured so far.
     """
-    from compile import importer
-    from compile.journal import Journal, best, current
-    from compile.tasks import extract_all
-    from targets import load
+    from mnc.compile.frontend import importer
+    from mnc.compile.frontend.tasks import extract_all
+    from mnc.compile.records.ranking import best, current
+    from mnc.compile.records.tuning_log import TuningLog
+    from mnc.targets import load
 
     _, model = load_model(model_spec, model_flag, weights, shape_text, batch)
     target = load(target_name)
     with console.working(f"importing {model.name}"):
         found = extract_all(importer.import_model(model, target), target)
     path = log_path(logs, target.name, model.name)
-    trials = Journal.open(path, exclusive=False, target=target.tvm_target()).trials
+    trials = TuningLog.open(path, exclusive=False, target=target.tvm_target()).trials
     total = sum(task.macs * task.calls for task in found if task.kind != "fused") or 1
     rows = []
     for task in found:
@@ -167,8 +168,8 @@ def machine(target_name: str, fresh: bool, as_json: bool) -> None:
 
     By small kernels compiled through TVM: float32 multiply-adds, and reading from each level of memory.
     """
-    from compile.machine import figures
-    from targets import load, topology
+    from mnc.compile.machine.peaks import figures
+    from mnc.targets import load, topology
 
     target = load(target_name)
     counts = sorted({1, topology.usable_cores()})

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 from click.shell_completion import get_completion_class
 
-from compile.cli import complete
-from compile.cli.common import as_json_option, console, logs_option, print_json
-from support.errors import UserError
+from mnc.compile.cli import complete
+from mnc.compile.cli.common import as_json_option, console, logs_option, print_json
+from mnc.support.errors import UserError
 
 BUILD = Path("build")
 SHELLS = {
@@ -71,18 +71,19 @@ def report(
     Layers under the roofline, tuning curves, before and after, failures, parity, the machine. Artifacts of
     this machine are run for it; of others, manifest and log are shown. Without ARTIFACT: all under build/.
     """
-    from compile import artifact
-    from compile.report import collect
-    from compile.report.page import page
-    from support.files import write_atomic
-    from targets import topology
+    from mnc.compile.artifact import store
+    from mnc.compile.report import collect
+    from mnc.compile.report.options import ReportOptions
+    from mnc.compile.report.page import page
+    from mnc.support.files import write_atomic
+    from mnc.targets import topology
 
     chosen = folders or tuple(sorted(path.parent for path in BUILD.glob("*/*/manifest.json")))
     if not chosen:
         raise UserError(f"no artifact under {BUILD}; make one with `mnc build`, or name its folder")
-    checked = [artifact.load(folder) for folder in chosen]
+    checked = [store.load(folder) for folder in chosen]
     counts = threads or tuple(sorted({1, topology.usable_cores()}))
-    options = collect.Options(
+    options = ReportOptions(
         logs=logs,
         threads=tuple(dict.fromkeys(counts)) if run else (),
         seconds=seconds,
@@ -101,16 +102,16 @@ def report(
     epilog="\b\n" + "\n".join(f"{shell:5} {line}" for shell, line in SHELLS.items()),
 )
 @click.argument("shell", type=click.Choice(list(SHELLS)))
-def completion(shell: str) -> None:
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
     """Print a script that completes verbs, models and targets.
 
     Put it where the shell looks for such scripts:
     """
-    from compile.cli import cli
-
     found = get_completion_class(shell)
-    assert found is not None
-    console.result(found(cli, {}, "mnc", "_MNC_COMPLETE").source())
+    if found is None:  # cannot be: SHELLS are those that click knows
+        raise UserError(f"there is no completion for {shell}")
+    console.result(found(context.find_root().command, {}, "mnc", "_MNC_COMPLETE").source())
 
 
 VERBS = (report, completion)

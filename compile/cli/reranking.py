@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from compile.cli.common import (
+from mnc.compile.cli.common import (
     as_json_option,
     console,
     load_model,
@@ -17,10 +17,10 @@ from compile.cli.common import (
     target_option,
     threads_option,
 )
-from support.errors import UserError
+from mnc.support.errors import UserError
 
 if TYPE_CHECKING:
-    from compile.rerank import Summary
+    from mnc.compile.tuning.rerank import RerankSummary
 
 
 @click.command()
@@ -56,8 +56,8 @@ def rerank(
     few configs are built into networks that take turns, their layers are timed, and the log gets these times;
     builds prefer them. Then the sum that they predict is compared with the network that results.
     """
-    from compile.api import rerank as again
-    from targets import load
+    from mnc.compile.api import rerank as again
+    from mnc.targets import load
 
     _, model = load_model(model_spec, model_flag, weights, shape_text, batch)
     summary = again(
@@ -80,7 +80,7 @@ def after_tuning(
     model: Any, target: Any, *, device: str | None, threads: int | None, logs: Path
 ) -> None:
     """The same, said on stderr. That it could not be done is no failure of the tuning."""
-    from compile.api import rerank as again
+    from mnc.compile.api import rerank as again
 
     try:
         summary = again(
@@ -92,7 +92,7 @@ def after_tuning(
         console.note(line(summary))
 
 
-def line(summary: "Summary") -> str:
+def line(summary: "RerankSummary") -> str:
     """What came of it."""
     moved = sum(task.place > 1 for task in summary.tasks)
     foretold = 1e3 * (summary.predicted + summary.others)
@@ -105,7 +105,7 @@ def line(summary: "Summary") -> str:
     )
 
 
-def _rows(summary: "Summary") -> list[dict[str, Any]]:
+def _rows(summary: "RerankSummary") -> list[dict[str, Any]]:
     return [
         {
             "kind": task.kind,

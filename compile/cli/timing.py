@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from compile.cli.artifacts import artifact_argument, device_option, load_artifact, open_session
-from compile.cli.common import as_json_option, console, print_json, table, threads_option
-from support.errors import UserError
+from mnc.compile.cli.artifacts import artifact_argument, device_option, load_artifact, open_session
+from mnc.compile.cli.common import as_json_option, console, print_json, table, threads_option
+from mnc.model import torch_run
+from mnc.support.errors import UserError
 
 
 @click.command()
@@ -47,8 +48,8 @@ def bench(
 
 def _bench_device(session: Any, *, seconds: float, as_json: bool) -> None:
     """Times by the device's own clock; what moves over the network is apart."""
-    from compile.device.session import bench as time_on_device
-    from compile.runner import default_input
+    from mnc.compile.runtime.remote_session import bench as time_on_device
+    from mnc.compile.runtime.session import default_input
 
     made = time_on_device(session, *default_input(session), seconds=seconds)
     row = {
@@ -70,15 +71,16 @@ def raced(
     artifact: Any, session: Any, *, reference: Any = None, seconds: float = 3.0
 ) -> list[dict[str, Any]]:
     """Rows of times: the session's, and PyTorch's in turns where the model is there or can be rebuilt."""
-    from compile import parity, runner
+    from mnc.compile.runtime import benchmark
+    from mnc.compile.runtime import session as runner
 
     inputs = runner.default_input(session)
     rivals: dict[str, Callable[[], object]] = {}
     module = reference if reference is not None else _rebuilt(artifact)
     if module is not None:
-        rivals["PyTorch"] = parity.torch_call(module, inputs, session.threads)
+        rivals["PyTorch"] = torch_run.torch_call(module, inputs, session.threads)
     with console.working(f"timing {artifact.manifest.network.name} for {seconds:g} s each"):
-        measured = runner.bench(session, *inputs, seconds=seconds, rivals=rivals)
+        measured = benchmark.bench(session, *inputs, seconds=seconds, rivals=rivals)
     ours = measured["mnc"].median
     return [
         {
@@ -97,10 +99,10 @@ def raced(
 
 def _rebuilt(artifact: Any) -> Any:
     """The PyTorch module of the manifest's model, or None, said why."""
-    from compile import parity
+    from mnc.compile.runtime import verify
 
     with console.working(f"loading {artifact.manifest.network.name} into PyTorch"):
-        module, note = parity.rebuild_module(artifact.manifest)
+        module, note = verify.rebuild_module(artifact.manifest)
     if module is None:
         console.note(f"PyTorch is not timed: {note}")
     return module
@@ -187,11 +189,11 @@ def _predicted(artifact: Any, threads: int) -> float | None:
 
 
 def _draw(made: Any, artifact: Any, path: Path, *, on_device: bool) -> None:
-    from compile.report import plots
-    from compile.report.measured import rows_of
-    from compile.report.roofs import measured_here, of_target
-    from support.files import write_atomic
-    from targets import load
+    from mnc.compile.report import plots
+    from mnc.compile.report.measured import rows_of
+    from mnc.compile.report.roofs import measured_here, of_target
+    from mnc.support.files import write_atomic
+    from mnc.targets import load
 
     target = load(artifact.manifest.target.name if on_device else "host")
     roof = (
@@ -208,24 +210,24 @@ def _draw(made: Any, artifact: Any, path: Path, *, on_device: bool) -> None:
 
 def _peak(artifact: Any, session: Any, *, on_device: bool) -> float | None:
     """GFLOP/s that the session's threads could do: measured here, from the target's figures on a device."""
-    from targets import load
+    from mnc.targets import load
 
     if on_device:
         cores: float | None = load(artifact.manifest.target.name).fast.peak_gflops(session.threads)
         return cores
-    from compile import machine
+    from mnc.compile.machine import peaks
 
     with console.working("measuring this machine's peak"):
-        return machine.peak(load("host"), session.threads)
+        return peaks.peak(load("host"), session.threads)
 
 
 def _profiled(session: Any, runs: int, peak: float | None, *, on_device: bool) -> Any:
     if on_device:
-        from compile.device.session import profile as remote
-        from compile.runner import default_input
+        from mnc.compile.runtime.remote_session import profile as remote
+        from mnc.compile.runtime.session import default_input
 
         return remote(session, *default_input(session), runs=runs, peak_gflops=peak)
-    from compile.profile import profile as local
+    from mnc.compile.runtime.layer_profile import profile as local
 
     return local(session, runs=runs, peak_gflops=peak)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from compile.api import choose_family, log_path, select_tasks
-from compile.cli.common import (
+from mnc.compile.api import choose_family, select_tasks
+from mnc.compile.cli.common import (
     as_json_option,
     console,
     load_model,
@@ -22,7 +22,8 @@ from compile.cli.common import (
     target_option,
     threads_option,
 )
-from compile.cli.reranking import after_tuning
+from mnc.compile.cli.reranking import after_tuning
+from mnc.compile.records.paths import log_path
 
 SIMULATE = "Ask the core model, as is done anyway for a target that is not this machine."
 
@@ -102,14 +103,14 @@ def tune(
     where it was, and measures nothing twice. Costs are measured on this machine where the target is this
     machine, on a device with --device, and simulated by a model of the target's cores otherwise.
     """
-    from compile.family import chosen
-    from compile.journal import Journal
-    from compile.lessons import of_other_logs
-    from compile.measure.choice import How, kind, note, open_measurer
-    from compile.progress import Display
-    from compile.tuner import Options
-    from compile.tuner import tune as search
-    from targets import load
+    from mnc.compile.cli.tuning_display import Display
+    from mnc.compile.measure.factory import How, kind, note, open_measurer
+    from mnc.compile.records.family_choice import chosen
+    from mnc.compile.records.tuning_log import TuningLog
+    from mnc.compile.tuning.transfer import of_other_logs
+    from mnc.compile.tuning.tuner import TuningOptions
+    from mnc.compile.tuning.tuner import tune as search
+    from mnc.targets import load
 
     _, model = load_model(model_spec, model_flag, weights, shape_text, batch)
     target = load(target_name)
@@ -128,32 +129,32 @@ def tune(
     with console.working(f"importing {model.name}"):
         selected = select_tasks(model, target, wanted)
     path = log_path(logs, target.name, model.name)
-    options = Options(trials=trials, tuner=tuner, force=force)
+    options = TuningOptions(trials=trials, tuner=tuner, force=force)
     # Before the measurer's processes start: they would take the cores whose peak is timed.
     peak = _peak(target, threads or 1) if measured_by == "here" else None
     if measured_by == "simulated":
         peak = target.fast.peak_gflops(threads or target.fast.count)
     with (
-        Journal.open(path, exclusive=True, target=target.tvm_target()) as journal,
+        TuningLog.open(path, exclusive=True, target=target.tvm_target()) as tuning_log,
         open_measurer(target, how) as measurer,
     ):
-        for reason, count in journal.skipped.items():
+        for reason, count in tuning_log.skipped.items():
             console.warn(f"{path}: {count} lines are left out: {reason}")
         console.note(f"{len(selected)} tasks, log {path}, measured by {measurer.describe()}")
-        lessons = of_other_logs(path, target.tvm_target(), measurer.describe())
-        if lessons:
-            console.note(f"starting from {len(lessons)} trials of other networks in {path.parent}")
+        transfer = of_other_logs(path, target.tvm_target(), measurer.describe())
+        if transfer:
+            console.note(f"starting from {len(transfer)} trials of other networks in {path.parent}")
         examples = _examples(like, logs, model.name) if like else ()
         display = None if console.quiet else Display(peak_gflops=peak)
         with display or contextlib.nullcontext():
             summary = search(
                 selected,
                 target,
-                journal,
+                tuning_log,
                 measurer,
                 options=options,
                 observer=display,
-                lessons=lessons,
+                transfer=transfer,
                 examples=examples,
             )
     if reranking and summary.trials and measured_by != "simulated":
@@ -208,8 +209,8 @@ def family(
     with its layout transforms. The choice and the times are kept beside the tuning log. Where the target is
     not this machine and no device is named, the core model gives the times.
     """
-    from compile.measure.choice import How, note
-    from targets import load
+    from mnc.compile.measure.factory import How, note
+    from mnc.targets import load
 
     _, model = load_model(model_spec, model_flag, weights, shape_text, batch)
     target = load(target_name)
@@ -234,18 +235,18 @@ def family(
 
 def _examples(like: str, logs: Path, model_name: str) -> tuple[Any, ...]:
     """The trials of another target's log; a warning where it has none."""
-    from compile.journal import Journal
-    from targets import load
+    from mnc.compile.records.tuning_log import TuningLog
+    from mnc.targets import load
 
     path = log_path(logs, load(like).name, model_name)
-    trials = tuple(Journal.open(path, exclusive=False).trials)
+    trials = tuple(TuningLog.open(path, exclusive=False).trials)
     if not trials:
         console.warn(f"{path} has no trials to begin with; tune {like} first, or leave out --like")
     return trials
 
 
 def _peak(target: Any, threads: int) -> float:
-    from compile.machine import peak
+    from mnc.compile.machine.peaks import peak
 
     return peak(target, threads)
 

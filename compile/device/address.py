@@ -8,7 +8,7 @@ import re
 
 import msgspec
 
-from support.errors import UserError
+from mnc.support.errors import UserError
 
 PORT = 9190  # TVM's own default for trackers
 HOST = "127.0.0.1"

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from compile.device import rootfs
-from compile.device import tracker as trackers
-from compile.device.address import HOST, PORT, Address, bracketed, checked_key, warning
-from compile.device.daemon import Daemon
-from compile.device.rootfs import Root
-from support.errors import UserError
-from targets import Target
+from mnc.compile.device import rootfs
+from mnc.compile.device import tracker as trackers
+from mnc.compile.device.address import HOST, PORT, Address, bracketed, checked_key, warning
+from mnc.compile.device.daemon import Daemon
+from mnc.compile.device.rootfs import Root
+from mnc.support.errors import UserError
+from mnc.targets import Target
 
 SERVER = Path(__file__).with_name("server.py")
 FIRST_PORT, LAST_PORT = 9091, 9190

@@ -14,16 +14,14 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 import msgspec
+import tvm
+from tvm import rpc
 
-from compile import tvm_setup  # noqa: F401 - before any other use of tvm
-from compile.cpu_features import MACHINES
-from compile.device import server_names, tracker
-from compile.device.address import Address
-from support.closing import Closing
-from support.errors import UserError
-
-import tvm  # isort: skip
-from tvm import rpc  # isort: skip
+from mnc.compile.device import server_names, tracker
+from mnc.compile.device.address import Address
+from mnc.compile.toolchain.cpu_features import MACHINES
+from mnc.support.closing import Closing
+from mnc.support.errors import UserError
 
 T = TypeVar("T")
 Cores = Literal["big", "little", "all"]
@@ -35,7 +33,7 @@ CLOSE_SECONDS = 5.0
 ATTEMPTS = 3
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class DeviceReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a device that runs our server says of itself. Clocks are MHz, one a core, where exposed.
 
     `emulated` names what emulates it, "" for a real one. `last_exit` is the exit code of the last session
@@ -77,7 +75,7 @@ class Connection(Closing):
         self.cpu = remote.cpu(0)
         self.report = self.ask()
 
-    def ask(self) -> Report | None:
+    def ask(self) -> DeviceReport | None:
         """The device's report as it is now."""
         try:
             function = self.remote.get_function(server_names.REPORT)
@@ -85,7 +83,7 @@ class Connection(Closing):
             return None
         text = self.call(function, seconds=CONNECT_SECONDS)
         try:
-            return msgspec.json.decode(str(text), type=Report)
+            return msgspec.json.decode(str(text), type=DeviceReport)
         except msgspec.MsgspecError as error:
             raise UserError(
                 f"{self} gives a damaged report ({error}); restart its server"
@@ -148,7 +146,7 @@ class Connection(Closing):
         return f"device {self.address.key} ({self.where})"
 
 
-def architecture(report: Report) -> str:
+def architecture(report: DeviceReport) -> str:
     """ "x86_64", "aarch64" or "arm", or what the device's kernel calls any other."""
     return MACHINES.get(report.arch, report.arch)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A process that is kept up, and that ends with whoever started it, whatever way that ends.
 
-Takes a command; gives a handle with its state. A supervisor (`compile.device.supervisor`) stands between:
+Takes a command; gives a handle with its state. A supervisor (`mnc.compile.device.supervisor`) stands between:
 when this process is gone, even by SIGKILL, it ends the command's process group and removes its files.
 """
 
@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -20,12 +19,12 @@ from typing import Self
 
 import msgspec
 
-from compile.device import supervisor
-from compile.device.supervisor import Command, State
-from support.errors import UserError
+from mnc.compile.device import supervisor
+from mnc.compile.device.supervisor import BoardState, Command
+from mnc.support import child_process
+from mnc.support.errors import UserError
 
 PREFIX = "mnc-daemon-"
-PROJECT = Path(__file__).parents[2]
 STOP_SECONDS = 10.0
 
 
@@ -56,13 +55,12 @@ class Daemon:
             environment={**variables, "TMPDIR": str(self.folder / "tmp")},
         )
         (self.folder / supervisor.COMMAND).write_bytes(msgspec.json.encode(orders))
-        path = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
         self._supervisor = subprocess.Popen(
-            [sys.executable, "-m", "compile.device.supervisor", str(self.folder)],
+            child_process.python("mnc.compile.device.supervisor", str(self.folder)),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path},
+            env=child_process.environment(),
             start_new_session=True,  # a terminal's Ctrl-C reaches the parent only
         )
 
@@ -78,10 +76,12 @@ class Daemon:
         self.stop()
 
     @property
-    def state(self) -> State | None:
+    def state(self) -> BoardState | None:
         """The process now; None until the first is up."""
         try:
-            return msgspec.json.decode((self.folder / supervisor.STATE).read_bytes(), type=State)
+            return msgspec.json.decode(
+                (self.folder / supervisor.STATE).read_bytes(), type=BoardState
+            )
         except (OSError, msgspec.MsgspecError):
             return None
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks the whole chain from compiler to device, and says what to mend.
 
-Takes a `Target` and perhaps a device's address; gives `Check`s in the order of the chain. A link that cannot
-be tried because one before it is broken is left out.
+Takes a `Target` and perhaps a device's address; gives a `Diagnosis` for each link, in the order of the chain.
+A link that cannot be tried because one before it is broken is left out.
 """
 
 import importlib.metadata
@@ -14,25 +14,24 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import tvm
+from tvm import te
 
-from compile import linking, tvm_setup
-from compile.cpu_features import FEATURES, machine_arch, required
-from compile.device import connection, tracker
-from compile.device.address import Address, warning
-from compile.device.connection import Connection
-from compile.runner import Latency
-from support.errors import UserError
-from targets import Target
-
-import tvm  # isort: skip
-from tvm import te  # isort: skip
+from mnc.compile.device import connection, tracker
+from mnc.compile.device.address import Address, warning
+from mnc.compile.device.connection import Connection
+from mnc.compile.toolchain import linker, pass_context
+from mnc.compile.toolchain.cpu_features import FEATURES, machine_arch, required
+from mnc.support.errors import UserError
+from mnc.support.latency import Latency
+from mnc.targets import Target
 
 SIZE = 64  # of the tiny kernel: SIZE x SIZE matrices
 REPEATS, STEADY = 20, 0.05
 WAIT_SECONDS = 10.0
 
 
-class Check(msgspec.Struct, frozen=True, kw_only=True):
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """One link of the chain. `fix` says what to do where `ok` is False, or what to mind; else it is ""."""
 
     name: str
@@ -43,8 +42,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 def examine(
     target: Target, *, device: Address | None = None, cc: str | None = None
-) -> tuple[Check, ...]:
-    """Check compiler and linker for `target`, and with `device` the tracker, a device and a tiny kernel's
+) -> tuple[Diagnosis, ...]:
+    """Diagnosis compiler and linker for `target`, and with `device` the tracker, a device and a tiny kernel's
     result on it. Without, the kernel runs here if it can.
     """
     with tempfile.TemporaryDirectory(prefix="mnc-doctor-") as folder:
@@ -53,14 +52,14 @@ def examine(
 
 def _chain(
     target: Target, device: Address | None, cc: str | None, library: Path
-) -> Iterator[Check]:
+) -> Iterator[Diagnosis]:
     built = _try("compiler", lambda: _compile(target, cc, library))
     yield built
     if device is None:
         if built.ok and target.arch == machine_arch():
             yield _try("result", lambda: _run_here(library))
         elif built.ok:
-            yield Check(
+            yield Diagnosis(
                 name="device",
                 ok=True,
                 detail=f"none named, and this machine is no {target.arch}: nothing was run",
@@ -75,14 +74,14 @@ def _chain(
         with connection.connect(device, wait_seconds=WAIT_SECONDS, session_seconds=120.0) as opened:
             yield from _device(opened, target, library if built.ok else None)
     except UserError as error:
-        yield Check(name="device", ok=False, detail="none could be used", fix=str(error))
+        yield Diagnosis(name="device", ok=False, detail="none could be used", fix=str(error))
 
 
-def _device(opened: Connection, target: Target, library: Path | None) -> Iterator[Check]:
+def _device(opened: Connection, target: Target, library: Path | None) -> Iterator[Diagnosis]:
     report = opened.report
     if report is None:
         detail = f"{opened} answers; it runs TVM's stock server, which cannot say what it is"
-        yield Check(
+        yield Diagnosis(
             name="device", ok=True, detail=detail, fix="`mnc device enroll` gives a server that can"
         )
     else:
@@ -94,7 +93,7 @@ def _device(opened: Connection, target: Target, library: Path | None) -> Iterato
             if report.emulated
             else ""
         )
-        yield Check(name="device", ok=True, detail=detail, fix=fix)
+        yield Diagnosis(name="device", ok=True, detail=detail, fix=fix)
         yield _versions(report.tvm)
         same = _same_machine(target, connection.architecture(report), report.features)
         yield same
@@ -118,9 +117,9 @@ def _compile(target: Target, cc: str | None, library: Path) -> str:
     c = te.compute((SIZE, SIZE), lambda i, j: te.sum(a[i, k] * b[k, j], axis=k), name="c")
     schedule = te.create_schedule(c.op)
     schedule[c].vectorize(schedule[c].split(c.op.axis[1], factor=target.lanes)[1])
-    with tvm_setup.pass_context():
+    with pass_context.pass_context():
         module = tvm.build(schedule, [a, b, c], target=target.tvm_target())
-    linked = linking.link_library(module, library, target, cc=cc)
+    linked = linker.link_library(module, library, target, cc=cc)
     glibc = (
         ""
         if linked.library.glibc is None
@@ -169,43 +168,45 @@ def _upload(opened: Connection, library: Path) -> str:
     return f"{library.stat().st_size} bytes"
 
 
-def _versions(theirs: str) -> Check:
+def _versions(theirs: str) -> Diagnosis:
     ours = tvm.__version__
     package = importlib.metadata.version("xtc-tvm-python-bindings")
     fix = "" if ours == theirs else f"on the device: pip install xtc-tvm-python-bindings=={package}"
-    return Check(name="versions", ok=not fix, detail=f"TVM {ours} here, {theirs} there", fix=fix)
+    return Diagnosis(
+        name="versions", ok=not fix, detail=f"TVM {ours} here, {theirs} there", fix=fix
+    )
 
 
-def _same_machine(target: Target, arch: str, features: tuple[str, ...]) -> Check:
+def _same_machine(target: Target, arch: str, features: tuple[str, ...]) -> Diagnosis:
     if arch != target.arch:
         fix = f"choose a target for {arch}, or another device"
-        return Check(name="target", ok=False, detail=f"{target.name} is {target.arch}", fix=fix)
+        return Diagnosis(name="target", ok=False, detail=f"{target.name} is {target.arch}", fix=fix)
     names = FEATURES.get(arch, {})
     wanted = required(target.tvm_target(), arch)
     lacking = [one for one in wanted if features and names.get(one) not in features]
     fix = f"the device lacks {', '.join(lacking)}: choose a target like it" if lacking else ""
     unknown = "" if features else "; the device does not list its CPU's features"
-    return Check(
+    return Diagnosis(
         name="target", ok=not lacking, detail=f"{target.name}, {target.mcpu}{unknown}", fix=fix
     )
 
 
-def _steady(opened: Connection, name: str, *, emulated: bool) -> Check:
+def _steady(opened: Connection, name: str, *, emulated: bool) -> Diagnosis:
     """Whether times of the same work agree: a clock that wanders makes tuning choose by luck."""
     try:
         times = opened.call(lambda: _times(opened, name), seconds=60.0)
     except UserError as error:
-        return Check(name="clock", ok=False, detail="nothing could be timed", fix=str(error))
+        return Diagnosis(name="clock", ok=False, detail="nothing could be timed", fix=str(error))
     spread = Latency(tuple(times)).spread
     detail = f"repeated times of one kernel spread by {spread:.1%} around {statistics.median(times):.2e} s"
     if emulated:
-        return Check(name="clock", ok=True, detail=detail, fix="emulated: it means nothing")
+        return Diagnosis(name="clock", ok=True, detail=detail, fix="emulated: it means nothing")
     fix = (
         "fix the clock (governor performance), cool it, stop other programs"
         if spread > STEADY
         else ""
     )
-    return Check(name="clock", ok=not fix, detail=detail, fix=fix)
+    return Diagnosis(name="clock", ok=not fix, detail=detail, fix=fix)
 
 
 def _times(opened: Connection, name: str) -> list[float]:
@@ -215,8 +216,8 @@ def _times(opened: Connection, name: str) -> list[float]:
     return [float(time) for time in evaluate(a, b, right).results[1:]]
 
 
-def _try(name: str, action: Callable[[], str]) -> Check:
+def _try(name: str, action: Callable[[], str]) -> Diagnosis:
     try:
-        return Check(name=name, ok=True, detail=action())
+        return Diagnosis(name=name, ok=True, detail=action())
     except UserError as error:
-        return Check(name=name, ok=False, detail="failed", fix=str(error))
+        return Diagnosis(name=name, ok=False, detail="failed", fix=str(error))

@@ -7,9 +7,9 @@ Takes the kind of device and where the tracker is; gives the text to print. `doc
 import importlib.metadata
 from pathlib import Path
 
-from compile.device import rootfs
-from compile.device.address import HOST, PORT, checked_key, warning
-from support.errors import UserError
+from mnc.compile.device import rootfs
+from mnc.compile.device.address import HOST, PORT, checked_key, warning
+from mnc.support.errors import UserError
 
 SERVER = Path(__file__).with_name("server.py")
 DEVICE_FILE = "mnc_device_server.py"

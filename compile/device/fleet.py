@@ -8,11 +8,11 @@ import contextlib
 
 import msgspec
 
-from compile.device import connection, tracker
-from compile.device.address import Address
-from compile.device.connection import Report
-from compile.device.tracker import Server, Summary
-from support.errors import UserError
+from mnc.compile.device import connection, tracker
+from mnc.compile.device.address import Address
+from mnc.compile.device.connection import DeviceReport
+from mnc.compile.device.tracker import Server, TrackerSummary
+from mnc.support.errors import UserError
 
 SESSION_SECONDS = 20.0  # a device ends a session of ours that got stuck
 ANSWER_SECONDS = 10.0
@@ -52,7 +52,10 @@ def devices(address: tuple[str, int], *, ask: bool = True) -> tuple[DeviceRow, .
 
 
 def _rows(
-    key: str, servers: list[Server], known: Summary, reports: dict[str, Report | str | None]
+    key: str,
+    servers: list[Server],
+    known: TrackerSummary,
+    reports: dict[str, DeviceReport | str | None],
 ) -> list[DeviceRow]:
     """The tracker counts free devices of a key without saying which: those that answered are among them."""
     asked = sum(tracker.text((server.host, server.port)) in reports for server in servers)
@@ -71,7 +74,7 @@ def _rows(
     return rows
 
 
-def _told(key: str, where: str, report: Report | str | None) -> DeviceRow:
+def _told(key: str, where: str, report: DeviceReport | str | None) -> DeviceRow:
     if isinstance(report, str):
         return DeviceRow(key=key, where=where, state="no answer", last_seen=report)
     seen = "answered just now"
@@ -92,12 +95,12 @@ def _told(key: str, where: str, report: Report | str | None) -> DeviceRow:
     )
 
 
-def _ask(address: tuple[str, int], known: Summary) -> dict[str, Report | str | None]:
+def _ask(address: tuple[str, int], known: TrackerSummary) -> dict[str, DeviceReport | str | None]:
     """Each free device's report, None where it has none, or why it did not answer.
 
     All of a key are held until each has been asked: the tracker gives out whichever is free.
     """
-    found: dict[str, Report | str | None] = {}
+    found: dict[str, DeviceReport | str | None] = {}
     for key in known.keys:
         with contextlib.ExitStack() as held:
             for _ in range(known.free(key)):
@@ -110,7 +113,7 @@ def _ask(address: tuple[str, int], known: Summary) -> dict[str, Report | str | N
 
 def _report(
     address: Address, host: str, port: int, password: str, held: contextlib.ExitStack
-) -> Report | str | None:
+) -> DeviceReport | str | None:
     try:
         opened = connection.open_session(
             address,

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import msgspec
 
-from compile.device.runtime_build import LIBRARY, runtime_library, tvm_package
-from support.errors import UserError
-from support.files import cache_dir, folder_atomic
-from support.registry import debian_package, pip_files
+from mnc.compile.device.runtime_build import LIBRARY, runtime_library, tvm_package
+from mnc.support.errors import UserError
+from mnc.support.files import cache_dir, folder_atomic
+from mnc.support.registry import debian_package, pip_files
 
 DEBIAN = (
     "libc6 libgcc-s1 libstdc++6 python3.11-minimal libpython3.11-minimal libpython3.11-stdlib libexpat1 "

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from support.errors import UserError
-from support.files import cache_dir, folder_atomic
+from mnc.support.errors import UserError
+from mnc.support.files import cache_dir, folder_atomic
 
 LIBRARY = "libtvm_runtime.so"
 MISSING_HEADERS = Path(__file__).with_name("cpp")
@@ -88,7 +88,7 @@ def _build(sources: Sequence[Path], scratch: Path, target: tuple[str, ...]) -> N
 def _zig(arguments: list[str]) -> None:
     cache = str(cache_dir("zig"))
     environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
-    command = [sys.executable, "-m", "ziglang", "c++", *arguments]
+    command = [sys.executable, "-P", "-m", "ziglang", "c++", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         errors = [line for line in done.stderr.splitlines() if "error" in line.lower()]

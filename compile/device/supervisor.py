@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps one virtual board up: `python -m compile.device.supervisor FOLDER < a pipe`.
+"""Keeps one virtual board up: `python -m mnc.compile.device.supervisor FOLDER < a pipe`.
 
 Runs the command in FOLDER/command.json and runs it again when it dies, as a board's init would. When
 standard input ends, that is, when whoever started the board is gone, it kills all of the board and removes
@@ -33,7 +33,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str]
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
+class BoardState(msgspec.Struct, frozen=True, kw_only=True):
     """The board now: its server's process, how often it was started, how it last ended."""
 
     pid: int
@@ -61,7 +61,7 @@ def _keep_up(folder: Path, command: Command) -> None:
         boots += 1
         _write(
             folder / STATE,
-            msgspec.json.encode(State(pid=board.pid, boots=boots, last_exit=last_exit)),
+            msgspec.json.encode(BoardState(pid=board.pid, boots=boots, last_exit=last_exit)),
         )
         started = time.monotonic()
         try:

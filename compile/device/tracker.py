@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """TVM's own tracker: starting one, and asking one what it knows, with a limit on every wait.
 
-Takes a host and a port; gives a `Tracker` that is stopped with this process, or a `Summary`. A tracker that
-is not there is a UserError.
+Takes a host and a port; gives a `Tracker` that is stopped with this process, or a `TrackerSummary`.
+A tracker that is not there is a UserError.
 """
 
 import socket
@@ -14,13 +14,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+from tvm.rpc import base
 
-from compile import tvm_setup  # noqa: F401 - before any other use of tvm
-from compile.device.address import HOST, PORT, bracketed, warning
-from compile.device.daemon import Daemon
-from support.errors import UserError
-
-from tvm.rpc import base  # isort: skip
+from mnc.compile.device.address import HOST, PORT, bracketed, warning
+from mnc.compile.device.daemon import Daemon
+from mnc.support.errors import UserError
 
 PORTS = 100  # how many to try from the first on
 ANSWER_SECONDS = 10.0  # a network may be slow; a tracker that takes longer is not there
@@ -41,7 +39,7 @@ class Server(msgspec.Struct, frozen=True):
     port: int
 
 
-class Summary(msgspec.Struct, frozen=True):
+class TrackerSummary(msgspec.Struct, frozen=True):
     """All that a tracker knows."""
 
     servers: tuple[Server, ...]
@@ -65,7 +63,7 @@ class Tracker(Daemon):
     """TVM's tracker in a process of its own, started again when it dies."""
 
     def __init__(self, host: str, port: int) -> None:
-        command = [sys.executable, "-m", "tvm.exec.rpc_tracker", "--silent", f"--host={host}"]
+        command = [sys.executable, "-P", "-m", "tvm.exec.rpc_tracker", "--silent", f"--host={host}"]
         super().__init__("the tracker", [*command, f"--port={port}", f"--port-end={port + 1}"])
         self.host, self.port = host, port
 
@@ -105,7 +103,7 @@ def answers(address: tuple[str, int], *, seconds: float = 1.0) -> bool:
         return False
 
 
-def summary(address: tuple[str, int], *, seconds: float = ANSWER_SECONDS) -> Summary:
+def summary(address: tuple[str, int], *, seconds: float = ANSWER_SECONDS) -> TrackerSummary:
     """What the tracker knows now; UserError when there is none."""
     with connection(address, seconds=seconds) as sock, _told(address):
         base.sendjson(sock, [base.TrackerCode.SUMMARY])
@@ -164,7 +162,7 @@ def request(
     return str(host), int(port), str(password)
 
 
-def check_known(known: Summary, address: tuple[str, int], key: str) -> None:
+def check_known(known: TrackerSummary, address: tuple[str, int], key: str) -> None:
     """UserError unless the tracker has a device of `key`."""
     if known.count(key):
         return
@@ -206,7 +204,7 @@ def _gone(address: tuple[str, int], error: Exception) -> UserError:
     )
 
 
-def _summary(known: Any) -> Summary:
+def _summary(known: Any) -> TrackerSummary:
     servers = [
         Server(str(one["key"]).removeprefix("server:"), str(one["addr"][0]), int(one["addr"][1]))
         for one in known["server_info"]
@@ -214,7 +212,7 @@ def _summary(known: Any) -> Summary:
     queues = {
         key: Queue(int(q["free"]), int(q["pending"])) for key, q in known["queue_info"].items()
     }
-    return Summary(tuple(sorted(servers, key=lambda s: (s.key, s.host, s.port))), queues)
+    return TrackerSummary(tuple(sorted(servers, key=lambda s: (s.key, s.host, s.port))), queues)
 
 
 def _free_port(host: str, first: int) -> int:

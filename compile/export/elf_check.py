@@ -10,9 +10,9 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
-from compile.elf import check_library
-from support.errors import UserError
-from targets import Target
+from mnc.compile.toolchain.elf import check_library
+from mnc.support.errors import UserError
+from mnc.targets import Target
 
 ALLOWED = re.compile(r"lib(c|m|pthread|dl)\.so(\.\d)?|ld-linux[a-z0-9-]*\.so\.\d|libc\.musl.*")
 

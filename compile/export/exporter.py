@@ -12,13 +12,14 @@ from pathlib import Path
 
 import msgspec
 
-from compile.artifact import Artifact
-from compile.export import elf_check, graph, kernels, memory, objects, source, toolchain, weights
-from compile.export.source import Contents
-from compile.manifest import LIBRARY
-from support.errors import UserError
-from support.files import folder_atomic, sha256
-from targets import Target
+from mnc.compile.artifact.manifest import LIBRARY
+from mnc.compile.artifact.store import Artifact
+from mnc.compile.codegen import kernel_object
+from mnc.compile.export import elf_check, graph, memory_plan, objects, source, toolchain, weights
+from mnc.compile.export.source import Contents
+from mnc.support.errors import UserError
+from mnc.support.files import folder_atomic, sha256
+from mnc.targets import Target
 
 PREFIX = re.compile(r"\A[a-z][a-z0-9_]{0,39}\Z")
 RECORD = "export.json"
@@ -121,13 +122,13 @@ def check_replaceable(folder: Path) -> None:
 def _contents(artifact: Artifact, prefix: str) -> Contents:
     """All that is read of the artifact, checked against each other."""
     where = str(artifact.folder)
-    for name in (kernels.OBJECT, kernels.GRAPH):
+    for name in (kernel_object.OBJECT, kernel_object.GRAPH):
         if name not in artifact.manifest.files:
             raise UserError(
                 f"{where} has no {name}, which export needs; build it again with this mnc"
             )
     arrays = weights.read(artifact.folder / LIBRARY)
-    text = (artifact.folder / kernels.GRAPH).read_bytes()
+    text = (artifact.folder / kernel_object.GRAPH).read_bytes()
     network = graph.read(text, weights=set(arrays), where=where)
     _check_ports(artifact, network)
     for name, entry in network.weights.items():
@@ -138,7 +139,7 @@ def _contents(artifact: Artifact, prefix: str) -> Contents:
         prefix=prefix,
         manifest=artifact.manifest,
         graph=network,
-        layout=memory.plan(network),
+        layout=memory_plan.plan(network),
         arrays=arrays,
         labels=artifact.labels,
         cores=_cores(artifact),
@@ -195,7 +196,7 @@ def _compile_weights(contents: Contents, tools: toolchain.Toolchain, work: Path)
 
 
 def _private_kernels(artifact: Artifact, contents: Contents, work: Path) -> Path:
-    data = (artifact.folder / kernels.OBJECT).read_bytes()
+    data = (artifact.folder / kernel_object.OBJECT).read_bytes()
     defined = objects.defined(data)
     wanted = {name for name in defined if name.startswith("__TVM")} - PROVIDED
     if wanted:
@@ -205,7 +206,9 @@ def _private_kernels(artifact: Artifact, contents: Contents, work: Path) -> Path
         )
     missing = {call.kernel for call in contents.graph.calls} - defined
     if missing:
-        raise UserError(f"{artifact.folder}: {kernels.OBJECT} lacks {min(missing)}; build it again")
+        raise UserError(
+            f"{artifact.folder}: {kernel_object.OBJECT} lacks {min(missing)}; build it again"
+        )
     target = work / f"{contents.prefix}_kernels.o"
     target.write_bytes(objects.privatise(data, source.private(contents.prefix)))
     return target

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from compile.manifest import LARGEST_TENSOR
-from support.errors import UserError
+from mnc.compile.artifact.manifest import LARGEST_TENSOR
+from mnc.support.errors import UserError
 
 BYTES = {"float32": 4, "float16": 2, "int8": 1, "uint8": 1, "bool": 1, "int32": 4, "int64": 8}
 RESHAPE = "__nop"

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from compile import parity, runner
-from compile.artifact import Artifact
-from compile.export.exporter import Exported
-from compile.runner import Array
-from support.closing import Closing
-from support.errors import UserError
+from mnc.compile.artifact.store import Artifact
+from mnc.compile.export.exporter import Exported
+from mnc.compile.runtime import session
+from mnc.compile.runtime import verify as parity
+from mnc.compile.runtime.session import Array
+from mnc.support.closing import Closing
+from mnc.support.errors import UserError
 
 ALIGNMENT = 64  # bytes: of an input that the library reads where it is
 
@@ -141,7 +142,7 @@ def verify(artifact: Artifact, library: Freestanding) -> parity.Check:
 def verify_here(artifact: Artifact, exported: Exported) -> tuple[parity.Check | None, str]:
     """`verify` of what was just exported, or None and why it cannot run on this machine."""
     try:
-        runner.check_cpu(artifact.manifest.target)
+        session.check_cpu(artifact.manifest.target)
     except UserError as error:
         return None, f"not run here: {error}"
     with Freestanding(exported.shared, prefix=exported.prefix) as library:

@@ -14,7 +14,7 @@ from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
-from support.errors import UserError
+from mnc.support.errors import UserError
 
 HIDDEN = 2
 # Offsets in bytes of a symbol's `st_other`, and the format of a section header up to its size.

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from compile.export import feature_checks, memory
-from compile.export.graph import Call, Graph, Tensor
-from compile.export.memory import Layout
-from compile.export.weights import Array
-from compile.manifest import Manifest
-from compile.manifest import Tensor as Port
+from mnc.compile.artifact.manifest import Manifest
+from mnc.compile.artifact.manifest import Tensor as Port
+from mnc.compile.codegen import alignment
+from mnc.compile.export import feature_checks
+from mnc.compile.export.graph import Call, Graph, Tensor
+from mnc.compile.export.memory_plan import MemoryPlan
+from mnc.compile.export.weights import Array
 
 RUNTIME = Path(__file__).parent / "runtime"
 MAX_THREADS = 64
@@ -36,7 +37,7 @@ class Contents:
     prefix: str
     manifest: Manifest
     graph: Graph
-    layout: Layout
+    layout: MemoryPlan
     arrays: dict[str, Array]
     labels: tuple[str, ...]
     cores: int
@@ -45,7 +46,7 @@ class Contents:
     def fixed_bytes(self) -> int:
         """What an instance takes besides arena, scratch and stacks, at most."""
         arguments = sum(len(call.inputs) + len(call.outputs) for call in self.graph.calls)
-        return memory.align(
+        return alignment.align(
             TENSOR_BYTES * len(self.graph.tensors)
             + ARGUMENT_BYTES * arguments
             + WORKER_BYTES * MAX_THREADS
@@ -57,7 +58,7 @@ class Contents:
         offsets, end = {}, 0
         for name in self.graph.weights:
             offsets[name] = end
-            end += memory.align(self.arrays[name].nbytes)
+            end += alignment.align(self.arrays[name].nbytes)
         return offsets, end
 
     def peak_bytes(self, threads: int) -> int:
@@ -135,7 +136,7 @@ def weights_assembly(prefix: str) -> str:
     name = f"{private(prefix)}weights"
     return f"""\
     .section .rodata.{name}, "a", %progbits
-    .balign {memory.ALIGNMENT}
+    .balign {alignment.ALIGNMENT}
     .globl {name}
     .hidden {name}
     .type {name}, %object
@@ -151,7 +152,7 @@ def weights_bytes(contents: Contents) -> bytes:
     parts = []
     for name in contents.graph.weights:
         data = np.ascontiguousarray(contents.arrays[name]).tobytes()
-        parts.append(data.ljust(memory.align(len(data)), b"\0"))
+        parts.append(data.ljust(alignment.align(len(data)), b"\0"))
     return b"".join(parts)
 
 

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compile import linking
-from support.errors import UserError
-from support.files import cache_dir
-from targets import Target
+from mnc.compile.toolchain import linker
+from mnc.support.errors import UserError
+from mnc.support.files import cache_dir
+from mnc.targets import Target
 
 FLAGS = ("-O2", "-fPIC", "-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror")
 # zig writes debug information unless told not to, with this machine's paths in it.
@@ -74,9 +74,9 @@ class Toolchain:
 def find(target: Target, *, cc: str | None = None) -> Toolchain:
     """The toolchain for `target`, with the C compiler `cc` when one is named."""
     # The system's compiler links for the system's glibc, newer than what most targets promise.
-    compiler = linking.compiler_for(target, cc=cc) if cc else linking.zig_compiler(target)
+    compiler = linker.compiler_for(target, cc=cc) if cc else linker.zig_compiler(target)
     flags = {"aarch64": AARCH64_FLAGS, "arm": ARM_FLAGS if not cc else ()}.get(target.arch, ())
-    return Toolchain(compiler.command, (sys.executable, "-m", "ziglang", "ar"), flags)
+    return Toolchain(compiler.command, (sys.executable, "-P", "-m", "ziglang", "ar"), flags)
 
 
 def _cause(said: str) -> str:

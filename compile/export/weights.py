@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from elftools.elf.elffile import ELFFile
 
-from support.errors import UserError
+from mnc.support.errors import UserError
 
 BLOB = "__tvm_dev_mblob"
 ARRAY_MAGIC = 0xDD5E40F096B4A13F

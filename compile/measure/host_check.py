@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from compile.measure.local import explain, scratch_folder
-from compile.measure.messages import (
+from mnc.compile.measure.local import explain, scratch_folder
+from mnc.compile.measure.messages import (
     Compiled,
     CompileJob,
     ReferenceJob,
@@ -23,9 +23,9 @@ from compile.measure.messages import (
     TaskSpec,
     Timed,
 )
-from compile.measure.pool import Pool
-from compile.trial import Failure
-from targets import load
+from mnc.compile.measure.worker_pool import WorkerPool
+from mnc.compile.records.trial import Failure
+from mnc.targets import load
 
 COMPILE_SECONDS, RUN_SECONDS, REFERENCE_SECONDS = 60.0, 30.0, 120.0
 SOME = 64  # bytes to stream: nothing is timed
@@ -40,7 +40,7 @@ class HostCheck:
     def __init__(self) -> None:
         self._target = load("host").tvm_target()
         self._scratch = scratch_folder()
-        self._pools: dict[str, Pool] = {}
+        self._pools: dict[str, WorkerPool] = {}
         self._references: dict[str, str] = {}
 
     def close(self) -> None:
@@ -89,9 +89,9 @@ class HostCheck:
             self._references[spec.key] = path
         return self._references[spec.key]
 
-    def _pool(self, role: str) -> Pool:
+    def _pool(self, role: str) -> WorkerPool:
         if role not in self._pools:
             env = {"TVM_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
             env["TVM_USE_RUNTIME_LIB"] = "1" if role == "run" else ""
-            self._pools[role] = Pool(role, 1, scratch=self._scratch, env=env)
+            self._pools[role] = WorkerPool(role, 1, scratch=self._scratch, env=env)
         return self._pools[role]

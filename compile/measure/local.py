@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from compile.measure.messages import (
+from mnc.compile.measure.messages import (
     Compiled,
     CompileJob,
     Died,
@@ -30,21 +30,21 @@ from compile.measure.messages import (
     Timed,
     TimedOut,
 )
-from compile.measure.pool import Pool
-from compile.trial import Failure, Trial, task_key, trial_of
-from support.closing import Closing
-from support.errors import UserError
-from targets import Target
-from targets.target import ARCHITECTURES
+from mnc.compile.measure.worker_pool import WorkerPool
+from mnc.compile.records.trial import Failure, Trial, task_key, trial_of
+from mnc.support.closing import Closing
+from mnc.support.errors import UserError
+from mnc.targets import Target
+from mnc.targets.target import ARCHITECTURES
 
 if TYPE_CHECKING:
-    from compile.tasks import TunableTask
+    from mnc.compile.frontend.tasks import TunableTask
 
 VERSION = "local-v1"
 PREFIX = "mnc-measure-"
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to measure. Times are seconds.
 
     `threads` run each kernel. `verify` False skips the check of outputs, and trials are then not
@@ -63,14 +63,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LocalMeasurer(Closing):
-    """`compile.measure.base.Measurer` on the machine's own cores. Use as a context manager.
+    """`mnc.compile.measure.measurer.Measurer` on the machine's own cores. Use as a context manager.
 
     Make and use it in one thread: Linux ends the processes when the thread that started them ends.
     Raises UserError when the target is another machine or has fewer cores than threads are asked for.
     """
 
-    def __init__(self, target: Target, *, options: Options | None = None) -> None:
-        self.options = options or Options()
+    def __init__(self, target: Target, *, options: LocalOptions | None = None) -> None:
+        self.options = options or LocalOptions()
         self._target = target
         _check(target, self.options.threads)
         self._scratch = scratch_folder()
@@ -194,11 +194,11 @@ class LocalMeasurer(Closing):
 
     def _pool(
         self, role: str, count: int, *, threads: int, cpus: frozenset[int] | None = None
-    ) -> Pool:
+    ) -> WorkerPool:
         env = {"TVM_NUM_THREADS": str(threads), "OMP_NUM_THREADS": "1"}
         # Without the compiler the runner starts in a blink. Empty is unset for TVM.
         env["TVM_USE_RUNTIME_LIB"] = "1" if role == "run" else ""
-        return Pool(role, count, scratch=self._scratch, env=env, cpus=cpus)
+        return WorkerPool(role, count, scratch=self._scratch, env=env, cpus=cpus)
 
 
 def _check(target: Target, threads: int) -> None:

@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from targets import Target
+from mnc.targets import Target
 
 
 class TaskSpec(msgspec.Struct, frozen=True):
-    """A `compile.tasks.TunableTask` as data: enough to make the AutoTVM task again elsewhere.
+    """A `mnc.compile.frontend.tasks.TunableTask` as data: enough to make the AutoTVM task again elsewhere.
 
-    `templates` are modules to import besides `compile.templates`.
+    `templates` are modules to import besides `mnc.compile.templates`.
     """
 
     key: str
@@ -172,3 +172,19 @@ class TimedOut(msgspec.Struct, frozen=True, tag=True):
 
 Reply = Compiled | Stored | Timed | Priced | Connected | Done | Failed
 Outcome = Reply | Died | TimedOut
+
+
+def failed(kind: str, error: BaseException) -> Failed:
+    """The answer for an exception."""
+    return Failed(error=kind, message=first_line(error))
+
+
+def first_line(error: BaseException) -> str:
+    """The line of an exception that says what was wrong; TVM puts a stack trace before it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    said = [
+        line for line in lines if line.startswith(("TVMError:", "InternalError:", "Check failed"))
+    ]
+    return (said[-1] if said else lines[0])[:300]

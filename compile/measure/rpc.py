@@ -11,27 +11,27 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compile.device import connection
-from compile.device.address import Address, parse
-from compile.measure.kiln import Kiln
-from compile.measure.lane import Hub, Lane, Result, devices_known
-from compile.measure.local import scratch_folder, spec_of
-from compile.measure.messages import Compiled, CompileJob, RunJob, TaskSpec
-from compile.measure.options import DeviceOptions
-from compile.trial import EMULATED, Trial, trial_of
-from support.closing import Closing
-from support.errors import UserError
-from targets import Target
+from mnc.compile.device import connection
+from mnc.compile.device.address import Address, parse
+from mnc.compile.measure.background_builder import BackgroundBuilder
+from mnc.compile.measure.device_thread import DeviceQueue, DeviceThread, Result, devices_known
+from mnc.compile.measure.local import scratch_folder, spec_of
+from mnc.compile.measure.messages import Compiled, CompileJob, RunJob, TaskSpec
+from mnc.compile.measure.options import DeviceOptions
+from mnc.compile.records.trial import EMULATED, Trial, trial_of
+from mnc.support.closing import Closing
+from mnc.support.errors import UserError
+from mnc.targets import Target
 
 if TYPE_CHECKING:
-    from compile.tasks import TunableTask
+    from mnc.compile.frontend.tasks import TunableTask
 
 VERSION = "rpc-v1"
 SMALLEST_BATCH, PER_DEVICE = 16, 4
 
 
 class RpcMeasurer(Closing):
-    """`compile.measure.base.Measurer` on the devices of `address.key`. Use as a context manager.
+    """`mnc.compile.measure.measurer.Measurer` on the devices of `address.key`. Use as a context manager.
 
     `threads` and `allow_emulated` are those of `options` for whoever needs no others. UserError when there
     is no such device, or when it is emulated and that was not allowed.
@@ -50,11 +50,11 @@ class RpcMeasurer(Closing):
         self.options = options or DeviceOptions(threads=threads, allow_emulated=allow_emulated)
         self._target, self._address = target, address
         self._emulated = _checked(address, target, self.options)
-        self._hub = Hub(address, self.options, scratch_folder(), emulated=self._emulated)
+        self._hub = DeviceQueue(address, self.options, scratch_folder(), emulated=self._emulated)
         self._best: dict[str, float] = {}
         self._count = 0
-        self._lanes: list[Lane] = []
-        self._kiln = Kiln(self._hub, prepare=self._run_job)
+        self._lanes: list[DeviceThread] = []
+        self._kiln = BackgroundBuilder(self._hub, prepare=self._run_job)
         self._kiln.start()
         self._add_lanes()
 
@@ -71,7 +71,7 @@ class RpcMeasurer(Closing):
     def close(self) -> None:
         """End the processes and remove their files; the devices are free then."""
         self._hub.stop.set()
-        threads: list[Lane | Kiln] = [*self._lanes, self._kiln]
+        threads: list[DeviceThread | BackgroundBuilder] = [*self._lanes, self._kiln]
         for thread in threads:
             thread.interrupt()
         for thread in threads:
@@ -161,7 +161,7 @@ class RpcMeasurer(Closing):
         except UserError:
             known = 1  # the tracker is away; lanes wait for it
         while len(self._lanes) < known:
-            lane = Lane(len(self._lanes), self._hub)
+            lane = DeviceThread(len(self._lanes), self._hub)
             self._lanes.append(lane)
             lane.start()
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures on a core that is not there: every candidate's real machine code is priced by a model of the core.
 
-Takes configurations of a task; gives Trials as LocalMeasurer does, their costs by `compile.simulator`. A
+Takes configurations of a task; gives Trials as LocalMeasurer does, their costs by `mnc.compile.simulator`. A
 candidate that would be its task's best is first compiled for this machine and its output checked: only such a
 trial is `verified`.
 """
@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from compile.measure.host_check import HostCheck
-from compile.measure.local import explain, scratch_folder, spec_of
-from compile.measure.messages import Job, Outcome, Priced, SimulateJob, TaskSpec
-from compile.measure.pool import Pool
-from compile.simulator.identity import identity, why_not
-from compile.trial import SIMULATED, Failure, Trial, trial_of
-from support.closing import Closing
-from support.errors import UserError
-from targets import Target
+from mnc.compile.measure.host_check import HostCheck
+from mnc.compile.measure.local import explain, scratch_folder, spec_of
+from mnc.compile.measure.messages import Job, Outcome, Priced, SimulateJob, TaskSpec
+from mnc.compile.measure.worker_pool import WorkerPool
+from mnc.compile.records.trial import SIMULATED, Failure, Trial, trial_of
+from mnc.compile.simulator.identity import identity, why_not
+from mnc.support.closing import Closing
+from mnc.support.errors import UserError
+from mnc.targets import Target
 
 if TYPE_CHECKING:
-    from compile.tasks import TunableTask
+    from mnc.compile.frontend.tasks import TunableTask
 
 PER_WORKER, SMALLEST_BATCH = 4, 16
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+class SimulationOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to simulate. `threads` run each kernel (None: one for each fast core); `workers` processes
     simulate (None: one for each core of this machine). A job may take `timeout` seconds. `verify` False
     skips the check of outputs, and no trial is then `verified`. `templates` are modules with templates
@@ -69,7 +69,7 @@ class Processes:
         self._scratch = scratch_folder()
         env = {"TVM_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TVM_USE_RUNTIME_LIB": ""}
         env["MNC_SCRATCH"] = str(self._scratch)
-        self._pool = Pool("simulate", self.workers, scratch=self._scratch, env=env)
+        self._pool = WorkerPool("simulate", self.workers, scratch=self._scratch, env=env)
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -77,7 +77,7 @@ class Processes:
         return self._pool.pids
 
     def run(self, jobs: Sequence[Job], *, timeout: float) -> Iterator[tuple[int, Outcome]]:
-        """As `Pool.run`."""
+        """As `WorkerPool.run`."""
         return self._pool.run(jobs, timeout=timeout)
 
     def close(self) -> None:
@@ -87,15 +87,19 @@ class Processes:
 
 
 class SimulatedMeasurer(Closing):
-    """`compile.measure.base.Measurer` by a core model. Use as a context manager, in one thread.
+    """`mnc.compile.measure.measurer.Measurer` by a core model. Use as a context manager, in one thread.
 
     `engine` does the jobs (None: processes here). UserError when the target cannot be simulated.
     """
 
     def __init__(
-        self, target: Target, *, options: Options | None = None, engine: Engine | None = None
+        self,
+        target: Target,
+        *,
+        options: SimulationOptions | None = None,
+        engine: Engine | None = None,
     ) -> None:
-        self.options = options or Options()
+        self.options = options or SimulationOptions()
         self.threads = self.options.threads or target.fast.count
         check_simulable(target, threads=self.threads)
         self._target = target

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A measuring process: `python -m compile.measure.worker compile|run|device|simulate`.
+"""A measuring process: `python -m mnc.compile.measure.worker compile|run|device|simulate`.
 
 Takes one JSON job a line on standard input and answers each with one JSON line on standard output.
 Ends with its parent: at the end of its input when idle, by a signal from the kernel when busy.
@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from compile.measure.messages import Failed, Job, Reply
+from mnc.compile.measure.messages import Job, Reply
 
 PR_SET_PDEATHSIG = 1
 
@@ -48,43 +48,27 @@ def take_stdout() -> BinaryIO:
     return answers
 
 
-def first_line(error: BaseException) -> str:
-    """The line of an exception that says what was wrong; TVM puts a stack trace before it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    said = [
-        line for line in lines if line.startswith(("TVMError:", "InternalError:", "Check failed"))
-    ]
-    return (said[-1] if said else lines[0])[:300]
-
-
 def _role(name: str) -> Callable[[Job], Reply]:
     # Each role imports only what it needs: the runner has no compiler in it and starts at once.
     if name == "compile":
-        from compile.measure import compiling
+        from mnc.compile.measure import compile_worker
 
-        return compiling.perform
+        return compile_worker.perform
     if name == "device":
-        from compile.measure import device_running
+        from mnc.compile.measure import device_worker
 
-        return device_running.perform
+        return device_worker.perform
     if name == "simulate":
-        from compile.measure import simulating
+        from mnc.compile.measure import simulate_worker
 
-        return simulating.perform
-    from compile.measure import running
+        return simulate_worker.perform
+    from mnc.compile.measure import run_worker
 
-    return running.perform
+    return run_worker.perform
 
 
 def _answer(answers: BinaryIO, line: bytes) -> None:
     answers.write(line + b"\n")
-
-
-def failed(kind: str, error: BaseException) -> Failed:
-    """The answer for an exception."""
-    return Failed(error=kind, message=first_line(error))
 
 
 if __name__ == "__main__":

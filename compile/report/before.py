@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from compile import provenance
-from compile.manifest import Manifest
-from support.errors import UserError
-from support.files import cache_dir
+from mnc.compile.artifact import provenance
+from mnc.compile.artifact.manifest import Manifest
+from mnc.support import child_process
+from mnc.support.errors import UserError
+from mnc.support.files import cache_dir
 
-ROOT = Path(__file__).resolve().parents[2]
 STOCK, UNTUNED = "TVM as it comes", "mnc untuned"
 KINDS = (STOCK, UNTUNED)
 
@@ -38,8 +38,10 @@ def library(manifest: Manifest, kind: str) -> Path:
     digest = hashlib.sha256(repr((*identity, versions.tvm, versions.llvm, commit)).encode())
     path = cache_dir("before") / f"{digest.hexdigest()[:32]}.so"
     if not path.is_file():
-        command = [sys.executable, "-m", __name__, kind, network.spec, shape, str(path)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        command = child_process.python(__name__, kind, network.spec, shape, str(path))
+        done = subprocess.run(
+            command, env=child_process.environment(), capture_output=True, text=True, check=False
+        )
         if done.returncode != 0:
             said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise UserError(f"{kind} cannot be built: {said[:200]}")
@@ -51,7 +53,7 @@ def _caller(
 ) -> Callable[[], object]:
     import tvm
 
-    from compile.runner import use_threads
+    from mnc.compile.runtime.session import use_threads
 
     graph = tvm.runtime.load_module(str(path))["default"](tvm.cpu(0))
     buffers = [graph["get_input"](tensor.name) for tensor in manifest.inputs]
@@ -69,27 +71,28 @@ def _caller(
 
 def factory(kind: str, spec: str, shape: tuple[int, ...]) -> Any:
     """The executor factory of a zoo model, built for this machine."""
-    from compile import tvm_setup
-    from model import prepare, zoo
-    from targets import load
-    import tvm  # isort: skip
-    from tvm import relay  # isort: skip
+    import tvm
+    from tvm import relay
+
+    from mnc.compile.toolchain import pass_context
+    from mnc.model import prepare, zoo
+    from mnc.targets import load
 
     model = zoo.load(spec, input_shape=shape, batch=shape[0])
     target = load("host")
     if kind == UNTUNED:
-        from compile import builder
+        from mnc.compile.codegen import network as builder
 
         return builder.build(model, target).factory
     mod, params = relay.frontend.from_pytorch(prepare.trace(model), [("input", shape)])
-    with tvm_setup.pass_context():
+    with pass_context.pass_context():
         return relay.build(mod, target=tvm.target.Target(target.tvm_target()), params=params)
 
 
 def main() -> None:
     """The building process: kind, spec, shape and the library's path as arguments."""
-    from compile.linking import link_library
-    from targets import load
+    from mnc.compile.toolchain.linker import link_library
+    from mnc.targets import load
 
     kind, spec, shape, path = sys.argv[1:]
     built = factory(kind, spec, tuple(int(part) for part in shape.split("x")))

@@ -11,41 +11,27 @@ import math
 import re
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 
-from compile import provenance
-from compile.api import log_path
-from compile.artifact import Artifact
-from compile.journal import Journal
-from compile.manifest import Kernel, Manifest
-from compile.report import measured
-from compile.report.data import Curve, Report, Row, Subject
-from compile.report.roofs import of_target
-from compile.runner import check_cpu
-from compile.trial import SIMULATED
-from support.errors import UserError
-from targets import Target, catalog
+from mnc.compile.artifact import provenance
+from mnc.compile.artifact.manifest import KernelEntry, Manifest
+from mnc.compile.artifact.store import Artifact
+from mnc.compile.records.paths import log_path
+from mnc.compile.records.trial import SIMULATED
+from mnc.compile.records.tuning_log import TuningLog
+from mnc.compile.report import measured
+from mnc.compile.report.data import Curve, Report, Row, Subject
+from mnc.compile.report.options import ReportOptions
+from mnc.compile.report.roofs import of_target
+from mnc.compile.runtime.session import check_cpu
+from mnc.support.errors import UserError
+from mnc.targets import Target, catalog
 
 
-@dataclass(frozen=True)
-class Options:
-    """How to gather. `threads` are the thread counts to time, none: nothing is run. `seconds` is for each
-    contestant; `before` also builds and times what there was before tuning. `working` is entered with a
-    text for whatever takes its time.
-    """
-
-    logs: Path
-    threads: tuple[int, ...] = (1,)
-    seconds: float = 3.0
-    before: bool = False
-    working: Callable[[str], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
-
-
-def report(artifacts: Sequence[Artifact], options: Options) -> Report:
+def report(artifacts: Sequence[Artifact], options: ReportOptions) -> Report:
     """Everything about `artifacts`, in their order."""
     used = provenance.versions()
     return Report(
@@ -55,15 +41,15 @@ def report(artifacts: Sequence[Artifact], options: Options) -> Report:
     )
 
 
-def subject(artifact: Artifact, options: Options) -> Subject:
+def subject(artifact: Artifact, options: ReportOptions) -> Subject:
     """Everything about one artifact."""
     manifest = artifact.manifest
-    journal = Journal.open(
+    tuning_log = TuningLog.open(
         log_path(options.logs, manifest.target.name, manifest.network.name),
         exclusive=False,
         target=manifest.target.tvm_target,
     )
-    curves, notes = curves_of(journal, manifest.kernels)
+    curves, notes = curves_of(tuning_log, manifest.kernels)
     found = measured.nothing(_why_not_here(manifest, options))
     if not found.note:
         found = measured.measure(artifact, options)
@@ -80,7 +66,7 @@ def subject(artifact: Artifact, options: Options) -> Subject:
         target=manifest.target.name,
         folder=str(artifact.folder),
         is_measured=bool(found.rows),
-        facts=_facts(manifest, journal),
+        facts=_facts(manifest, tuning_log),
         machine=_machine(manifest, found.machine),
         roof=roof,
         rows=rows,
@@ -92,11 +78,13 @@ def subject(artifact: Artifact, options: Options) -> Subject:
         kernels=len(manifest.kernels),
         reproduce=_reproduce(manifest),
         notes=tuple(notes) + found.notes,
-        skipped=dict(journal.skipped),
+        skipped=dict(tuning_log.skipped),
     )
 
 
-def curves_of(journal: Journal, kernels: Sequence[Kernel]) -> tuple[tuple[Curve, ...], list[str]]:
+def curves_of(
+    tuning_log: TuningLog, kernels: Sequence[KernelEntry]
+) -> tuple[tuple[Curve, ...], list[str]]:
     """How each task of the network was tuned, of one measurer, and what was left out.
 
     Costs of different measurers or thread counts do not belong on one curve: the one with most trials
@@ -105,7 +93,7 @@ def curves_of(journal: Journal, kernels: Sequence[Kernel]) -> tuple[tuple[Curve,
     known = {kernel.key: kernel for kernel in kernels}
     ours = [
         trial
-        for trial in journal.trials
+        for trial in tuning_log.trials
         if trial.key in known and trial.error != "device" and not trial.in_network
     ]
     by_measurer = Counter((trial.measurer, trial.threads) for trial in ours)
@@ -139,7 +127,7 @@ def curves_of(journal: Journal, kernels: Sequence[Kernel]) -> tuple[tuple[Curve,
     return tuple(curves), notes
 
 
-def traffic_of(kernel: Kernel) -> int:
+def traffic_of(kernel: KernelEntry) -> int:
     """Bytes of a task's input, weights and output, read off its key; 0 for a key of another make."""
     shapes = _shapes(kernel.key)
     if kernel.kind == "fused":
@@ -175,7 +163,7 @@ def _shapes(key: str) -> list[list[int]]:
     return found
 
 
-def _row_of_kernel(kernel: Kernel) -> Row:
+def _row_of_kernel(kernel: KernelEntry) -> Row:
     return Row(
         kind=kernel.kind,
         shape=kernel.shape,
@@ -210,7 +198,7 @@ def _bounded(row: Row, bound: float) -> Row:
     return replace(row, bound=bound if row.macs or row.traffic else None)
 
 
-def _why_not_here(manifest: Manifest, options: Options) -> str:
+def _why_not_here(manifest: Manifest, options: ReportOptions) -> str:
     """Why an artifact is not measured now; "" when it is."""
     if not options.threads:
         return "nothing was run for this page: layers, latency and parity are not measured"
@@ -230,7 +218,7 @@ def _target_of(manifest: Manifest) -> Target | None:
     return target if target.tvm_target() == manifest.target.tvm_target else None
 
 
-def _facts(manifest: Manifest, journal: Journal) -> tuple[tuple[str, str], ...]:
+def _facts(manifest: Manifest, tuning_log: TuningLog) -> tuple[tuple[str, str], ...]:
     source = manifest.source
     commit = source.commit or "no git checkout"
     tuned = sum(kernel.tuned for kernel in manifest.kernels)
@@ -243,7 +231,7 @@ def _facts(manifest: Manifest, journal: Journal) -> tuple[tuple[str, str], ...]:
         ("output", _tensor(manifest.outputs[0].shape, manifest.dtype)),
         (
             "tuned tasks",
-            f"{tuned} of {len(manifest.kernels)}, {len(journal.trials)} trials in the log",
+            f"{tuned} of {len(manifest.kernels)}, {len(tuning_log.trials)} trials in the log",
         ),
         ("peak workspace", "not known" if workspace is None else _size(workspace)),
         ("library", _size(size)),

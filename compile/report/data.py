@@ -155,7 +155,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Parity:
-    """As `compile.parity.Check`, in plain values."""
+    """As `mnc.compile.runtime.verify.Check`, in plain values."""
 
     against: str
     examples: int

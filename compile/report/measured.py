@@ -9,17 +9,19 @@ import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from compile import parity, runner
-from compile.artifact import Artifact
-from compile.profile import Profile, profile
-from compile.report import before
-from compile.report.data import Parity, Roof, Row, Timing
-from compile.report.roofs import measured_here
-from support.errors import UserError
-from targets import load, topology
+from mnc.compile.artifact.store import Artifact
+from mnc.compile.report import before
+from mnc.compile.report.data import Parity, Roof, Row, Timing
+from mnc.compile.report.roofs import measured_here
+from mnc.compile.runtime import benchmark, verify
+from mnc.compile.runtime import session as runner
+from mnc.compile.runtime.layer_profile import Profile, profile
+from mnc.model import torch_run
+from mnc.support.errors import UserError
+from mnc.targets import load, topology
 
 if TYPE_CHECKING:
-    from compile.report.collect import Options
+    from mnc.compile.report.options import ReportOptions
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def nothing(note: str) -> Measured:
     return Measured(note=note)
 
 
-def measure(artifact: Artifact, options: "Options") -> Measured:
+def measure(artifact: Artifact, options: "ReportOptions") -> Measured:
     """Profile, race and compare, on each of the thread counts; layers on the first of them."""
     name, notes = artifact.manifest.network.name, []
     try:
@@ -52,12 +54,12 @@ def measure(artifact: Artifact, options: "Options") -> Measured:
     with options.working("measuring what this machine can do"):
         roof = measured_here(host, sessions[0].threads)
     with options.working(f"loading {name} into PyTorch"):
-        module, why = parity.rebuild_module(artifact.manifest)
+        module, why = verify.rebuild_module(artifact.manifest)
     if module is None:
         notes.append(f"PyTorch is not measured: {why}")
-    reference = parity.torch_reference(module) if module is not None else None
+    reference = torch_run.torch_reference(module) if module is not None else None
     with options.working(f"comparing {name} with PyTorch"):
-        compared = parity.verify(artifact, session=sessions[0], reference=reference)
+        compared = verify.verify(artifact, session=sessions[0], reference=reference)
     timings: list[Timing] = []
     for session in sessions:
         timed, left_out = _race(artifact, session, module, options)
@@ -94,14 +96,14 @@ def rows_of(layers: Profile) -> tuple[Row, ...]:
 
 
 def _race(
-    artifact: Artifact, session: Any, module: Any, options: "Options"
+    artifact: Artifact, session: Any, module: Any, options: "ReportOptions"
 ) -> tuple[list[Timing], list[str]]:
     """The contestants take turns in one run; UserErrors of those that cannot become notes."""
     inputs = runner.default_input(session)
     rivals: dict[str, Any] = {}
     notes = []
     if module is not None:
-        rivals["PyTorch"] = parity.torch_call(module, inputs, session.threads)
+        rivals["PyTorch"] = torch_run.torch_call(module, inputs, session.threads)
         if options.before:
             try:
                 with options.working("building what there was before tuning, once"):
@@ -114,7 +116,7 @@ def _race(
     with options.working(
         f"timing {name} on {session.threads} thread(s), {len(rivals) + 1} runtimes"
     ):
-        found = runner.bench(session, *inputs, seconds=options.seconds, rivals=rivals)
+        found = benchmark.bench(session, *inputs, seconds=options.seconds, rivals=rivals)
     ours = found["mnc"].median
     return [
         Timing(
@@ -143,7 +145,7 @@ def _machine(description: str, roof: Roof) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _plain(check: parity.Check) -> Parity:
+def _plain(check: verify.Check) -> Parity:
     return Parity(
         against=check.against,
         examples=check.examples,

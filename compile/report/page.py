@@ -10,9 +10,9 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from compile.report import plots
-from compile.report.data import Report, Subject
-from compile.trial import FAILURES
+from mnc.compile.records.trial import FAILURES
+from mnc.compile.report import plots
+from mnc.compile.report.data import Report, Subject
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 AFTER = 64  # trials, the default budget of a task

@@ -4,13 +4,13 @@
 Takes a `Target` and a thread count; gives a `Roof`, or None where too little is known.
 """
 
-from compile.report.data import Roof
-from targets import Target
+from mnc.compile.report.data import Roof
+from mnc.targets import Target
 
 
 def measured_here(target: Target, threads: int) -> Roof:
     """This machine's limits, from the cache or measured now. UserError when they cannot be."""
-    from compile.machine import figures
+    from mnc.compile.machine.peaks import figures
 
     known = figures(target, threads)
     return Roof(

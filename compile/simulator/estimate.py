@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from compile.simulator.cores import Cause, CoreStats
-from compile.simulator.kernel import Executed, Simulation
-from compile.simulator.micro_ops import Array, Flag
-from compile.simulator.program import Program
+from mnc.compile.simulator.core.params import Cause, CoreStats
+from mnc.compile.simulator.isa.micro_ops import Array, Flag
+from mnc.compile.simulator.kernel import Executed, Simulation
+from mnc.compile.simulator.program import DecodedProgram
 
 
 class Measured(NamedTuple):
@@ -29,7 +29,7 @@ class Measured(NamedTuple):
     streams: tuple[float, float, float]
 
 
-def estimate(code: Program, of: Measured, ghz: float) -> Simulation:
+def estimate(code: DecodedProgram, of: Measured, ghz: float) -> Simulation:
     """What the call costs on a core of `ghz`."""
     insns, stats = code.insns, of.stats
     counts = (of.untimed + of.timed).astype(np.float64)
@@ -72,7 +72,7 @@ def _scaled(cycles: Array, counts: Array, timed: Array) -> Array:
     return scaled
 
 
-def _listing(code: Program, counts: Array, cycles: Array) -> tuple[Executed, ...]:
+def _listing(code: DecodedProgram, counts: Array, cycles: Array) -> tuple[Executed, ...]:
     """Parts of one machine instruction are put together."""
     rows: list[Executed] = []
     for i in np.flatnonzero(counts):

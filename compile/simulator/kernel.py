@@ -4,10 +4,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from compile.simulator.cores import Cause
-from compile.simulator.micro_ops import Line
+from mnc.compile.simulator.core.params import Cause
+from mnc.compile.simulator.isa.micro_ops import Line
 
-State = Literal["warm", "cold"]
+CacheState = Literal["warm", "cold"]
 
 
 @dataclass(frozen=True)

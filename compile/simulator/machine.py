@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The interpreter and a core model at work on one kernel.
 
-Takes an `Image`, its `Program` and a `Target`; gives a `Machine`, whose runs leave counts and statistics.
+Takes an `Image`, its `DecodedProgram` and a `Target`; gives a `Machine`, whose runs leave counts and
+statistics.
 """
 
 import ctypes
@@ -11,22 +12,22 @@ from enum import IntEnum
 
 import numpy as np
 
-from compile.simulator import image as images
-from compile.simulator import native
-from compile.simulator.cores import Cause, CoreStats, core_params
-from compile.simulator.errors import SimulationError
-from compile.simulator.image import Image
-from compile.simulator.kernel import Kernel
-from compile.simulator.micro_ops import Array, Op
-from compile.simulator.program import Program
-from targets import Target
+from mnc.compile.simulator.core import native
+from mnc.compile.simulator.core.params import Cause, CoreStats, core_params
+from mnc.compile.simulator.isa.errors import SimulationError
+from mnc.compile.simulator.isa.micro_ops import Array, Op
+from mnc.compile.simulator.kernel import Kernel
+from mnc.compile.simulator.loader import image as images
+from mnc.compile.simulator.loader.image import Image
+from mnc.compile.simulator.program import DecodedProgram
+from mnc.targets import Target
 
 UNUSED_REGISTER = 33
 PIECE = 4096  # bytes read, then written
 MAX_INSTRUCTIONS = 40_000_000_000  # some minutes of simulation
 
 
-class Outcome(IntEnum):
+class RunOutcome(IntEnum):
     """`outcome` of interpret.h."""
 
     RAN = 0
@@ -51,7 +52,7 @@ class Mode(IntEnum):
 class Machine:
     """One kernel, loaded, and one core, its caches empty at first."""
 
-    def __init__(self, image: Image, code: Program, machine: int, core: int) -> None:
+    def __init__(self, image: Image, code: DecodedProgram, machine: int, core: int) -> None:
         self._image, self._code, self._machine, self._core = image, code, machine, core
 
     def warm_up(self) -> None:
@@ -123,8 +124,8 @@ class Machine:
         ops = self._code.micro_ops
         arguments = (ops.ctypes.data, len(ops), mode, window, gap)
         outcome = native.library().machine_run(self._machine, self._core, *arguments)
-        if outcome != Outcome.RAN:
-            raise _failure(Outcome(outcome), self._machine, self._image, self._code)
+        if outcome != RunOutcome.RAN:
+            raise _failure(RunOutcome(outcome), self._machine, self._image, self._code)
 
     def _counts(self, mode: Mode) -> Array:
         size = len(self._code.insns)
@@ -136,7 +137,7 @@ class Machine:
 
 @contextmanager
 def load(
-    image: Image, code: Program, kernel: Kernel, target: Target, threads: int
+    image: Image, code: DecodedProgram, kernel: Kernel, target: Target, threads: int
 ) -> Iterator[Machine]:
     """The kernel on one of `threads` fast cores of the target."""
     library, insns = native.library(), code.insns
@@ -156,7 +157,7 @@ def load(
         library.machine_destroy(machine)
 
 
-def _layout(image: Image, code: Program, threads: int) -> native.Layout:
+def _layout(image: Image, code: DecodedProgram, threads: int) -> native.Layout:
     abi = code.abi
     registers = (*abi.arguments, *[UNUSED_REGISTER] * (8 - len(abi.arguments)))
     return native.Layout(
@@ -191,13 +192,13 @@ def _mark_unwritten(layout: native.Layout, image: Image, kernel: Kernel) -> None
         layout.unwritten[i][:] = (-(-buffer.address // images.PAGE) * images.PAGE, end)
 
 
-def _per_insn(blocks: Array, code: Program) -> Array:
+def _per_insn(blocks: Array, code: DecodedProgram) -> Array:
     """Counts of blocks, at their first instructions, to counts of all instructions."""
     leaders = _leaders(code)
     return blocks[np.maximum.accumulate(np.where(leaders, np.arange(len(blocks)), 0))]
 
 
-def _leaders(code: Program) -> Array:
+def _leaders(code: DecodedProgram) -> Array:
     """Which instructions begin a block; the same rule as mark_leaders of interpret.c."""
     insns, ops = code.insns, code.micro_ops
     leaders = np.zeros(len(insns), bool)
@@ -214,7 +215,9 @@ def _leaders(code: Program) -> Array:
     return leaders
 
 
-def _failure(outcome: Outcome, machine: int, image: Image, code: Program) -> SimulationError:
+def _failure(
+    outcome: RunOutcome, machine: int, image: Image, code: DecodedProgram
+) -> SimulationError:
     address, at = ctypes.c_uint64(), ctypes.c_uint64()
     native.library().machine_error(machine, ctypes.byref(address), ctypes.byref(at))
     if at.value in code.refused:
@@ -222,13 +225,13 @@ def _failure(outcome: Outcome, machine: int, image: Image, code: Program) -> Sim
     line = next((line for line in code.lines if line.address == at.value), None)
     where = f"at {at.value:#x} ({line.text})" if line is not None else "in the runtime"
     reasons = {
-        Outcome.FAULT: f"access to {address.value:#x}, outside its memory,",
-        Outcome.NO_SUCH_CODE: "an instruction or function without a model",
-        Outcome.FLAGS_NEEDED: "a branch depends on floating-point values",
-        Outcome.VECTOR_NEEDED: "an integer depends on vector values that are not calculated",
-        Outcome.TOO_LONG: "it runs too long",
-        Outcome.KERNEL_FAILED: f"the kernel failed: {image.text_at(address.value)!r}",
-        Outcome.OUT_OF_MEMORY: "its workspaces do not fit",
-        Outcome.NESTED: "parallel sections too deep",
+        RunOutcome.FAULT: f"access to {address.value:#x}, outside its memory,",
+        RunOutcome.NO_SUCH_CODE: "an instruction or function without a model",
+        RunOutcome.FLAGS_NEEDED: "a branch depends on floating-point values",
+        RunOutcome.VECTOR_NEEDED: "an integer depends on vector values that are not calculated",
+        RunOutcome.TOO_LONG: "it runs too long",
+        RunOutcome.KERNEL_FAILED: f"the kernel failed: {image.text_at(address.value)!r}",
+        RunOutcome.OUT_OF_MEMORY: "its workspaces do not fit",
+        RunOutcome.NESTED: "parallel sections too deep",
     }
     return SimulationError(f"the kernel cannot be simulated: {reasons[outcome]} {where}")

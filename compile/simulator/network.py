@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from compile.simulator.simulate import Kernel, Simulation, decode, simulate
-from support.errors import UserError
-from targets import Target
+from mnc.compile.simulator.simulate import Kernel, Simulation, decode, simulate
+from mnc.support.errors import UserError
+from mnc.targets import Target
 
 OBJECT, GRAPH = "kernels.o", "graph.json"
 NOTHING = "__nop"  # a reshape: nothing is called

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A kernel's machine code, decoded: what the interpreter runs and timing reads.
 
-Takes an `Image`; gives a `Program`: arrays of instructions and micro-ops, and the lines that a listing shows.
+Takes an `Image`; gives a `DecodedProgram`: arrays of instructions and micro-ops, and the lines that
+a listing shows.
 """
 
 import itertools
@@ -10,11 +11,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compile.simulator import aarch64, arm, x86
-from compile.simulator.disassembly import disassemble
-from compile.simulator.errors import SimulationError
-from compile.simulator.image import Image
-from compile.simulator.micro_ops import Abi, Array, Class, Instruction, Line, MicroOp, Op, pack
+from mnc.compile.simulator.decoders import aarch64, arm, x86
+from mnc.compile.simulator.decoders.disassembly import disassemble
+from mnc.compile.simulator.isa.errors import SimulationError
+from mnc.compile.simulator.isa.micro_ops import (
+    Abi,
+    Array,
+    Class,
+    Instruction,
+    Line,
+    MicroOp,
+    Op,
+    pack,
+)
+from mnc.compile.simulator.loader.image import Image
 
 DECODERS: dict[str, Any] = {"aarch64": aarch64, "arm": arm, "x86_64": x86}
 # Bits of insn.spare[0], as interpret.c has them.
@@ -26,7 +36,7 @@ _CONVERSIONS = re.compile(r"__(truncsfhf2|extendhfsf2|truncdfhf2|trunctfhf2|gnu_
 
 
 @dataclass(frozen=True)
-class Program:
+class DecodedProgram:
     """`lines[i]` is the machine instruction that `insns[i]` is (a part of). `refused` says by address what
     is not known: an error if it is run.
     """
@@ -38,7 +48,7 @@ class Program:
     refused: Mapping[int, str]
 
 
-def decode(image: Image) -> Program:
+def decode(image: Image) -> DecodedProgram:
     """Every instruction of the image's code."""
     decoder = DECODERS[image.arch]
     lines: list[Line] = []
@@ -51,7 +61,7 @@ def decode(image: Image) -> Program:
     insns, micro_ops = pack(code)
     for first, last in _functions(image, [line.address for line in lines]):
         insns["spare"][first:last, 0] = _options(code[first:last])
-    return Program(decoder.ABI, insns, micro_ops, tuple(lines), refused)
+    return DecodedProgram(decoder.ABI, insns, micro_ops, tuple(lines), refused)
 
 
 def _lines(image: Image) -> Iterator[Line]:

@@ -5,16 +5,16 @@ Takes a `Kernel` (object or library, and its buffers) and a `Target`; gives a `S
 the cycles go. Pure computation, the same bit for bit in every process on every machine.
 """
 
-from compile.simulator import image as images
-from compile.simulator import machine, program
-from compile.simulator.cores import Cause, clock_ghz
-from compile.simulator.errors import SimulationError
-from compile.simulator.estimate import Measured, estimate
-from compile.simulator.kernel import Executed, Kernel, Simulation, State
-from compile.simulator.program import Program
-from targets import Target
+from mnc.compile.simulator import machine, program
+from mnc.compile.simulator.core.params import Cause, clock_ghz
+from mnc.compile.simulator.estimate import Measured, estimate
+from mnc.compile.simulator.isa.errors import SimulationError
+from mnc.compile.simulator.kernel import CacheState, Executed, Kernel, Simulation
+from mnc.compile.simulator.loader import image as images
+from mnc.compile.simulator.program import DecodedProgram
+from mnc.targets import Target
 
-__all__ = ["Cause", "Executed", "Kernel", "Simulation", "State", "decode", "simulate"]
+__all__ = ["CacheState", "Cause", "Executed", "Kernel", "Simulation", "decode", "simulate"]
 
 # How much of a long kernel is timed; the rest only moves its caches on.
 TIMED = 2_000_000  # instructions
@@ -26,9 +26,9 @@ def simulate(
     target: Target,
     *,
     threads: int = 1,
-    state: State = "warm",
+    state: CacheState = "warm",
     exact: bool = False,
-    decoded: Program | None = None,
+    decoded: DecodedProgram | None = None,
 ) -> Simulation:
     """One call of the kernel on `threads` of the target's fast cores.
 
@@ -59,7 +59,7 @@ def simulate(
     return estimate(code, measured, clock_ghz(target.fast))
 
 
-def decode(kernel: Kernel) -> Program:
+def decode(kernel: Kernel) -> DecodedProgram:
     """The kernel's machine code, decoded: it lies at the same addresses whichever function of it is run."""
     return program.decode(images.build(kernel.code, kernel.arguments, kernel.function))
 

@@ -5,16 +5,10 @@ All work on the one blocked layout, NCHW{b}c with b the float32 lanes of the tar
 convolutions and the classifier, `depthwise`, and `direct` for the other convolutions (the first one).
 """
 
-from compile.templates import (
-    convolution_depthwise,
-    depthwise,
-    direct,
-    pointwise,
-    strategy,
-)
+from mnc.compile.templates import convolution_depthwise, depthwise, direct, op_strategy, pointwise
 
 TASK_NAMES = (pointwise.NAME, depthwise.NAME, direct.NAME, convolution_depthwise.NAME)
 
-strategy.register()
+op_strategy.register()
 
 __all__ = ["TASK_NAMES"]

@@ -13,7 +13,7 @@ from typing import Any
 
 from tvm import autotvm, te, tir, topi
 
-from compile.templates import blocked, depthwise, direct, pointwise
+from mnc.compile.templates import blocked, depthwise, direct, pointwise
 
 NAME = "convolution_depthwise_NCHWc.mnc"
 TAG = "mnc_convolution_depthwise"

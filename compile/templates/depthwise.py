@@ -10,7 +10,7 @@ from typing import Any
 
 from tvm import autotvm, te, topi
 
-from compile.templates import blocked
+from mnc.compile.templates import blocked
 
 NAME = "depthwise_NCHWc.mnc"
 TAG = "mnc_depthwise"

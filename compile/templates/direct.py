@@ -8,7 +8,7 @@ from typing import Any
 
 from tvm import autotvm, te, topi
 
-from compile.templates import blocked
+from mnc.compile.templates import blocked
 
 NAME = "direct_NCHWc.mnc"
 TAG = "mnc_direct"

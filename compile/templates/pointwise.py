@@ -14,7 +14,7 @@ from typing import Any
 
 from tvm import autotvm, te, topi
 
-from compile.templates import blocked
+from mnc.compile.templates import blocked
 
 NAME = "pointwise_NCHWc.mnc"
 TAG = "mnc_pointwise"

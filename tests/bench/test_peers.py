@@ -8,7 +8,7 @@ import pytest
 
 from bench import environments, peers, recipes
 from bench.worker_process import WORKERS
-from support.errors import UserError
+from mnc.support.errors import UserError
 
 BENCH = Path(environments.__file__).parent
 

@@ -20,7 +20,7 @@ from bench.peers import PEERS, Peer
 from bench.recipes import Kitchen
 from bench.results import Entry
 from bench.worker_process import Worker
-from support.errors import UserError
+from mnc.support.errors import UserError
 
 KNOWN = {peer.key: peer for peer in PEERS}
 EAGER, SCRIPT = KNOWN["torch"], KNOWN["torch-script"]

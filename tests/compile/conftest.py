@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import tvm
 from torch import nn
+from tvm import relay
 
-from compile import artifact, cpu_features, provenance, tvm_setup
-from compile.artifact import Artifact, Golden
-from compile.manifest import Manifest, Network, Platform, Tensor
-from model import weights
-from targets import catalog
-
-import tvm  # isort: skip
-from tvm import relay  # isort: skip
+from mnc.compile.artifact import provenance, store
+from mnc.compile.artifact.manifest import Manifest, Network, Platform, Tensor
+from mnc.compile.artifact.store import Artifact, Golden
+from mnc.compile.toolchain import cpu_features, pass_context
+from mnc.model import weights
+from mnc.targets import catalog
 
 torch.set_num_threads(1)
 SHAPE, CLASSES = (1, 3, 16, 16), 7
@@ -58,7 +58,7 @@ class Tiny:
     def save(self, folder: Path) -> Artifact:
         """A fresh artifact of it."""
         labels = [f"class {i}" for i in range(CLASSES)]
-        return artifact.save(
+        return store.save(
             folder, self.manifest, library=self.write, golden=self.golden, labels=labels
         )
 
@@ -84,7 +84,7 @@ def tiny() -> Tiny:
         )  # tracing is, in favour of what TVM cannot read
         traced = torch.jit.trace(module, torch.zeros(SHAPE))  # type: ignore[no-untyped-call]
     mod, params = relay.frontend.from_pytorch(traced, [("input", SHAPE)])
-    with tvm_setup.pass_context():
+    with pass_context.pass_context():
         library = relay.build(mod, target=tvm.target.Target(target.tvm_target()), params=params)
     examples = np.random.default_rng(1).standard_normal((4, *SHAPE)).astype(np.float32)
     with torch.no_grad():

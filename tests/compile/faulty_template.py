@@ -9,9 +9,7 @@ import signal
 import time
 from typing import Any
 
-from compile import tvm_setup  # noqa: F401 - sets TVM up before its first use
-
-from tvm import autotvm, te, tir, topi  # isort: skip
+from tvm import autotvm, te, tir, topi
 
 NAME = "faulty_NCHWc.test"
 FAULTS = (

@@ -3,10 +3,10 @@
 
 import tvm
 
-from compile import tasks
-from compile.tasks import TunableTask
-from compile.templates import depthwise, pointwise
-from targets import Target, load
+from mnc.compile.frontend import tasks
+from mnc.compile.frontend.tasks import TunableTask
+from mnc.compile.templates import depthwise, pointwise
+from mnc.targets import Target, load
 from tests.compile import faulty_template
 
 

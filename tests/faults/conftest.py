@@ -16,9 +16,9 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 
-from compile import api, cli
-from compile.artifact import Artifact
-from model.preprocess import Preprocess
+from mnc.compile import api, cli
+from mnc.compile.artifact.store import Artifact
+from mnc.model.preprocess import Preprocess
 from tests.compile.conftest import Tiny, tiny
 
 __all__ = ["KILLS", "MANY", "Said", "tiny"]

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from compile import artifact, record
-from compile.artifact import Artifact
-from compile.journal import Journal, best, measured, summary
-from compile.manifest import MANIFEST
-from tests.compile.test_journal import failed, made, read, write
+from mnc.compile.artifact import store
+from mnc.compile.artifact.manifest import MANIFEST
+from mnc.compile.artifact.store import Artifact
+from mnc.compile.records import line_codec
+from mnc.compile.records.ranking import best, measured, summary
+from mnc.compile.records.tuning_log import TuningLog
+from tests.compile.records.test_tuning_log import failed, made, read, write
 from tests.faults.conftest import Mnc
 
 VERBS = ("verify", "bench", "profile", "report")
@@ -85,14 +87,17 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_log_on_a_full_disk_stays_whole(tmpfs: Path) -> None:
     path = tmpfs / "logs" / "net.jsonl"
-    with Journal.open(path, exclusive=True) as log, pytest.raises(Exception, match="No space left"):
+    with (
+        TuningLog.open(path, exclusive=True) as log,
+        pytest.raises(Exception, match="No space left"),
+    ):
         for index in range(100_000):
             log.append(made(index))
     content = path.read_bytes()
     assert content.endswith(b"\n") and len(content) > 100_000
     kept = read(path)
     assert not kept.skipped and len(kept.trials) == content.count(b"\n") > 100
-    assert content == b"".join(record.encode_line(trial) for trial in kept.trials)
+    assert content == b"".join(line_codec.encode_line(trial) for trial in kept.trials)
 
 
 def test_a_report_on_a_full_disk_keeps_the_old_one(mnc: Mnc, small: Artifact, tmpfs: Path) -> None:
@@ -151,7 +156,7 @@ def test_paths_with_spaces_and_letters_of_all_kinds(
     made_at = mnc("build", "mobilenet_v1_28", "--logs", logs, "--out", out)
     assert made_at.status == 0
     folder = out / "x86" / "mobilenet_v1_28"
-    assert artifact.load(folder).manifest.kernels
+    assert store.load(folder).manifest.kernels
     for words in (("verify",), ("bench", "--seconds", "0.1"), ("profile", "--runs", "1")):
         assert mnc(*words, folder).status == 0
     page = home / "the report.html"

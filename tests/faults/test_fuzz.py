@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from compile import record
-from compile.artifact import Artifact
-from compile.manifest import MANIFEST
-from tests.compile.test_journal import made
+from mnc.compile.artifact.manifest import MANIFEST
+from mnc.compile.artifact.store import Artifact
+from mnc.compile.records import line_codec
+from tests.compile.records.test_tuning_log import made
 from tests.faults.conftest import MANY, Mnc
 
 ROOT = Path(__file__).parents[2]
@@ -116,7 +116,7 @@ def test_logs(mnc: Mnc, small: Artifact, data: st.DataObject) -> None:
     path = logs / "x86" / "tiny.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     target = small.manifest.target.tvm_target
-    good = record.encode_line(made(0, target=target))
+    good = line_codec.encode_line(made(0, target=target))
     lines = [good, json.dumps(altered(data, json.loads(good))).encode(), damaged(data, good)]
     path.write_bytes(b"\n".join(data.draw(st.permutations(lines))))
     before = path.read_bytes()
@@ -211,7 +211,7 @@ def test_a_log_of_a_hundred_thousand_lines_with_every_kind_of_garbage(
     mnc: Mnc, small: Artifact, tmp_path: Path
 ) -> None:
     target = small.manifest.target.tvm_target
-    good = json.loads(record.encode_line(made(0, target=target)))
+    good = json.loads(line_codec.encode_line(made(0, target=target)))
     other = {
         "other TVM": good | {"tvm_version": "0.8.0"},
         "NaN": good | {"result": [[float("nan")], 0, 1.0, 1.0]},
@@ -224,7 +224,7 @@ def test_a_log_of_a_hundred_thousand_lines_with_every_kind_of_garbage(
     lines = [json.dumps(line).encode() for line in other.values()]
     lines += [b"\x00\xff\x80", b"{" * 500, b"[]", b"null", b'{"input": ', "ü".encode() * 99]
     count = 100_000 // (len(lines) + 1)
-    whole = [record.encode_line(made(i, target=target)).rstrip(b"\n") for i in range(count)]
+    whole = [line_codec.encode_line(made(i, target=target)).rstrip(b"\n") for i in range(count)]
     everything = whole + lines * count
     random.Random(0).shuffle(everything)
     path = tmp_path / "logs" / "x86" / "tiny.jsonl"

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from compile import artifact
-from compile.artifact import Artifact
-from compile.journal import Journal
-from support.files import sha256
+from mnc.compile.artifact import store
+from mnc.compile.artifact.store import Artifact
+from mnc.compile.records.tuning_log import TuningLog
+from mnc.support.files import sha256
 from tests.faults.conftest import KILLS, ROOT, start
 
 pytestmark = pytest.mark.slow
@@ -72,7 +72,7 @@ def test_tune_loses_and_repeats_no_trial(tmp_path: Path) -> None:
     out, err = last.communicate()
     assert last.returncode == 0, err.decode()
     summary = json.loads(out)
-    kept = Journal.open(path, exclusive=False)
+    kept = TuningLog.open(path, exclusive=False)
     assert not kept.skipped and time.monotonic() > started
     repeated = Counter((trial.key, trial.config.index) for trial in kept.trials)
     assert max(repeated.values()) == 1
@@ -89,7 +89,7 @@ def test_build_leaves_a_whole_artifact_or_none(tmp_path: Path) -> None:
     for _ in range(KILLS):
         # Mostly in the second half, where files are written.
         kill(start(*words), duration * chance.uniform(0.4, 1.05))
-        loaded = artifact.load(folder)  # by hash, each file
+        loaded = store.load(folder)  # by hash, each file
         assert loaded.golden().count > 0
     assert start(*words).wait() == 0
     assert [path.name for path in folder.parent.iterdir()] == ["mobilenet_v1_28"]
@@ -98,9 +98,9 @@ def test_build_leaves_a_whole_artifact_or_none(tmp_path: Path) -> None:
 EXPORT = """
 import sys
 from pathlib import Path
-from compile import artifact
-from compile.export.exporter import export
-from targets import load
+from mnc.compile.artifact import store as artifact
+from mnc.compile.export.exporter import export
+from mnc.targets import load
 made = artifact.load(Path(sys.argv[1]))
 while True:
     export(made, Path(sys.argv[2]), target=load("host"))

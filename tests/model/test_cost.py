@@ -4,9 +4,9 @@
 import pytest
 import torch
 
-from model.cost import KINDS, PUBLISHED, Cost, cost
-from model.mobilenet_v1 import MobileNetV1, small_28x28
-from model.mobilenet_v2 import MobileNetV2
+from mnc.model.cost import KINDS, PUBLISHED, Cost, cost
+from mnc.model.mobilenet_v1 import MobileNetV1, small_28x28
+from mnc.model.mobilenet_v2 import MobileNetV2
 
 
 def of(width: float, resolution: int) -> Cost:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from model.mobilenet_v1 import MobileNetV1, pads, small_28x28
-from model.mobilenet_v2 import InvertedResidual, MobileNetV2
+from mnc.model.mobilenet_v1 import MobileNetV1, pads, small_28x28
+from mnc.model.mobilenet_v2 import InvertedResidual, MobileNetV2
 
 
 @pytest.mark.parametrize("resolution", [224, 192, 160, 128, 97])

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model import zoo
-from model.initialise import randomise
-from model.mobilenet_v1 import MobileNetV1, small_28x28
-from model.mobilenet_v2 import MobileNetV2
-from model.prepare import example_input, fold_batch_norm, trace
+from mnc.model import zoo
+from mnc.model.initialise import randomise
+from mnc.model.mobilenet_v1 import MobileNetV1, small_28x28
+from mnc.model.mobilenet_v2 import MobileNetV2
+from mnc.model.prepare import example_input, fold_batch_norm, trace
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "v1 same": lambda: MobileNetV1(width=0.25, resolution=64, padding="same"),

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.preprocess import Preprocess, load_image, normalise
-from support.errors import UserError
+from mnc.model.preprocess import Preprocess, load_image, normalise
+from mnc.support.errors import UserError
 
 PLAIN = Preprocess(size=8, resize=8, mean=(0.0,) * 3, scale=(1.0,) * 3)
 GRAY = Preprocess(size=8, resize=8, mean=(0.0,), scale=(1.0,), channels="gray")

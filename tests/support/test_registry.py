@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from support import registry
-from support.errors import UserError
+from mnc.support import registry
+from mnc.support.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -150,7 +150,7 @@ def test_debian_package_without_root(tmp_path: Path) -> None:
     # The checkout may lie where nobody else can read.
     shutil.copytree(Path.cwd() / "support", tmp_path / "support")
     code = (
-        "from support.registry import debian_package\n"
+        "from mnc.support.registry import debian_package\n"
         "print(debian_package('libgcc-s1', arch='armhf'))"
     )
     done = subprocess.run(
@@ -167,7 +167,7 @@ def test_debian_package_without_root(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_fetch_one_package_at_once(own_cache: Path) -> None:
-    code = "from support.registry import pip_files; print(pip_files('packaging==26.3'))"
+    code = "from mnc.support.registry import pip_files; print(pip_files('packaging==26.3'))"
     command = [sys.executable, "-c", code]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     outputs = {process.communicate()[0] for process in both}

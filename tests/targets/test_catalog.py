@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.errors import UserError
-from targets import Target, load, names, rows
-from targets.catalog import FOLDER
+from mnc.support.errors import UserError
+from mnc.targets import Target, load, names, rows
+from mnc.targets.catalog import FOLDER
 
 BOARDS = {"cortex_a55", "kirin970", "pixel2", "rk3399", "rk3588", "rpi3b", "rpi4", "rpi5"}
 ARM_NAMES = [name for name in names() if name != "x86"]
@@ -33,7 +33,8 @@ def test_each_file_is_a_target_of_its_name(name: str) -> None:
 
 
 def test_importing_and_loading_a_board_is_light() -> None:
-    code = "import sys, targets; targets.load('rpi4'); print({'tvm', 'torch'} & {*sys.modules})"
+    code = "import sys; from mnc import targets; targets.load('rpi4');"
+    code += "print({'tvm', 'torch'} & {*sys.modules})"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "set()"
 

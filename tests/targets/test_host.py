@@ -10,11 +10,11 @@ import pytest
 import tvm
 from tvm import te
 
-from support.errors import UserError
-from targets import load, topology
-from targets.catalog import FOLDER
-from targets.host import ARM_HOST, OtherArchitectureError, host_target, model_slug
-from targets.x86_cpus import BY_NAME
+from mnc.support.errors import UserError
+from mnc.targets import load, topology
+from mnc.targets.catalog import FOLDER
+from mnc.targets.host import ARM_HOST, OtherArchitectureError, host_target, model_slug
+from mnc.targets.x86_cpus import BY_NAME
 
 on_x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="describes an x86-64 host")
 

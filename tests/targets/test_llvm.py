@@ -9,10 +9,10 @@ import pytest
 import tvm
 from tvm import te
 
-from support.errors import UserError
-from targets import load, names
-from targets.arm_cpus import ARM_CPUS
-from targets.llvm import check_cpu, host_cpu_name
+from mnc.support.errors import UserError
+from mnc.targets import load, names
+from mnc.targets.arm_cpus import ARM_CPUS
+from mnc.targets.llvm import check_cpu, host_cpu_name
 
 ARM_NAMES = [name for name in names() if name != "x86"]
 E_MACHINE = {"aarch64": 183, "arm": 40}  # the ELF specification's EM_AARCH64 and EM_ARM

@@ -4,10 +4,11 @@
 import msgspec
 import pytest
 
-from targets import load, names, pipeline_of
-from targets.arm_cpus import ARM_CPUS
-from targets.pipeline import FOLDER, OPERATIONS, Operation, Pipeline, Stores, generic_name
-from targets.x86_cpus import CPUS
+from mnc.targets import load, names, pipeline_of
+from mnc.targets.arm_cpus import ARM_CPUS
+from mnc.targets.core_catalog import FOLDER, generic_name
+from mnc.targets.pipeline import OPERATIONS, Operation, Pipeline, Stores
+from mnc.targets.x86_cpus import CPUS
 
 FILES = sorted(path.stem for path in FOLDER.glob("*.toml"))
 

@@ -4,7 +4,7 @@
 import msgspec
 import pytest
 
-from targets import Cache, Target, load
+from mnc.targets import Cache, Target, load
 
 
 def test_peak_of_known_cores() -> None:

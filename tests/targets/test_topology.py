@@ -4,8 +4,8 @@
 import os
 from pathlib import Path
 
-from targets import topology
-from targets.topology import SysCache
+from mnc.targets import topology
+from mnc.targets.topology import SysCache
 
 
 def _write(root: Path, files: dict[str, str]) -> None:

@@ -5,7 +5,7 @@ import pytest
 import tvm
 from tvm.target import codegen
 
-from targets.x86_cpus import AMD, BY_NAME, CPUS, INTEL, X86Cpu, cpu_name
+from mnc.targets.x86_cpus import AMD, BY_NAME, CPUS, INTEL, X86Cpu, cpu_name
 
 COMMON = (
     "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse "

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from compile.device import board as boards
-from compile.device import tracker as trackers
-from compile.device.board import Board
-from compile.device.tracker import Tracker
-from targets import Target, load
+from mnc.compile.device import board as boards
+from mnc.compile.device import tracker as trackers
+from mnc.compile.device.board import Board
+from mnc.compile.device.tracker import Tracker
+from mnc.targets import Target, load
 
 FIRST_PORT = 9290  # out of the way of a tracker that someone uses
 

@@ -3,9 +3,9 @@
 
 import pytest
 
-from compile.device import address
-from compile.device.address import Address
-from support.errors import UserError
+from mnc.compile.device import address
+from mnc.compile.device.address import Address
+from mnc.support.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from compile.device import board as boards
-from compile.device import connection, server_names
-from compile.device import tracker as trackers
-from compile.device.board import Board
-from compile.device.tracker import Tracker
-from support.errors import UserError
-from targets import Target, load
+from mnc.compile.device import board as boards
+from mnc.compile.device import connection, server_names
+from mnc.compile.device import tracker as trackers
+from mnc.compile.device.board import Board
+from mnc.compile.device.tracker import Tracker
+from mnc.support.errors import UserError
+from mnc.targets import Target, load
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.slow
@@ -94,8 +94,8 @@ def test_a_frozen_board_can_be_stopped(arm: Target, tracker: Tracker) -> None:
 
 OWNER = """
 import sys, time
-from compile.device import board, connection, tracker
-from targets import load
+from mnc.compile.device import board, connection, tracker
+from mnc.targets import load
 with tracker.start_tracker(port=9390) as one, board.start_board(load("arm"), tracker=one.address) as two:
     with connection.connect(two.address) as device:
         print(one.pid, one.supervisor_pid, two.pid, two.supervisor_pid, one.folder, two.folder, flush=True)

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from compile.device import board as boards
-from compile.device import connection, fleet, server, server_names
-from compile.device import tracker as trackers
-from compile.device.address import Address
-from compile.device.board import Board
-from compile.device.tracker import Tracker
-from support.errors import UserError
-from targets import Target
+from mnc.compile.device import board as boards
+from mnc.compile.device import connection, fleet, server, server_names
+from mnc.compile.device import tracker as trackers
+from mnc.compile.device.address import Address
+from mnc.compile.device.board import Board
+from mnc.compile.device.tracker import Tracker
+from mnc.support.errors import UserError
+from mnc.targets import Target
 
 
 @pytest.fixture(scope="module")

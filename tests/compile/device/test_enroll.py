@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from compile.device import enroll, rootfs
-from support.errors import UserError
+from mnc.compile.device import enroll, rootfs
+from mnc.support.errors import UserError
 
 
 @pytest.mark.parametrize("kind", enroll.KINDS)

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from compile.artifact import Artifact
-from compile.export import exporter
-from compile.export.exporter import Exported
-from targets import load
-
-from .networks import make_artifact, two_heads
+from mnc.compile.artifact.store import Artifact
+from mnc.compile.export import exporter
+from mnc.compile.export.exporter import Exported
+from mnc.targets import load
+from tests.compile.export.networks import make_artifact, two_heads
 
 torch.set_num_threads(1)
 CHECK = Path(__file__).with_name("check.c")

@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from compile import artifact, builder
-from compile.artifact import Artifact
-from compile.export import kernels
-from model import weights
-from model.zoo import Model
-from targets import Target
+from mnc.compile.artifact import store, writer
+from mnc.compile.artifact.store import Artifact
+from mnc.compile.codegen import kernel_object, network
+from mnc.model import weights
+from mnc.model.zoo import Model
+from mnc.targets import Target
 
 SHAPE, CLASSES = (1, 3, 32, 32), 7
 
@@ -62,13 +62,13 @@ def two_heads(seed: int = 0) -> Model:
 
 def make_artifact(model: Model, target: Target, folder: Path) -> Artifact:
     """`model` compiled for `target`, untuned, with what export needs."""
-    built = builder.build(model, target)
-    plain = builder.save(built, model, target, folder / "plain", spec=model.name)
+    built = network.build(model, target)
+    plain = writer.save(built, model, target, folder / "plain", spec=model.name)
 
     def write(path: Path) -> None:
         shutil.copy(plain.library, path)
-        kernels.write(built.factory, path.parent)
+        kernel_object.write(built.factory, path.parent)
 
     made = folder / model.name
-    artifact.save(made, plain.manifest, library=write, golden=plain.golden(), labels=plain.labels)
-    return artifact.load(made)
+    store.save(made, plain.manifest, library=write, golden=plain.golden(), labels=plain.labels)
+    return store.load(made)

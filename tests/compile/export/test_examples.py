@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 import tvm
 
-from compile.artifact import Artifact
-from compile.device import rootfs
-from support.errors import UserError
-from targets import load
-
-from .conftest import Shipped, run, write_golden
-from .networks import make_artifact, two_heads
+from mnc.compile.artifact.store import Artifact
+from mnc.compile.device import rootfs
+from mnc.support.errors import UserError
+from mnc.targets import load
+from tests.compile.export.conftest import Shipped, run, write_golden
+from tests.compile.export.networks import make_artifact, two_heads
 
 ROOT = Path(__file__).parents[3]
 C, CXX, RUST = (ROOT / "examples" / name for name in ("c", "cpp", "rust"))

@@ -14,16 +14,15 @@ import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from compile.export import elf_check, exporter
-from compile.export.loading import Freestanding, aligned, verify, verify_here
-from model import zoo
-from support.errors import UserError
-from support.files import sha256
-from support.registry import debian_package
-from targets import load
-
-from .conftest import Shipped, compile_check, run, ship
-from .networks import make_artifact, two_heads
+from mnc.compile.export import elf_check, exporter
+from mnc.compile.export.loading import Freestanding, aligned, verify, verify_here
+from mnc.model import zoo
+from mnc.support.errors import UserError
+from mnc.support.files import sha256
+from mnc.support.registry import debian_package
+from mnc.targets import load
+from tests.compile.export.conftest import Shipped, compile_check, run, ship
+from tests.compile.export.networks import make_artifact, two_heads
 
 ALLOWED = ("libc.so.6", "libm.so.6", "libpthread.so.0", "ld-linux")
 ZIG = [sys.executable, "-m", "ziglang", "cc"]
@@ -88,7 +87,7 @@ def test_the_instrumented_runtime_has_no_race_and_no_stray_access(
     shipped: Shipped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As above, with the library's own C compiled by gcc and instrumented, not the program alone."""
-    from compile.export import toolchain
+    from mnc.compile.export import toolchain
 
     for sanitizer in ("address,undefined", "thread"):
         flags = f"-fsanitize={sanitizer}"
@@ -200,7 +199,7 @@ def test_an_arm_library_computes_the_same_under_qemu(
 
 def test_a_cpu_that_lacks_a_feature_is_refused_by_name(shipped: Shipped, tmp_path: Path) -> None:
     """The check's table is bent so that it asks for a feature which no CPU has."""
-    from compile.export import feature_checks
+    from mnc.compile.export import feature_checks
 
     name = shipped.artifact.manifest.target.features[0]
     before = feature_checks.X86[name]
@@ -275,7 +274,8 @@ def test_killing_an_export_at_any_moment_leaves_a_whole_folder_or_none(
     """Alternately with an earlier export in place, which must then still be whole."""
     folder = tmp_path / "out"
     words = (
-        "import sys, pathlib, targets; from compile import artifact; from compile.export import exporter\n"
+        "import sys, pathlib\nfrom mnc import targets\nfrom mnc.compile.artifact import store as artifact\n"
+        "from mnc.compile.export import exporter\n"
         "a = artifact.load(pathlib.Path(sys.argv[1])); print('start', flush=True)\n"
         "exporter.export(a, pathlib.Path(sys.argv[2]), target=targets.load('host'))\n"
     )

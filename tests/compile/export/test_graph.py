@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compile.export import graph, memory
-from compile.export.graph import Call, Graph, Tensor
-from support.errors import UserError
-
-from .conftest import Shipped
+from mnc.compile.codegen import alignment
+from mnc.compile.export import graph, memory_plan
+from mnc.compile.export.graph import Call, Graph, Tensor
+from mnc.support.errors import UserError
+from tests.compile.export.conftest import Shipped
 
 
 def chain() -> dict[str, Any]:
@@ -62,7 +62,7 @@ def test_a_reshape_is_another_view_of_the_same_bytes() -> None:
     assert found.inputs == {"x": 0} and found.weights == {"w": 1} and found.outputs == (4,)
     assert found.calls == (Call("a", (0, 1), (2,)), Call("b", (3,), (4,)))
     assert found.tensors[3].buffer == found.tensors[2].buffer == 2
-    layout = memory.plan(found)
+    layout = memory_plan.plan(found)
     assert 1 not in layout.offsets  # weights lie elsewhere
     assert layout.size == layout.needed == 128  # x shares bytes with the output
 
@@ -105,7 +105,7 @@ def test_damage_to_a_graph_is_a_user_error_or_nothing(data: st.DataObject) -> No
         found = graph.read(text[:start] + damage + text[end:], weights={"w"}, where="there")
     except UserError:
         return
-    memory.plan(found)
+    memory_plan.plan(found)
 
 
 @st.composite
@@ -123,12 +123,12 @@ def graphs(draw: st.DrawFn) -> Graph:
 @settings(deadline=None, max_examples=200)
 @given(graphs())
 def test_no_value_is_overwritten_before_its_last_use(network: Graph) -> None:
-    layout = memory.plan(network)
+    layout = memory_plan.plan(network)
     owner: dict[int, int] = {}
 
     def write(entry: int) -> None:
         at, size = layout.offsets[entry], network.tensors[entry].size
-        assert at % memory.ALIGNMENT == 0 and at + size <= layout.size
+        assert at % alignment.ALIGNMENT == 0 and at + size <= layout.size
         owner.update(dict.fromkeys(range(at, at + size, 4), entry))
 
     def check(entry: int) -> None:
@@ -150,15 +150,16 @@ def test_a_chain_in_which_the_largest_come_first_wastes_nothing() -> None:
     sizes = (60, 160, 160, 80, 160, 40, 80, 20)
     tensors = tuple(Tensor((16 * size,), "float32", i) for i, size in enumerate(sizes))
     calls = tuple(Call("k", (i - 1,), (i,)) for i in range(1, len(sizes)))
-    layout = memory.plan(Graph(tensors, calls, {"x": 0}, {}, (len(sizes) - 1,), 0))
+    layout = memory_plan.plan(Graph(tensors, calls, {"x": 0}, {}, (len(sizes) - 1,), 0))
     assert layout.size == layout.needed == 64 * 320
 
 
 def test_the_plan_of_a_real_network_wastes_nothing(shipped: Shipped) -> None:
-    from compile.export import kernels, weights
+    from mnc.compile.codegen import kernel_object
+    from mnc.compile.export import weights
 
     folder = shipped.artifact.folder
     arrays = weights.read(folder / "library.so")
-    text = (folder / kernels.GRAPH).read_bytes()
-    layout = memory.plan(graph.read(text, weights=set(arrays), where="there"))
+    text = (folder / kernel_object.GRAPH).read_bytes()
+    layout = memory_plan.plan(graph.read(text, weights=set(arrays), where="there"))
     assert layout.size == layout.needed == shipped.exported.arena_bytes

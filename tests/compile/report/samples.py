@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reports to draw: a full one with numbers made up by rule, and an empty one."""
 
-from compile.report.data import Curve, Parity, Report, Roof, Row, Subject, Timing
+from mnc.compile.report.data import Curve, Parity, Report, Roof, Row, Subject, Timing
 
 KINDS = (
     "first conv",

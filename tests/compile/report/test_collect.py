@@ -10,20 +10,22 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from compile import api, artifact, cli
-from compile.artifact import Artifact
-from compile.manifest import Kernel
-from compile.report import before, collect, data
-from compile.report.collect import Options, curves_of, traffic_of
-from compile.report.data import Curve
-from compile.report.page import page
-from compile.report.roofs import of_target
-from support.errors import UserError
-from targets import load
+from mnc.compile import api, cli
+from mnc.compile.artifact import store
+from mnc.compile.artifact.manifest import KernelEntry
+from mnc.compile.artifact.store import Artifact
+from mnc.compile.report import before, collect, data
+from mnc.compile.report.collect import curves_of, traffic_of
+from mnc.compile.report.data import Curve
+from mnc.compile.report.options import ReportOptions
+from mnc.compile.report.page import page
+from mnc.compile.report.roofs import of_target
+from mnc.support.errors import UserError
+from mnc.targets import load
 from tests.compile import tuning_tasks
 from tests.compile.conftest import Tiny
+from tests.compile.records.test_tuning_log import failed, made, read, write
 from tests.compile.report import samples
-from tests.compile.test_journal import failed, made, read, write
 
 KEY = json.dumps(
     [["TENSOR", [1, 2, 8, 8, 16], "float32"], ["TENSOR", [4, 2, 1, 1, 16, 16], "float32"]],
@@ -33,8 +35,10 @@ POINTWISE = 8 * 8 * 32 * 64
 MOVED = 4 * (8 * 8 * 32 + 32 * 64 + 8 * 8 * 64)
 
 
-def kernel(key: str = KEY, macs: int = POINTWISE) -> Kernel:
-    return Kernel(key=key, kind="pointwise", shape="32->64 8x8", macs=macs, calls=1, tuned=False)
+def kernel(key: str = KEY, macs: int = POINTWISE) -> KernelEntry:
+    return KernelEntry(
+        key=key, kind="pointwise", shape="32->64 8x8", macs=macs, calls=1, tuned=False
+    )
 
 
 def test_a_curve_climbs_to_its_best() -> None:
@@ -113,14 +117,14 @@ def test_curves_are_of_one_measurer(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     trials = [made(index, costs=(0.001 * (6 - index),)) for index in range(6)]
     write(path, *trials, failed(6), made(7, costs=(1e-9,), measurer="another"))
-    journal = read(path)
-    key = journal.trials[0].key
-    curves, notes = curves_of(journal, [kernel(key)])
+    tuning_log = read(path)
+    key = tuning_log.trials[0].key
+    curves, notes = curves_of(tuning_log, [kernel(key)])
     assert len(curves) == 1 and len(curves[0].trials) == 7
     assert curves[0].failures == {"wrong": 1}
     assert curves[0].best == pytest.approx(2e-9 * POINTWISE / 0.001)
     assert len(notes) == 1 and "2 measurers" in notes[0]
-    assert curves_of(journal, [kernel("another task")])[0] == ()
+    assert curves_of(tuning_log, [kernel("another task")])[0] == ()
 
 
 def test_an_artifact_of_this_machine_is_run(tiny_artifact: Artifact, tmp_path: Path) -> None:
@@ -131,7 +135,7 @@ def test_an_artifact_of_this_machine_is_run(tiny_artifact: Artifact, tmp_path: P
         said.append(text)
         yield
 
-    options = Options(logs=tmp_path, threads=(1,), seconds=0.05, working=working)
+    options = ReportOptions(logs=tmp_path, threads=(1,), seconds=0.05, working=working)
     (subject,) = collect.report([tiny_artifact], options).subjects
     assert subject.is_measured and subject.latency and all(check.ok for check in subject.parity)
     assert {row.kind for row in subject.rows} >= {"depthwise", "pool"}
@@ -147,19 +151,19 @@ def test_nothing_is_run_when_asked_or_for_another_cpu(tiny: Tiny, tmp_path: Path
     platform = msgspec.structs.replace(
         tiny.manifest.target, name="rpi4", arch="aarch64", tvm_target=target.tvm_target()
     )
-    foreign = artifact.save(
+    foreign = store.save(
         tmp_path / "rpi4",
         msgspec.structs.replace(tiny.manifest, target=platform, kernels=(kernel(),)),
         library=tiny.write,
         golden=tiny.golden,
     )
     own = tiny.save(tmp_path / "own")
-    options = Options(logs=tmp_path, threads=(1,), seconds=0.05)
+    options = ReportOptions(logs=tmp_path, threads=(1,), seconds=0.05)
     (other,) = collect.report([foreign], options).subjects
     assert other.roof is not None and "rpi4.toml" in other.roof.origin
     assert not other.is_measured and other.rows[0].traffic == MOVED and other.rows[0].bound
     assert any("this artifact is for aarch64" in note for note in other.notes)
-    (still,) = collect.report([own], Options(logs=tmp_path, threads=())).subjects
+    (still,) = collect.report([own], ReportOptions(logs=tmp_path, threads=())).subjects
     assert not still.timings and any("nothing was run" in note for note in still.notes)
 
 
@@ -201,7 +205,7 @@ def test_a_real_network_next_to_pytorch_and_stock(tmp_path: Path) -> None:
         logs=logs,
     )
     built = api.build("mobilenet_v1_28", out=tmp_path / "build", logs=logs)
-    options = Options(logs=logs, threads=(1,), seconds=0.2, before=True)
+    options = ReportOptions(logs=logs, threads=(1,), seconds=0.2, before=True)
     (subject,) = collect.report([built], options).subjects
     assert [t.name for t in subject.timings] == ["mnc", "PyTorch", before.STOCK, before.UNTUNED]
     assert subject.trials == 24 and subject.curves and len(subject.untuned) < subject.kernels

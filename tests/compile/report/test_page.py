@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compile.report import plots
-from compile.report.page import number, page, percent
+from mnc.compile.report import plots
+from mnc.compile.report.page import number, page, percent
 from tests.compile.report import samples
 from tests.compile.report.browser import CHROMIUM, Page, browser
 

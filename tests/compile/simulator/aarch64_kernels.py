@@ -8,14 +8,14 @@ import random
 from pathlib import Path
 from typing import Any
 
-import compile.templates  # noqa: F401 - AutoTVM learns of them
-from compile import tvm_setup
-from compile.simulator.simulate import Kernel
-from compile.templates import depthwise, direct, pointwise
-from targets import Target
+import tvm
+from tvm import autotvm, te
 
-import tvm  # isort: skip
-from tvm import autotvm, te  # isort: skip
+import mnc.compile.templates  # noqa: F401 - AutoTVM learns of them
+from mnc.compile.simulator.simulate import Kernel
+from mnc.compile.templates import depthwise, direct, pointwise
+from mnc.compile.toolchain import pass_context
+from mnc.targets import Target
 
 Workload = tuple[str, tuple[Any, ...]]
 
@@ -100,7 +100,7 @@ def build(workload: Workload, target: Target, seed: int, folder: Path) -> Kernel
 
 
 def _compiled(schedule: Any, tensors: Any, target: Any, folder: Path) -> Kernel:
-    with tvm_setup.pass_context():
+    with pass_context.pass_context():
         module = tvm.build(schedule, tensors, target=target)
     path = folder / "kernel.o"
     module.save(str(path))

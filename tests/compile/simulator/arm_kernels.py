@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small real kernels of our templates for 32-bit ARM, as objects."""
 
-from compile.measure import compiling
-from compile.measure.local import spec_of
-from compile.measure.simulating import kernel_of
-from compile.simulator.kernel import Kernel
-from compile.simulator.validation.host_workloads import task_of
-from targets import Target
+from bench.core_model.host_workloads import task_of
+from mnc.compile.measure import compile_worker
+from mnc.compile.measure.local import spec_of
+from mnc.compile.measure.simulate_worker import kernel_of
+from mnc.compile.simulator.kernel import Kernel
+from mnc.targets import Target
 
 # Floating-point operations: with every tap that falls on padding left out, and with all.
 WORK = {
@@ -22,5 +22,5 @@ def built(workload: str, position: int, target: Target) -> Kernel:
     space = task.task.config_space
     valid = [i for i in range(space.range_length) if space.is_index_valid(i)]
     config = space.get(valid[position % len(valid)]).to_json_dict()
-    module, arguments = compiling.build(spec_of(task), config)
+    module, arguments = compile_worker.build(spec_of(task), config)
     return kernel_of(module, arguments)

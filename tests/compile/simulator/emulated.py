@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from compile.device import rootfs
-from compile.simulator import image as images
-from compile.simulator.simulate import Kernel
+from mnc.compile.device import rootfs
+from mnc.compile.simulator.loader import image as images
+from mnc.compile.simulator.simulate import Kernel
 
 HERE = Path(__file__).parent
 _REGISTER = re.compile(r"(PC|X\d\d|SP)=([0-9a-f]{16})")

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from msgspec.structs import replace
 
-from compile.simulator.cores import CoreParams, CoreStats, core_params
-from compile.simulator.micro_ops import NONE, Class, Flag, Instruction, pack
-from compile.simulator.native import library
-from targets import load
-from targets.target import Cache
+from mnc.compile.simulator.core.native import library
+from mnc.compile.simulator.core.params import CoreParams, CoreStats, core_params
+from mnc.compile.simulator.isa.micro_ops import NONE, Class, Flag, Instruction, pack
+from mnc.targets import load
+from mnc.targets.target import Cache
 
 ACCESS = np.dtype([("address", "<u8"), ("bytes", "<u4"), ("is_store", "<u4")])
 BASE = 1 << 24  # where the streams' data begin

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import pytest
 
-from compile.simulator import image as images
-from compile.simulator import machine, native, program
-from compile.simulator.simulate import Kernel, simulate
-from targets import load
+from mnc.compile.simulator import machine, program
+from mnc.compile.simulator.core import native
+from mnc.compile.simulator.loader import image as images
+from mnc.compile.simulator.simulate import Kernel, simulate
+from mnc.targets import load
 from tests.compile.simulator import aarch64_kernels, emulated
 from tests.compile.simulator.emulated import Step
 

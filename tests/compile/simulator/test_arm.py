@@ -3,10 +3,10 @@
 
 import pytest
 
-from compile.simulator.arm import decode
-from compile.simulator.arm_operands import name_of
-from compile.simulator.errors import SimulationError
-from compile.simulator.micro_ops import (
+from mnc.compile.simulator.decoders.arm import decode
+from mnc.compile.simulator.decoders.arm_operands import name_of
+from mnc.compile.simulator.isa.errors import SimulationError
+from mnc.compile.simulator.isa.micro_ops import (
     FIRST_VECTOR,
     FLAGS,
     Class,
@@ -16,8 +16,8 @@ from compile.simulator.micro_ops import (
     Line,
     Op,
 )
-from compile.simulator.simulate import simulate
-from targets import load
+from mnc.compile.simulator.simulate import simulate
+from mnc.targets import load
 from tests.compile.simulator import arm_kernels
 
 V = FIRST_VECTOR

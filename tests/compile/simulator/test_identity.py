@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from compile.journal import Journal
-from compile.simulator import identity
-from targets import Target, load, pipeline_of
+from mnc.compile.records.tuning_log import TuningLog
+from mnc.compile.simulator import identity
+from mnc.targets import Target, load, pipeline_of
 
 ROOT = Path(__file__).parents[3]
 SIMULATED = ("arm", "rk3399", "rpi3b", "rpi4", "rpi5")
@@ -114,7 +114,7 @@ def test_the_committed_logs_carry_the_current_name(name: str) -> None:
     """
     target = load(name)
     log = ROOT / "tuning_logs" / name / "mobilenet_v1_1.0_224.jsonl"
-    trials = Journal.open(log, exclusive=False, target=target.tvm_target()).trials
+    trials = TuningLog.open(log, exclusive=False, target=target.tvm_target()).trials
     assert {trial.measurer.split(" cold ")[0] for trial in trials} == {
         f"simulated {identity.identity(target)}"
     }, f"the code's hash is {identity.code()}"

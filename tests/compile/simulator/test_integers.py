@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from compile.simulator.errors import SimulationError
-from compile.simulator.simulate import Kernel, simulate
-from targets import load
+from mnc.compile.simulator.isa.errors import SimulationError
+from mnc.compile.simulator.simulate import Kernel, simulate
+from mnc.targets import load
 
 SOURCE = Path(__file__).with_name("integers.c")
 SEED = 3  # the number of arguments, which the kernel takes for a seed

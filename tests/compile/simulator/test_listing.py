@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loops are found by their backward branches; an inner loop that takes most of an outer one stands for it."""
 
-from compile.simulator.listing import Line, loops
+from mnc.compile.simulator.listing import Line, loops
 
 NEST = (
     Line(0x100, "mov x0, #0", 1, 1.0),

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from targets import load
+from mnc.targets import load
 from tests.compile.simulator.streams import (
     BASE,
     Run,

@@ -3,7 +3,7 @@
 
 import pytest
 
-from compile.simulator.cores import Cause
+from mnc.compile.simulator.core.params import Cause
 from tests.compile.simulator.streams import (
     BASE,
     Run,

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from compile.simulator import image as images
-from compile.simulator import machine as machines
-from compile.simulator import program
-from compile.simulator.kernel import Simulation
-from compile.simulator.simulate import TIMED, WINDOW, Kernel, simulate
-from targets import load
+from mnc.compile.simulator import machine as machines
+from mnc.compile.simulator import program
+from mnc.compile.simulator.kernel import Simulation
+from mnc.compile.simulator.loader import image as images
+from mnc.compile.simulator.simulate import TIMED, WINDOW, Kernel, simulate
+from mnc.targets import load
 from tests.compile.simulator import aarch64_kernels
 from tests.compile.simulator.test_simulate import compiled
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from compile.simulator.errors import SimulationError
-from compile.simulator.simulate import Kernel, Simulation, simulate
-from targets import load
+from mnc.compile.simulator.isa.errors import SimulationError
+from mnc.compile.simulator.simulate import Kernel, Simulation, simulate
+from mnc.targets import load
 from tests.compile.simulator import aarch64_kernels
 
 TARGET = load("rk3399")
@@ -18,8 +18,8 @@ ONE_BUFFER = (((64,), "float32", True),)
 SIGNATURE = "int kernel(void **args, int *codes, int n, void *ret, int *code, void *resource)"
 ONCE_MORE = """
 import pickle, sys
-from compile.simulator.simulate import simulate
-from targets import load
+from mnc.compile.simulator.simulate import simulate
+from mnc.targets import load
 kernel = pickle.load(open(sys.argv[1], "rb"))
 found = [simulate(kernel, load("rk3399"), threads=2, state=state) for state in ("warm", "cold")]
 print([(one.cycles.hex(), one.causes, one.misses, one.listing) for one in found])

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from compile.simulator import image
-from compile.simulator.errors import SimulationError
-from compile.simulator.micro_ops import (
+from mnc.compile.simulator.decoders.x86 import decode
+from mnc.compile.simulator.isa.errors import SimulationError
+from mnc.compile.simulator.isa.micro_ops import (
     FIRST_VECTOR,
     FLAGS,
     NONE,
@@ -18,9 +18,9 @@ from compile.simulator.micro_ops import (
     Line,
     Op,
 )
-from compile.simulator.simulate import simulate
-from compile.simulator.x86 import decode
-from targets import load
+from mnc.compile.simulator.loader import image
+from mnc.compile.simulator.simulate import simulate
+from mnc.targets import load
 from tests.compile.simulator import single_step, x86_kernels
 
 V = FIRST_VECTOR

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import msgspec
 
-from compile.measure import compiling
-from compile.measure.local import spec_of
-from compile.measure.messages import Compiled, CompileJob
-from compile.simulator.kernel import Kernel
-from compile.simulator.validation.host_workloads import task_of
-from targets import Target, load
+from bench.core_model.host_workloads import task_of
+from mnc.compile.measure import compile_worker
+from mnc.compile.measure.local import spec_of
+from mnc.compile.measure.messages import Compiled, CompileJob
+from mnc.compile.simulator.kernel import Kernel
+from mnc.targets import Target, load
 
 WORKLOADS = ("pointwise 32->32 4", "depthwise 32 6", "first 3->16 12/2")
 
@@ -29,7 +29,9 @@ def built(workload: str, position: int, target: Target, library: Path) -> Kernel
     space = task.task.config_space
     valid = [i for i in range(space.range_length) if space.is_index_valid(i)]
     config = space.get(valid[position % len(valid)]).to_json_dict()
-    answer = compiling.perform(CompileJob(task=spec_of(task), config=config, library=str(library)))
+    answer = compile_worker.perform(
+        CompileJob(task=spec_of(task), config=config, library=str(library))
+    )
     assert isinstance(answer, Compiled), answer
     arguments = tuple((one.shape, one.dtype, one.is_output) for one in answer.arguments)
     return Kernel(library.read_bytes(), arguments)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes a compiled network as an artifact: library, manifest, golden inputs and outputs, labels."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from mnc.compile.artifact import provenance, store
+from mnc.compile.artifact.manifest import KernelEntry, Manifest, Network, Platform, Tensor
+from mnc.compile.artifact.store import Artifact, Golden
+from mnc.compile.codegen import kernel_object
+from mnc.compile.codegen.network import Built
+from mnc.compile.frontend.tasks import TunableTask
+from mnc.compile.records.family_choice import UNMEASURED, Choice
+from mnc.compile.records.trial import Trial
+from mnc.compile.templates.families import BLOCKED
+from mnc.compile.toolchain import cpu_features
+from mnc.compile.toolchain.linker import link_library
+from mnc.model import torch_run
+from mnc.model.examples import examples
+from mnc.model.zoo import Model
+from mnc.targets import Target
+
+
+def save(
+    built: Built,
+    model: Model,
+    target: Target,
+    folder: Path,
+    *,
+    spec: str,
+    log: Path | None = None,
+    cc: str | None = None,
+    choice: Choice | None = None,
+) -> Artifact:
+    """Write `built` as an artifact at `folder`. `spec` is how the model was named, `log` where its records
+    came from, `cc` the C compiler to link with (None: the target's default), `choice` why its family.
+    """
+    golden, origin = _golden(model)
+
+    def write(path: Path) -> None:
+        link_library(built.factory, path, target, cc=cc)
+        kernel_object.write(built.factory, path.parent)
+
+    described = _manifest(built, model, target, spec=spec, log=log, outputs=golden.outputs)
+    choice = choice or Choice(family=BLOCKED, why=UNMEASURED)
+    described = msgspec.structs.replace(
+        described, golden=origin, family=choice.family, family_reason=choice.why
+    )
+    return store.save(folder, described, library=write, golden=golden, labels=model.labels)
+
+
+def _golden(model: Model) -> tuple[Golden, str]:
+    """What PyTorch gives for real examples."""
+    inputs, origin = examples(model.input_shape, model.preprocess)
+    reference = torch_run.torch_reference(model.module)
+    outputs = zip(*(reference(example) for example in inputs), strict=True)
+    return Golden((inputs,), tuple(np.stack(one) for one in outputs)), origin
+
+
+def _manifest(
+    built: Built, model: Model, target: Target, *, spec: str, log: Path | None, outputs: Any
+) -> Manifest:
+    arch: Any = target.arch
+    return Manifest(
+        network=Network(
+            name=model.name,
+            spec=spec,
+            weights=model.weights,
+            weights_hash=model.weights_hash,
+        ),
+        target=Platform(
+            name=target.name,
+            description=target.description,
+            tvm_target=target.tvm_target(),
+            arch=arch,
+            features=cpu_features.required(target.tvm_target(), target.arch),
+        ),
+        versions=provenance.versions(),
+        inputs=(Tensor(name=built.program.input_name, shape=model.input_shape, layout="NCHW"),),
+        outputs=tuple(
+            Tensor(name=f"output{i}", shape=array.shape[1:], layout="NCHW"[: array.ndim - 1])
+            for i, array in enumerate(outputs)
+        ),
+        preprocess=model.preprocess,
+        kernels=tuple(_kernel(task, built.used.get(task.key), log) for task in built.tasks),
+        fell_back=tuple(task.key for task in built.fell_back),
+        workspace_bytes=built.workspace_bytes,
+        source=provenance.source(),
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _kernel(task: TunableTask, trial: Trial | None, log: Path | None) -> KernelEntry:
+    described = KernelEntry(
+        key=task.key,
+        kind=task.kind,
+        shape=task.shape,
+        macs=task.macs,
+        calls=task.calls,
+        tuned=trial is not None,
+    )
+    if trial is None:
+        return described
+    return msgspec.structs.replace(
+        described,
+        config={
+            "index": trial.config.index,
+            "knobs": {name: value for name, _, value in trial.config.knobs()},
+        },
+        cost=trial.cost,
+        measurer=trial.measurer,
+        log=str(log) if log else None,
+    )

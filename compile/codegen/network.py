@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a program and the log's best records to a compiled network.
+
+Takes a `Model`, a `Target` and Trials; gives a `Built` with the kernels in memory.
+"""
+
+import contextlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import tvm
+from tvm import relay
+
+from mnc.compile.codegen.dispatch_context import BestRecords
+from mnc.compile.frontend import family_layout, fusion, importer, tasks
+from mnc.compile.frontend.fusion import Pair
+from mnc.compile.frontend.importer import Program
+from mnc.compile.frontend.tasks import TunableTask
+from mnc.compile.records.trial import Trial, task_key
+from mnc.compile.templates import op_strategy
+from mnc.compile.templates.families import BLOCKED
+from mnc.compile.templates.workload import convolutions
+from mnc.compile.toolchain import pass_context
+from mnc.model.zoo import Model
+from mnc.targets import Target
+from mnc.targets.llvm import check_cpu
+
+
+@dataclass(frozen=True)
+class Built:
+    """A compiled network. `factory` is TVM's graph executor factory; `tasks` are all of the program's,
+    `used` the records it was built with, by task key; `workspace_bytes` what one run allocates at most
+    besides weights, inputs and outputs.
+    """
+
+    program: Program
+    factory: Any
+    tasks: tuple[TunableTask, ...]
+    used: dict[str, Trial]
+    workspace_bytes: int
+
+    @property
+    def fell_back(self) -> tuple[TunableTask, ...]:
+        """Tasks built with their template's default config."""
+        return tuple(task for task in self.tasks if task.key not in self.used)
+
+
+def build(
+    model: Model,
+    target: Target,
+    trials: Sequence[Trial] = (),
+    *,
+    family: str = BLOCKED,
+) -> Built:
+    """Compile `model` for `target` with the best verified trial of each task made for its `-model`.
+
+    Only the family of our own templates has tasks; TVM's are built with their defaults.
+    """
+    check_cpu(target)
+    wanted = family_layout.tvm_target(target, family)
+    apart = importer.import_model(model, target, family=family)
+    every = [task.task for task in tasks.extract_all(apart, target)]
+    records = BestRecords(trials, wanted, tasks=every)
+    program = replace(apart, mod=fusion.fuse(apart.mod, lambda pair: _pays(pair, records)))
+    found = tasks.extract(program, target)
+    own = contextlib.nullcontext() if family == BLOCKED else op_strategy.stock()
+    with records, own, pass_context.pass_context():
+        factory = relay.build(program.mod, target=tvm.target.Target(wanted))
+    keys = {task.key for task in found}
+    used = {key: trial for key, trial in records.used.items() if key in keys}
+    return Built(program, factory, found, used, _workspace_bytes(factory))
+
+
+def _pays(pair: Pair, records: BestRecords) -> bool:
+    """Whether to fuse: where the pair was measured to be faster, or nothing was, for untuned kernels gain by
+    it too. What was tuned of the parts alone is not thrown away for an untuned pair.
+    """
+    together = records.best(task_key(*pair.workload))
+    apart = [records.best(task_key(*part.workload)) for part in convolutions(*pair.workload)]
+    if together is None:
+        return not any(apart)
+    # No device's cost compares with a model's, nor one within the network with one alone: a pair, or a part,
+    # that was left out of the better kind of timing was far behind (`mnc.compile.tuning.rerank_candidates`).
+    kinds = [(trial.simulated, not trial.in_network) for trial in (together, *apart) if trial]
+    if len(set(kinds)) > 1:
+        return kinds[0] == min(kinds)
+    return together.cost <= sum(math.inf if trial is None else trial.cost for trial in apart)
+
+
+def _workspace_bytes(factory: Any) -> int:
+    """Bytes of the storage that TVM's memory plan shares among the tensors between kernels."""
+    graph = msgspec.json.decode(factory.get_graph_json())
+    shapes, storage = graph["attrs"]["shape"][1], graph["attrs"]["storage_id"][1]
+    given = {storage[graph["node_row_ptr"][node]] for node in graph["arg_nodes"]}
+    sizes: dict[int, int] = {}
+    for shape, identity in zip(shapes, storage, strict=True):
+        if identity not in given:
+            sizes[identity] = max(sizes.get(identity, 0), 4 * int(np.prod(shape)))
+    return sum(sizes.values())

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A convolution and the depthwise one that alone reads it, as one Relay operator with its own template.
+
+Takes a blocked Relay module; gives its `Pair`s, and the module with some of them fused. Relay never puts two
+convolutions into one kernel, so the pair is an operator of its own, `mnc.convolution_depthwise`. Which pairs
+are fused is the log's say (`codegen.network`): a pair is, unless its parts were measured to be faster.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import tvm
+from tvm import relay
+from tvm.relay.op import op as registry
+from tvm.relay.op.strategy import generic
+
+from mnc.compile.templates import convolution_depthwise, depthwise, op_strategy
+from mnc.compile.templates.workload import Workload
+
+OPERATOR = "mnc.convolution_depthwise"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two Relay calls, the constant added between them and the activation after that."""
+
+    convolution: Any
+    bias: Any
+    activation: str
+    depthwise: Any
+
+    @property
+    def workload(self) -> Workload:
+        """The workload it is when fused."""
+        return workload_of(self.fused(self.convolution.args[0]))
+
+    def fused(self, data: Any) -> Any:
+        """The call of the one operator, reading `data`."""
+        attrs = tvm.ir.make_node(
+            "DictAttrs",
+            strides=self.convolution.attrs.strides,
+            padding=self.convolution.attrs.padding,
+            depthwise_strides=self.depthwise.attrs.strides,
+            depthwise_padding=self.depthwise.attrs.padding,
+            activation=self.activation,
+        )
+        args = [data, self.convolution.args[1], self.bias, self.depthwise.args[1]]
+        return relay.Call(relay.op.get(OPERATOR), args, attrs)
+
+
+def workload_of(call: Any) -> Workload:
+    """The workload of a call of the operator whose arguments have types."""
+    shapes = (tuple(int(d) for d in arg.checked_type.shape) for arg in call.args)
+    tensors = (("TENSOR", shape, "float32") for shape in shapes)
+    return convolution_depthwise.NAME, (*tensors, *_arguments(call.attrs))
+
+
+def pairs(mod: Any) -> tuple[Pair, ...]:
+    """The pairs of a typed module that could be fused, in the order of their depthwise convolutions."""
+    order: list[Any] = []
+    relay.analysis.post_order_visit(mod["main"].body, order.append)
+    uses = Counter(arg for node in order for arg in _children(node))
+    found = (_pair(node, uses) for node in order if isinstance(node, relay.Call))
+    return tuple(pair for pair in found if pair is not None)
+
+
+def fuse(mod: Any, wanted: Callable[[Pair], bool] = lambda _: True) -> Any:
+    """The module with every `wanted` pair as one operator; typed, as the one given."""
+    chosen = {pair.depthwise: pair for pair in pairs(mod) if wanted(pair)}
+    if not chosen:
+        return mod
+    new: dict[Any, Any] = {}
+
+    def visit(node: Any) -> None:
+        if node in chosen:
+            pair = chosen[node]
+            new[node] = pair.fused(new[pair.convolution.args[0]])
+        elif isinstance(node, relay.Call):
+            args = [new[arg] for arg in node.args]
+            new[node] = relay.Call(node.op, args, node.attrs, node.type_args, node.span)
+        elif isinstance(node, relay.Tuple):
+            new[node] = relay.Tuple([new[field] for field in node.fields])
+        elif isinstance(node, relay.TupleGetItem):
+            new[node] = relay.TupleGetItem(new[node.tuple_value], node.index)
+        else:
+            new[node] = node
+
+    main = mod["main"]
+    relay.analysis.post_order_visit(main.body, visit)
+    function = relay.Function(main.params, new[main.body])
+    return relay.transform.InferType()(tvm.IRModule.from_expr(function))
+
+
+def _children(node: Any) -> list[Any]:
+    if isinstance(node, relay.Call):
+        return list(node.args)
+    if isinstance(node, relay.Tuple):
+        return list(node.fields)
+    return [node.tuple_value] if isinstance(node, relay.TupleGetItem) else []
+
+
+def _pair(call: Any, uses: Counter[Any]) -> Pair | None:
+    """The pair that ends in `call`; nothing but the call may read what comes before it."""
+    if not isinstance(call.op, tvm.ir.Op) or op_strategy.template_of(call) is not depthwise:
+        return None
+    activation, biased = _activation(call.args[0])
+    if not _is_call(biased, "add") or not isinstance(biased.args[1], relay.Constant):
+        return None
+    convolution, bias = biased.args
+    if not _is_call(convolution, "nn.contrib_conv2d_NCHWc"):
+        return None
+    between = {call.args[0], biased, convolution}
+    if op_strategy.template_of(convolution) is None or any(uses[node] != 1 for node in between):
+        return None
+    channels, block = convolution.args[1].data.shape[0], convolution.args[1].data.shape[5]
+    if tuple(bias.data.shape) != (1, channels, 1, 1, block):
+        return None
+    return Pair(convolution, bias, activation, call)
+
+
+def _activation(node: Any) -> tuple[str, Any]:
+    """The activation's name and what it is applied to."""
+    if _is_call(node, "nn.relu"):
+        return "relu", node.args[0]
+    if _is_call(node, "clip") and (node.attrs.a_min, node.attrs.a_max) == (0.0, 6.0):
+        return "relu6", node.args[0]
+    return "none", node
+
+
+def _is_call(node: Any, name: str) -> bool:
+    return isinstance(node, relay.Call) and getattr(node.op, "name", "") == name
+
+
+def _register() -> None:
+    """Tell Relay the operator: its type, template, and that element-wise operators may follow."""
+    registry.register(
+        OPERATOR, "A convolution, bias, activation and depthwise convolution, blocked."
+    )
+    operator = relay.op.get(OPERATOR)
+    operator.set_num_inputs(4)
+    operator.set_attrs_type_key("DictAttrs")
+    operator.add_type_rel("ConvolutionDepthwise", _type)
+    registry.register_pattern(OPERATOR, registry.OpPattern.OUT_ELEMWISE_FUSABLE)
+    registry.register_strategy(OPERATOR, _strategy)
+
+
+def _type(args: Any, attrs: Any) -> Any:
+    data, kernel, _, taps = args[:4]
+    if not all(isinstance(one, relay.TensorType) for one in (data, kernel, taps)):
+        return None
+    size = [int(extent) for extent in data.shape[2:4]]
+    for weights, strides, padding in (
+        (kernel, attrs["strides"], attrs["padding"]),
+        (taps, attrs["depthwise_strides"], attrs["depthwise_padding"]),
+    ):
+        top, left, bottom, right = (int(p) for p in padding)
+        height, width = (int(extent) for extent in weights.shape[2:4])
+        size = [
+            (size[0] + top + bottom - height) // int(strides[0]) + 1,
+            (size[1] + left + right - width) // int(strides[1]) + 1,
+        ]
+    return relay.TensorType((data.shape[0], kernel.shape[0], *size, kernel.shape[5]), data.dtype)
+
+
+def _arguments(attrs: Any) -> tuple[Any, ...]:
+    """What the template takes after the tensors, from the operator's attributes."""
+    names = ("strides", "padding", "depthwise_strides", "depthwise_padding")
+    numbers = (tuple(int(value) for value in attrs[name]) for name in names)
+    return (*numbers, str(attrs["activation"]), "float32")
+
+
+@tvm.target.override_native_generic_func("mnc_convolution_depthwise_strategy")  # type: ignore[untyped-decorator]
+def _strategy(attrs: Any, inputs: Any, out_type: Any, target: Any) -> Any:
+    answer = registry.OpStrategy()
+    answer.add_implementation(
+        lambda attrs, inputs, _: [convolution_depthwise.compute(*inputs, *_arguments(attrs))],
+        generic.wrap_topi_schedule(convolution_depthwise.schedule),
+        name=convolution_depthwise.NAME,
+    )
+    return answer
+
+
+_register()

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a PyTorch model to a Relay program in the target's blocked layout, weights inside.
+
+Takes a `Model` and a `Target`; gives a `Program`, which tasks are extracted from and libraries are built of.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import tvm
+from tvm import relay
+
+from mnc.compile.frontend import family_layout
+from mnc.compile.templates.families import BLOCKED
+from mnc.compile.toolchain import pass_context
+from mnc.model import prepare
+from mnc.model.zoo import Model
+from mnc.support.errors import UserError
+from mnc.targets import Target
+
+INPUT_NAME = "input"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A network as the compiler sees it: `mod` has one function, weights are constants in it."""
+
+    mod: Any
+    input_name: str
+    input_shape: tuple[int, ...]
+    output_shapes: tuple[tuple[int, ...], ...]
+
+
+def import_model(model: Model, target: Target, *, family: str = BLOCKED) -> Program:
+    """Fold BN, trace, import into Relay, lay it out for a family of kernels (`mnc.compile.tuning.families`).
+
+    UserError when an operator is unknown.
+    """
+    try:
+        traced = prepare.trace(model)
+        mod, params = relay.frontend.from_pytorch(traced, [(INPUT_NAME, model.input_shape)])
+    except (tvm.error.TVMError, NotImplementedError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()
+        raise UserError(
+            f"{model.name} cannot be imported for input {model.input_shape}: "
+            f"{reason[-1] if reason else type(error).__name__}; check --input-shape, "
+            "or replace the operator it names"
+        ) from error
+    mod["main"] = relay.build_module.bind_params_by_name(mod["main"], params)
+    mod = family_layout.in_layout(_simplify(mod), family, target.lanes)
+    return Program(mod, INPUT_NAME, tuple(model.input_shape), _output_shapes(mod))
+
+
+def _simplify(mod: Any) -> Any:
+    """Inference only: BN that tracing left becomes a scale, dropout goes, constants are folded."""
+    passes = [
+        relay.transform.RemoveUnusedFunctions(),
+        relay.transform.InferType(),
+        relay.transform.SimplifyInference(),
+        # TensorFlow SAME padding arrives as a pad before the convolution.
+        relay.transform.FoldExplicitPadding(),
+    ]
+    names: set[str] = set()
+    relay.analysis.post_order_visit(
+        mod["main"], lambda n: names.add(n.op.name) if _is_operator(n) else None
+    )
+    if "nn.batch_norm" in names:
+        passes += [relay.transform.FoldConstant(), relay.transform.FoldScaleAxis()]
+    passes += [relay.transform.FoldConstant()]
+    with pass_context.pass_context():
+        return tvm.transform.Sequential(passes)(mod)
+
+
+def _is_operator(node: Any) -> bool:
+    return isinstance(node, relay.Call) and isinstance(node.op, tvm.ir.Op)
+
+
+def _output_shapes(mod: Any) -> tuple[tuple[int, ...], ...]:
+    result = mod["main"].checked_type.ret_type
+    tensors = result.fields if isinstance(result, relay.TupleType) else [result]
+    return tuple(tuple(int(d) for d in tensor.shape) for tensor in tensors)

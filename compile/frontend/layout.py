@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One layout for the whole network: Relay in NCHW becomes Relay in NCHW{b}c, b the target's float32 lanes.
+
+Channels are padded with zeros to whole vectors and weights are packed here, by numpy, once. Nothing is left
+for TVM's AlterOpLayout and FoldConstant, which spend most of a stock build on compiling those packings, and
+no layout transform stands between two layers. An operator without a blocked form gets plain inputs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relay
+
+from mnc.compile.frontend import packing
+
+UNARY = frozenset(
+    "nn.relu clip sigmoid tanh exp erf negative abs sqrt rsqrt nn.leaky_relu nn.dropout".split()
+)
+BINARY = frozenset("add subtract multiply divide maximum minimum".split())
+POOLS = frozenset("nn.max_pool2d nn.avg_pool2d".split())
+GLOBAL_POOLS = frozenset(
+    "nn.global_avg_pool2d nn.global_max_pool2d nn.adaptive_avg_pool2d nn.adaptive_max_pool2d".split()
+)
+FLATTENING = frozenset("reshape nn.batch_flatten squeeze".split())
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor of the new graph. `shape` is its plain shape, (N, C, H, W) or (N, C).
+
+    Blocked, `expr` is (N, C/b, H, W, b), and for a plain (N, C) it is (N, C/b, 1, 1, b); channels beyond C
+    hold numbers that nothing reads.
+    """
+
+    expr: Any
+    shape: tuple[int, ...]
+    blocked: bool
+
+
+def to_blocked(mod: Any, block: int) -> Any:
+    """The module with its convolutions, and what stands between them, in NCHW{block}c.
+
+    `mod` has typed, bound weights. A network with control flow comes back as it is.
+    """
+    mod = relay.transform.InferType()(mod)
+    main = mod["main"]
+    order: list[Any] = []
+    relay.analysis.post_order_visit(main.body, order.append)
+    known = (relay.Var, relay.Constant, relay.Call, relay.Tuple, relay.TupleGetItem, tvm.ir.Op)
+    if not all(isinstance(node, known) for node in order):
+        return mod
+    rewriter = _Rewriter(block)
+    for node in order:
+        if not isinstance(node, tvm.ir.Op):
+            rewriter.visit(node)
+    body = rewriter.plain(main.body)
+    return relay.transform.InferType()(tvm.IRModule.from_expr(relay.Function(main.params, body)))
+
+
+class _Rewriter:
+    """Visits the old graph in topological order and keeps the new form of every node."""
+
+    def __init__(self, block: int) -> None:
+        self.block = block
+        self._values: dict[Any, Value] = {}
+        self._plain: dict[Any, Any] = {}
+        self._handlers: dict[str, Callable[[Any], Value | None]] = {
+            "nn.conv2d": self._convolution,
+            "nn.dense": self._dense,
+            "nn.bias_add": self._bias_add,
+            "concatenate": self._concatenate,
+            "mean": self._mean,
+            **dict.fromkeys(UNARY, self._unary),
+            **dict.fromkeys(BINARY, self._binary),
+            **dict.fromkeys(POOLS, self._pool),
+            **dict.fromkeys(GLOBAL_POOLS, self._pool),
+            **dict.fromkeys(FLATTENING, self._flatten),
+        }
+
+    def visit(self, node: Any) -> None:
+        """Give `node` its new form; its arguments have theirs."""
+        value = None
+        if isinstance(node, relay.Call) and isinstance(node.op, tvm.ir.Op):
+            handler = self._handlers.get(node.op.name)
+            value = handler(node) if handler else None
+        self._values[node] = value or Value(self._as_it_was(node), _shape(node), blocked=False)
+
+    def plain(self, node: Any) -> Any:
+        """The node's new expression in the plain layout, unblocked once however often it is used."""
+        value = self._values[node]
+        if not value.blocked:
+            return value.expr
+        if node not in self._plain:
+            self._plain[node] = self._unblock(value)
+        return self._plain[node]
+
+    def blocked(self, node: Any) -> Any:
+        """The node's new expression in the blocked layout; a plain (N, C, H, W) is transformed."""
+        value = self._values[node]
+        if value.blocked:
+            return value.expr
+        missing = -value.shape[1] % self.block
+        expr = value.expr
+        if missing:
+            expr = relay.nn.pad(expr, ((0, 0), (0, missing), (0, 0), (0, 0)))
+        return relay.layout_transform(expr, "NCHW", f"NCHW{self.block}c")
+
+    def _unblock(self, value: Value) -> Any:
+        channels = value.shape[1]
+        padded = channels + -channels % self.block
+        if all(extent == 1 for extent in value.shape[2:]):
+            # One pixel: the channels lie in order already.
+            expr = relay.reshape(value.expr, (value.shape[0], padded, *value.shape[2:]))
+        else:
+            expr = relay.layout_transform(value.expr, f"NCHW{self.block}c", "NCHW")
+        if padded == channels:
+            return expr
+        return relay.strided_slice(expr, [0], [channels], axes=[1])
+
+    def _as_it_was(self, node: Any) -> Any:
+        if isinstance(node, relay.Call):
+            args = [self.plain(arg) for arg in node.args]
+            return relay.Call(node.op, args, node.attrs, node.type_args, node.span)
+        if isinstance(node, relay.Tuple):
+            return relay.Tuple([self.plain(field) for field in node.fields])
+        if isinstance(node, relay.TupleGetItem):
+            return relay.TupleGetItem(self.plain(node.tuple_value), node.index)
+        return node
+
+    def _is_blocked(self, node: Any) -> bool:
+        return self._values[node].blocked
+
+    def _convolution(self, call: Any) -> Value | None:
+        kind = packing.convolution_kind(call)
+        if kind is None:
+            return None
+        data, weight = call.args[0], call.args[1].data.numpy()
+        attrs = {name: call.attrs[name] for name in ("strides", "padding", "dilation")}
+        attrs |= {"kernel_size": weight.shape[2:], "out_layout": f"NCHW{self.block}c"}
+        channels = weight.shape[0] + -weight.shape[0] % self.block
+        if kind == "depthwise":
+            packed = relay.const(packing.pack_depthwise(weight, self.block))
+            expr = relay.nn.contrib_depthwise_conv2d_nchwc(
+                self.blocked(data),
+                packed,
+                groups=channels,
+                channels=channels,
+                data_layout=f"NCHW{self.block}c",
+                kernel_layout=f"OIHW1i{self.block}o",
+                **attrs,
+            )
+            return Value(expr, _shape(call), blocked=True)
+        source, in_block = self._convolution_input(data)
+        packed = relay.const(packing.pack_convolution(weight, in_block, self.block))
+        expr = relay.nn.contrib_conv2d_nchwc(
+            source,
+            packed,
+            channels=channels,
+            data_layout=f"NCHW{in_block}c",
+            kernel_layout=f"OIHW{in_block}i{self.block}o",
+            **attrs,
+        )
+        return Value(expr, _shape(call), blocked=True)
+
+    def _convolution_input(self, data: Any) -> tuple[Any, int]:
+        """An image of few channels is read as NCHW1c, which is the same bytes; others are blocked."""
+        value = self._values[data]
+        if not value.blocked and value.shape[1] < self.block:
+            return relay.reshape(value.expr, (*value.shape, 1)), 1
+        return self.blocked(data), self.block
+
+    def _dense(self, call: Any) -> Value | None:
+        """On a blocked vector a dense layer is a pointwise convolution of one pixel."""
+        data, weight = call.args
+        if not self._is_blocked(data) or not isinstance(weight, relay.Constant):
+            return None
+        if len(self._values[data].shape) != 2:
+            return None
+        values = weight.data.numpy()[:, :, None, None]
+        expr = relay.nn.contrib_conv2d_nchwc(
+            self.blocked(data),
+            relay.const(packing.pack_convolution(values, self.block, self.block)),
+            channels=values.shape[0] + -values.shape[0] % self.block,
+            kernel_size=(1, 1),
+            data_layout=f"NCHW{self.block}c",
+            kernel_layout=f"OIHW{self.block}i{self.block}o",
+            out_layout=f"NCHW{self.block}c",
+        )
+        return Value(expr, _shape(call), blocked=True)
+
+    def _unary(self, call: Any) -> Value | None:
+        data = call.args[0]
+        if not self._is_blocked(data):
+            return None
+        expr = relay.Call(call.op, [self.blocked(data)], call.attrs)
+        return Value(expr, _shape(call), blocked=True)
+
+    def _bias_add(self, call: Any) -> Value | None:
+        data, bias = call.args
+        if not self._is_blocked(data) or not isinstance(bias, relay.Constant):
+            return None
+        if call.attrs.axis != 1:
+            return None
+        packed = packing.pack_vector(bias.data.numpy(), self.block)
+        expr = relay.add(self.blocked(data), relay.const(packed))
+        return Value(expr, _shape(call), blocked=True)
+
+    def _binary(self, call: Any) -> Value | None:
+        shape = _shape(call)
+        if not any(self._is_blocked(arg) for arg in call.args):
+            return None
+        args = [self._operand(arg, shape) for arg in call.args]
+        if any(arg is None for arg in args):
+            return None
+        return Value(relay.Call(call.op, args, call.attrs), shape, blocked=True)
+
+    def _operand(self, node: Any, shape: tuple[int, ...]) -> Any:
+        """An operand in a form that broadcasts against the blocked `shape`, or None."""
+        value = self._values[node]
+        if isinstance(node, relay.Constant):
+            packed = packing.pack_operand(node.data.numpy(), shape, self.block)
+            return None if packed is None else relay.const(packed)
+        same_channels = len(value.shape) == len(shape) and value.shape[1] == shape[1]
+        if value.blocked or (same_channels and len(shape) == 4):
+            return self.blocked(node) if same_channels else None
+        return None
+
+    def _pool(self, call: Any) -> Value | None:
+        data = call.args[0]
+        if not self._is_blocked(data) or call.attrs.layout != "NCHW":
+            return None
+        layout = f"NCHW{self.block}c"
+        attrs = {key: call.attrs[key] for key in call.attrs.keys()}  # noqa: SIM118 - not a dict
+        attrs |= {"layout": layout, "out_layout": layout}
+        make = getattr(relay.nn, call.op.name.removeprefix("nn."))
+        return Value(make(self.blocked(data), **attrs), _shape(call), blocked=True)
+
+    def _mean(self, call: Any) -> Value | None:
+        data = call.args[0]
+        if not self._is_blocked(data) or call.attrs.exclude or call.attrs.axis is None:
+            return None
+        if {int(a) % 4 for a in call.attrs.axis} != {2, 3} or len(self._values[data].shape) != 4:
+            return None
+        expr = relay.mean(self.blocked(data), axis=[2, 3], keepdims=True)
+        return Value(expr, _shape(call), blocked=True)
+
+    def _flatten(self, call: Any) -> Value | None:
+        """(N, C, 1, 1) and (N, C) hold the same bytes in the same order, blocked too."""
+        data = call.args[0]
+        old, new = self._values[data].shape, _shape(call)
+        one_pixel = all(extent == 1 for extent in (*old[2:], *new[2:]))
+        if not self._is_blocked(data) or old[:2] != new[:2] or not one_pixel:
+            return None
+        if len(new) not in (2, 4):
+            return None
+        return Value(self.blocked(data), new, blocked=True)
+
+    def _concatenate(self, call: Any) -> Value | None:
+        parts = getattr(call.args[0], "fields", ())
+        if call.attrs.axis not in (1, -3) or not all(self._is_blocked(part) for part in parts):
+            return None
+        shapes = [self._values[part].shape for part in parts]
+        if any(len(shape) != 4 or shape[1] % self.block for shape in shapes):
+            return None
+        joined = relay.concatenate([self.blocked(part) for part in parts], axis=1)
+        return Value(joined, _shape(call), blocked=True)
+
+
+def _shape(node: Any) -> tuple[int, ...]:
+    """A tensor's shape; () for a tuple, which is never blocked."""
+    kind = node.checked_type
+    if not isinstance(kind, relay.TensorType):
+        return ()
+    dims = [int(d) if isinstance(d, tvm.tir.IntImm) else -1 for d in kind.shape]
+    return tuple(np.array(dims, dtype=int).tolist())

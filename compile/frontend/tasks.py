@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tunable operators of a program: what there is to search, and how much of the work each one is.
+
+Takes a `Program` and a `Target`; gives `TunableTask`s, one for each distinct workload. They are read off the
+blocked Relay module, where every convolution already names its template and layout;
+AutoTVM's own extraction compiles the network to find the same ones.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import tvm
+from tvm import autotvm, relay
+
+from mnc.compile.frontend import fusion
+from mnc.compile.frontend.importer import Program
+from mnc.compile.records.trial import task_key
+from mnc.compile.templates import op_strategy, pointwise
+from mnc.compile.templates.workload import Convolution, Workload, convolutions
+from mnc.support.errors import UserError
+from mnc.targets import Target
+
+Kind = Literal["first conv", "depthwise", "pointwise", "dense", "conv", "fused"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+SPELLINGS = {"first-conv": "first conv", "first": "first conv", "classifier": "dense"}
+
+
+@dataclass(frozen=True)
+class TunableTask:
+    """One workload. `macs` are the multiply-adds of one call, padded channels included; the network
+    makes `calls` of them. `key` is what logs know it by.
+    """
+
+    task: Any
+    kind: Kind
+    shape: str
+    macs: int
+    calls: int
+    key: str
+
+    @property
+    def flops(self) -> int:
+        """Floating point operations of one call: a multiply-add counts two."""
+        return 2 * self.macs
+
+
+def extract(program: Program, target: Target) -> tuple[TunableTask, ...]:
+    """Every distinct tunable workload of the program as it stands, in the order the network meets them."""
+    tvm_target = tvm.target.Target(target.tvm_target())
+    calls: Counter[Workload] = Counter()
+    relay.analysis.post_order_visit(
+        program.mod["main"], lambda node: calls.update(_workloads(node))
+    )
+    last = _classifier(program.mod["main"].body)
+    return tuple(
+        from_workload(*workload, tvm_target, calls=count, is_classifier=[workload] == last)
+        for workload, count in calls.items()
+    )
+
+
+def extract_all(program: Program, target: Target) -> tuple[TunableTask, ...]:
+    """What there is to search: the program's workloads, then those of its pairs once they are fused."""
+    apart = extract(program, target)
+    known = {task.key for task in apart}
+    together = extract(replace(program, mod=fusion.fuse(program.mod)), target)
+    return (*apart, *(task for task in together if task.key not in known))
+
+
+def from_workload(
+    name: str, args: tuple[Any, ...], target: Any, *, calls: int, is_classifier: bool = False
+) -> TunableTask:
+    """The task of a template's name and its arguments, as logs and workers name it."""
+    parts = convolutions(name, args)
+    return TunableTask(
+        task=autotvm.task.create(name, args, target=target),
+        kind="fused" if len(parts) > 1 else _kind(parts[0], is_classifier=is_classifier),
+        shape=" + ".join(part.shape for part in parts),
+        macs=sum(part.macs for part in parts),
+        calls=calls,
+        key=task_key(name, args),
+    )
+
+
+def select(tasks: Sequence[TunableTask], kinds: Sequence[str]) -> tuple[TunableTask, ...]:
+    """The tasks of these kinds ("all" is every kind); UserError for a kind that does not exist."""
+    wanted = [SPELLINGS.get(kind, kind) for kind in kinds]
+    for kind in wanted:
+        if kind not in (*KINDS, "all"):
+            raise UserError(f"unknown task kind {kind!r}; choose from {', '.join(KINDS)}, all")
+    return tuple(task for task in tasks if task.kind in wanted or "all" in wanted)
+
+
+def _workloads(node: Any) -> list[Workload]:
+    """The workload of a Relay call that one of our templates implements, in a list, or nothing."""
+    if not isinstance(node, relay.Call) or not isinstance(node.op, tvm.ir.Op):
+        return []
+    if node.op.name == fusion.OPERATOR:
+        return [fusion.workload_of(node)]
+    template = op_strategy.template_of(node)
+    if template is None:
+        return []
+    attrs = node.attrs
+    tensors = tuple(("TENSOR", _dims(a), a.checked_type.dtype) for a in node.args)
+    numbers = tuple(
+        tuple(int(v) for v in values) for values in (attrs.strides, attrs.padding, attrs.dilation)
+    )
+    layouts = (str(attrs.data_layout), str(attrs.out_layout))
+    return [(template.NAME, (*tensors, *numbers, *layouts, "float32"))]
+
+
+def _dims(node: Any) -> tuple[int, ...]:
+    return tuple(int(d) for d in node.checked_type.shape)
+
+
+def _classifier(body: Any) -> list[Workload]:
+    """The last workload before the output when it works on one pixel: a dense layer in the blocked layout."""
+    while isinstance(body, relay.Call) and not _workloads(body):
+        body = body.args[0]
+    found = _workloads(body)
+    return found if found and found[0][1][0][1][2:4] == (1, 1) else []
+
+
+def _kind(part: Convolution, *, is_classifier: bool) -> Kind:
+    if part.is_depthwise:
+        return "depthwise"
+    if part.name == pointwise.NAME:
+        return "dense" if is_classifier else "pointwise"
+    # Only the image is read in blocks of one channel.
+    return "first conv" if part.data[4] == 1 else "conv"

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a tuned kernel must compute, by numpy and independent of every template.
+
+Takes a `TunableTask`; gives seeded random arguments for its kernel and the result they must have. A config
+may be used in a build only after its kernel has agreed.
+"""
+
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnc.compile.frontend.tasks import TunableTask
+from mnc.compile.templates.workload import Convolution, convolutions
+
+Floats = NDArray[np.float32]
+ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
+    "none": lambda values: values,
+    "relu": lambda values: np.maximum(values, 0.0),
+    "relu6": lambda values: np.clip(values, 0.0, 6.0),
+}
+
+
+def check_inputs(task: TunableTask) -> list[Floats]:
+    """The workload's tensors, in -1..1 and the same on every call, and an empty output (N, O, OH, OW, o)."""
+    random = np.random.default_rng(zlib.crc32(task.key.encode()))
+    tensors = (arg[1] for arg in task.task.args if isinstance(arg, tuple) and arg[0] == "TENSOR")
+    arrays = [random.uniform(-1, 1, shape).astype(np.float32) for shape in tensors]
+    output = convolutions(task.task.name, task.task.args)[-1].output
+    return [*arrays, np.zeros(output, np.float32)]
+
+
+def expected(task: TunableTask, inputs: list[Floats]) -> Floats:
+    """The workload's output for `check_inputs`."""
+    first, *then = convolutions(task.task.name, task.task.args)
+    result = _convolve(first, inputs[0], inputs[1])
+    if then:
+        bias, taps = inputs[2:4]
+        result = _convolve(then[0], ACTIVATIONS[first.activation](result + bias), taps)
+    return result
+
+
+def _convolve(part: Convolution, data: Floats, kernel: Floats) -> Floats:
+    """`data` (N, I, H, W, i) convolved with `kernel` (O, I, KH, KW, i, o)."""
+    result = np.zeros(part.output, np.float32)
+    height, width = result.shape[2:4]
+    top, left, bottom, right = part.padding
+    source = np.pad(data, ((0, 0), (0, 0), (top, bottom), (left, right), (0, 0)))
+    for tap_h in range(kernel.shape[2]):
+        for tap_w in range(kernel.shape[3]):
+            rows = slice(tap_h, tap_h + (height - 1) * part.strides[0] + 1, part.strides[0])
+            columns = slice(tap_w, tap_w + (width - 1) * part.strides[1] + 1, part.strides[1])
+            seen, weights = source[:, :, rows, columns, :], kernel[:, :, tap_h, tap_w]
+            if part.is_depthwise:
+                result += seen * weights[:, 0, 0, :][None, :, None, None, :]
+            else:
+                # (N, I, H, W, i) x (O, I, i, o) -> (N, H, W, O, o)
+                product = np.tensordot(seen, weights, axes=((1, 4), (1, 2)))
+                result += product.transpose(0, 3, 1, 2, 4)
+    return result

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The running process's work: check one compiled kernel against the reference, then time it.
+
+Takes a RunJob; gives Timed (seconds a repeat) or Failed. Each repeat finds the caches as the
+network would leave them: weights pushed out of L1 and L2, the input just written.
+"""
+
+import functools
+import time
+from typing import Any
+
+import numpy as np
+import tvm
+
+from mnc.compile.measure.messages import Argument, Failed, Job, Reply, RunJob, Timed, failed
+
+PREPARE = "mnc.prepare_caches"
+TOLERANCE = 1e-4  # of the largest magnitude expected; float32 sums in any order stay far below
+MOST, STEP = 60, 5  # repeats
+SETTLED = 0.005  # standard error of the median, relative, at which a timing is good enough
+# Where a candidate falls behind the best known by this factor, so many repeats are enough.
+ENOUGH = ((1.5, 5), (1.15, 10))
+
+Array = np.ndarray[Any, Any]
+
+
+def perform(job: Job) -> Reply:
+    """Check and time one kernel; an exception becomes an answer."""
+    if not isinstance(job, RunJob):
+        return Failed(error="run", message=f"not a runner's job: {type(job).__name__}")
+    try:
+        return _run(job)
+    except Exception as error:
+        return failed("run", error)
+
+
+def _run(job: RunJob) -> Reply:
+    module = tvm.runtime.load_module(job.library)
+    buffers, expected = _buffers(job.reference, job.arguments)
+    output = next(i for i, arg in enumerate(job.arguments) if arg.is_output)
+    buffers[output].copyfrom(np.full(job.arguments[output].shape, np.nan, np.float32))
+    started = time.perf_counter()
+    module.entry_func(*buffers)
+    first = time.perf_counter() - started
+    if expected is not None:
+        wrong = difference(buffers[output].numpy(), expected)
+        if wrong:
+            return Failed(error="wrong", message=wrong)
+    _Caches.prepare(buffers, output, job.evict_bytes)
+    return Timed(costs=_time(module, buffers, job, first))
+
+
+def difference(got: Array, expected: Array) -> str:
+    """Empty when `got`, the kernel's whole output, is right to TOLERANCE, else one line."""
+    scale = float(np.abs(expected).max()) or 1.0
+    off = np.abs(got - expected)
+    if np.isnan(got).any():
+        return f"{int(np.isnan(got).sum())} of {got.size} outputs are NaN or never written"
+    worst = float(off.max()) / scale
+    if worst <= TOLERANCE:
+        return ""
+    bad = int((off > TOLERANCE * scale).sum())
+    return f"{bad} of {got.size} outputs differ, by up to {worst:.3g} of the largest"
+
+
+@functools.lru_cache(maxsize=2)
+def _buffers(reference: str | None, arguments: tuple[Argument, ...]) -> tuple[list[Any], Any]:
+    """The kernel's arguments in its calling order, and the right output (None: not known)."""
+    if reference is None:
+        noise = np.random.default_rng(0)
+        arrays = [noise.random(arg.shape, np.float32) for arg in arguments]
+        return [tvm.nd.array(array) for array in arrays], None
+    with np.load(reference, allow_pickle=False) as stored:
+        known = [stored[name] for name in stored.files if name.startswith("input")]
+        expected = stored["expected"]
+    chosen = match(known, expected, arguments)
+    return [tvm.nd.array(array) for array in chosen], expected
+
+
+def match(known: list[Array], expected: Array, arguments: tuple[Argument, ...]) -> list[Array]:
+    """Reference arrays in the kernel's order, by shape: TVM lists arguments as it meets them."""
+    left = list(known)
+    chosen = []
+    for arg in arguments:
+        pool = [expected] if arg.is_output else left
+        candidates = [array for array in pool if array.shape == arg.shape]
+        if not candidates:
+            shapes = [array.shape for array in [*known, expected]]
+            raise ValueError(f"the kernel wants {arg.shape}, the reference has {shapes}")
+        if not arg.is_output:
+            left = [array for array in left if array is not candidates[0]]
+        chosen.append(candidates[0])
+    return chosen
+
+
+class _Caches:
+    """The state that the callback of the timer needs; TVM finds the callback by name only."""
+
+    stream = np.zeros(0, np.int64)
+    written: Array = np.zeros(0, np.float32)
+    target: Any = None
+    output: Any = None
+
+    @classmethod
+    def prepare(cls, buffers: list[Any], output: int, evict_bytes: int) -> None:
+        """Note the output, the activations among the inputs, and how much to stream."""
+        inputs = [buffer for i, buffer in enumerate(buffers) if i != output]
+        cls.output = _view(buffers[output])
+        cls.target = _view(_activations(inputs))
+        if cls.written.shape != cls.target.shape:
+            cls.written = cls.target.copy()
+        else:
+            np.copyto(cls.written, cls.target)
+        if cls.stream.nbytes != evict_bytes:
+            cls.stream = np.ones(evict_bytes // 8, np.int64)
+
+    @classmethod
+    def before_repeat(cls) -> None:
+        """Other layers' traffic, the output's old contents, then the layer before writes ours."""
+        cls.stream.max()
+        cls.output.max()
+        np.copyto(cls.target, cls.written)
+
+
+def _activations(inputs: list[Any]) -> Any:
+    # Blocked weights have more axes than activations (6 against 5); biases have few elements.
+    weights = max(inputs, key=lambda buffer: len(buffer.shape))
+    others = [buffer for buffer in inputs if buffer is not weights]
+    if not others or len({len(buffer.shape) for buffer in inputs}) == 1:
+        return inputs[0]
+    return max(others, key=lambda buffer: int(np.prod(buffer.shape)))
+
+
+def _view(buffer: Any) -> Array:
+    """The buffer's own memory as a writable array (DLPack's view is read-only)."""
+    tensor = buffer.handle.contents
+    cell = np.ctypeslib.as_ctypes_type(np.dtype(buffer.dtype))
+    size = int(np.prod(buffer.shape))
+    memory = (cell * size).from_address(tensor.data + tensor.byte_offset)
+    return np.ctypeslib.as_array(memory)
+
+
+@tvm.register_func(PREPARE)  # type: ignore[untyped-decorator]
+def _prepare_caches(*_: Any) -> None:
+    _Caches.before_repeat()
+
+
+def _time(module: Any, buffers: list[Any], job: RunJob, first: float) -> tuple[float, ...]:
+    """Repeat until the figure is as good as it needs to be or the budget is spent.
+
+    Only the middle half of the repeats is kept.
+    """
+    limit = time.perf_counter() + job.budget
+    costs: list[float] = []
+    evaluate = _evaluator(module, 1 if first > job.budget / 4 else STEP)
+    while not costs or (len(costs) < MOST and time.perf_counter() < limit):
+        costs += evaluate(*buffers).results
+        if enough(costs, job.best):
+            break
+    return middle(costs)
+
+
+def enough(costs: list[float], best: float | None) -> bool:
+    """Whether more repeats would tell nothing of use: far from `best`, or settled."""
+    low, median, high = (float(value) for value in np.percentile(costs, (25, 50, 75)))
+    if best is not None and any(median > far * best and len(costs) >= n for far, n in ENOUGH):
+        return True
+    # Of a normal distribution the quartiles are 1.35 deviations apart; its median errs by 1.25/sqrt(n).
+    error = 1.25 * (high - low) / 1.35 / float(np.sqrt(len(costs)))
+    return len(costs) >= 2 * STEP and error < SETTLED * median
+
+
+def _evaluator(module: Any, repeat: int) -> Any:
+    device = tvm.cpu(0)
+    return module.time_evaluator(
+        module.entry_name, device, number=1, repeat=repeat, f_preproc=PREPARE
+    )
+
+
+def middle(costs: list[float]) -> tuple[float, ...]:
+    """The sorted middle half: the median is that of all, and a mean over it is robust as well."""
+    ordered = sorted(costs)
+    cut = len(ordered) // 4
+    return tuple(ordered[cut : len(ordered) - cut])

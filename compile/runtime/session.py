@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs an artifact on this machine and times it; imports TVM's runtime, never torch.
+
+Takes an `Artifact` and numpy arrays; gives numpy arrays, and `Latency`s in seconds.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from mnc.compile.artifact.manifest import Platform, Tensor
+from mnc.compile.artifact.store import Artifact
+from mnc.compile.toolchain import cpu_features
+from mnc.support.errors import UserError
+from mnc.targets import topology
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+BIG_CORES = 1  # TVM's AffinityMode: the fastest class first
+# TVM keeps one pool of threads for each calling thread; this is how many of them it now uses.
+_configured = threading.local()
+
+
+class Session:
+    """A loaded artifact. `run` may be called from several threads; calls wait for one another.
+
+    `threads` is how many CPU threads it uses, by default all cores. Loading runs the artifact's
+    native code: UserError when it is for another CPU, has a feature this one lacks, or fails to load.
+    """
+
+    def __init__(self, artifact: Artifact, *, threads: int | None = None) -> None:
+        check_cpu(artifact.manifest.target)
+        self.manifest = artifact.manifest
+        self.labels = artifact.labels
+        self.threads = _checked_threads(threads)
+        self.factory = _load_library(artifact)
+        self._lock = threading.Lock()
+        self._graph = self._create_graph()
+        check_signature(self._graph, artifact)
+        self._buffers = [self._graph["get_input"](x.name) for x in self.manifest.inputs]
+
+    def run(self, *inputs: Array) -> tuple[Array, ...]:
+        """The network's outputs for `inputs`, of exactly the signature's shapes and types."""
+        self.check_inputs(inputs)
+        with self._lock:
+            use_threads(self.threads)
+            for buffer, array in zip(self._buffers, inputs, strict=True):
+                buffer.copyfrom(np.ascontiguousarray(array))
+            self._graph["run"]()
+            outputs = [self._graph["get_output"](i) for i in range(len(self.manifest.outputs))]
+            return tuple(output.numpy() for output in outputs)
+
+    def check_inputs(self, inputs: tuple[Array, ...]) -> None:
+        """UserError unless `inputs` fit the signature."""
+        wanted = self.manifest.inputs
+        name = self.manifest.network.name
+        if len(inputs) != len(wanted):
+            raise UserError(f"{name} takes {len(wanted)} input(s), not {len(inputs)}")
+        for tensor, array in zip(wanted, inputs, strict=True):
+            if array.shape != tensor.shape or array.dtype != tensor.dtype:
+                raise UserError(
+                    f"{name} takes {_text(tensor)} as {tensor.name}, not"
+                    f" {array.dtype} {'x'.join(map(str, array.shape))}; reshape or convert it"
+                )
+
+    def top(self, logits: Array, count: int = 5) -> list[tuple[str, float]]:
+        """(label, probability) of the `count` likeliest classes of one example's logits."""
+        flat = np.asarray(logits, np.float64).reshape(-1)
+        shares = np.exp(flat - flat.max())
+        shares /= shares.sum()
+        best = np.argsort(-flat, kind="stable")[:count]
+        return [(self.labels[i] if self.labels else str(i), float(shares[i])) for i in best]
+
+    def _create_graph(self) -> Any:
+        import tvm
+
+        try:
+            return self.factory["default"](tvm.cpu(0))
+        except (tvm.TVMError, AttributeError) as error:
+            raise UserError(f"the library is no network of TVM's: {_first_line(error)}") from None
+
+
+def check_signature(graph: Any, artifact: Artifact) -> None:
+    """UserError unless the library's inputs and outputs are those that the manifest says."""
+    manifest = artifact.manifest
+    inputs = [graph["get_input"](tensor.name) for tensor in manifest.inputs]
+    outputs = [graph["get_output"](i) for i in range(graph["get_num_outputs"]())]
+    said = [(tensor.shape, tensor.dtype) for tensor in (*manifest.inputs, *manifest.outputs)]
+    found = [(x.shape, x.dtype) if x is not None else None for x in (*inputs, *outputs)]
+    if said != found or len({tensor.name for tensor in manifest.inputs}) != len(inputs):
+        raise UserError(
+            f"{artifact.folder}: its library has other inputs or outputs than its manifest says;"
+            " build it again, or fetch it anew from where it came"
+        )
+
+
+def check_cpu(target: Platform) -> None:
+    """UserError, saying what is missing, unless this CPU can run what was built for `target`."""
+    here = cpu_features.machine_arch()
+    if here != target.arch:
+        raise UserError(
+            f"this artifact is for {target.arch} ({target.name}) and this machine is {here}; build it"
+            " for this one, or run it on its device"
+        )
+    lacking = cpu_features.missing(target.features, target.arch)
+    if lacking:
+        raise UserError(
+            f"this artifact is for {_mcpu(target)} and this CPU lacks {', '.join(lacking)}; build it on"
+            " this machine"
+        )
+
+
+def use_threads(count: int) -> None:
+    """Make TVM use `count` threads for calls from this thread, this one among them."""
+    import tvm
+
+    if getattr(_configured, "count", None) != count:
+        tvm.get_global_func("runtime.config_threadpool")(BIG_CORES, count)
+        _configured.count = count
+
+
+@contextlib.contextmanager
+def fresh_pool(count: int) -> Iterator[None]:
+    """Make the pools that TVM starts meanwhile have `count` threads. Its profiler starts a new one for every
+    report, which knows nothing of `use_threads`.
+    """
+    before = os.environ.get("TVM_NUM_THREADS")
+    os.environ["TVM_NUM_THREADS"] = str(count)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TVM_NUM_THREADS"]
+        else:
+            os.environ["TVM_NUM_THREADS"] = before
+        _configured.count = None
+
+
+def default_input(session: Session, *, seed: int = 0) -> tuple[Array, ...]:
+    """Random inputs of the right shapes, for timing: their values do not matter to it."""
+    random = np.random.default_rng(seed)
+    return tuple(
+        random.standard_normal(tensor.shape).astype(tensor.dtype)
+        for tensor in session.manifest.inputs
+    )
+
+
+def _checked_threads(threads: int | None) -> int:
+    """The number of threads, TVM's pool made large enough for it if it is not made yet."""
+    available = len(topology.usable_cpus())
+    if threads is None:
+        return min(topology.usable_cores(), available)
+    if not 1 <= threads <= available:
+        raise UserError(f"{threads} threads were asked for; this machine has 1 to {available}")
+    return threads
+
+
+def _load_library(artifact: Artifact) -> Any:
+    # The pool is made once a thread, at its first use, with this many workers. TVM would count half
+    # of the CPUs, taking the rest for hyper-threads, and would bind the calling thread to CPU 0, so
+    # that everything else in this process would share that one.
+    os.environ["TVM_NUM_THREADS"] = str(len(topology.usable_cpus()))
+    os.environ.setdefault("TVM_BIND_THREADS", "0")
+
+    import tvm
+
+    try:
+        return tvm.runtime.load_module(str(artifact.library.resolve()))
+    except Exception as error:  # the dynamic loader's words, in whichever error TVM puts them
+        reason = _first_line(error).rpartition(f"{artifact.library.resolve()}: ")[2]
+        raise UserError(
+            f"cannot load {artifact.library}: {reason}; build it again on this machine"
+        ) from None
+
+
+def _mcpu(target: Platform) -> str:
+    """LLVM's name of the CPU that the code is for."""
+    words = target.tvm_target.split()
+    named = [word.removeprefix("-mcpu=") for word in words if word.startswith("-mcpu=")]
+    return named[-1] if named else target.name
+
+
+def _text(tensor: Tensor) -> str:
+    return f"{tensor.dtype} {'x'.join(map(str, tensor.shape))} ({tensor.layout})"
+
+
+def _first_line(error: Exception) -> str:
+    """The line of a TVM error that says what went wrong, without its C++ stack."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if "Error" in line or "Check failed" in line]
+    return (named or lines or [type(error).__name__])[-1][:300]

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The C part of the simulator: compiled once with zig, kept in the cache folder, called through ctypes.
+
+Takes nothing; gives `library()`. What is built depends on the sources alone: no option asks for this
+machine's instructions, so that every machine works out the same numbers.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from mnc.compile.simulator.isa.micro_ops import Op
+from mnc.support.errors import UserError
+from mnc.support.files import cache_dir, writing
+
+HERE = Path(__file__).parent
+# Fused multiply-adds would round differently from one architecture to another.
+FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fno-sanitize=all", "-g0")
+WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-Wno-gnu")
+MAX_ARGUMENTS = 6
+MAX_UNWRITTEN = 4
+TIMEOUT = 600.0
+
+
+class Layout(ctypes.Structure):
+    """`layout` of interpret.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_uint64) for name in ("base", "bytes", "magic", "text", "text_bytes")),
+        *((name, ctypes.c_uint64) for name in ("heap", "heap_bytes", "environment", "stack")),
+        ("entry", ctypes.c_uint64),
+        ("arguments", ctypes.c_uint64 * MAX_ARGUMENTS),
+        ("argument_registers", ctypes.c_uint8 * 8),
+        ("result_register", ctypes.c_uint32),
+        ("stack_register", ctypes.c_uint32),
+        ("link_register", ctypes.c_int32),
+        ("pointer_bytes", ctypes.c_uint32),
+        ("threads", ctypes.c_uint32),
+        ("n_unwritten", ctypes.c_uint32),
+        ("unwritten", (ctypes.c_uint64 * 2) * MAX_UNWRITTEN),
+        ("zeros", ctypes.c_uint64),
+        ("max_instructions", ctypes.c_uint64),
+    )
+
+
+@functools.cache
+def library(source: Path = HERE / "simulator.c") -> Any:
+    """The loaded library, its functions typed; tests give another core's `source`.
+
+    UserError when it cannot be built.
+    """
+    loaded = ctypes.CDLL(str(_built(source)))
+    pointer, count, number = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int
+    long = ctypes.c_int64
+    signatures: dict[str, tuple[Any, list[Any]]] = {
+        "machine_create": (pointer, [ctypes.POINTER(Layout), pointer, pointer, count]),
+        "machine_destroy": (None, [pointer]),
+        "machine_run": (number, [pointer, pointer, pointer, count, number, long, long]),
+        "machine_error": (None, [pointer, pointer, pointer]),
+        "machine_counts": (ctypes.POINTER(ctypes.c_uint64), [pointer, number]),
+        "machine_streams": (None, [pointer, pointer]),
+        "machine_sweep": (None, [pointer, ctypes.c_uint64, ctypes.c_uint64, number]),
+        "core_create": (pointer, [pointer, pointer, count]),
+        "core_destroy": (None, [pointer]),
+        "core_restart": (None, [pointer]),
+        "core_replay": (None, [pointer, pointer, ctypes.c_uint64, pointer]),
+        "core_stats": (None, [pointer, pointer, pointer]),
+    }
+    for name, (result, arguments) in signatures.items():
+        function = getattr(loaded, name)
+        function.restype, function.argtypes = result, arguments
+    return loaded
+
+
+def micro_ops_header() -> str:
+    """`Op` for C: one macro that lists the names in order."""
+    names = " ".join(f"X({op.name})" for op in Op)
+    return f"#define MICRO_OPS(X) {names}\n"
+
+
+def _built(source: Path) -> Path:
+    """The shared library's path; compiled when the cache has none of these sources."""
+    digest = hashlib.sha256(micro_ops_header().encode())
+    for file in sorted({source, *HERE.glob("*.c"), *HERE.glob("*.h")}):
+        digest.update(file.name.encode() + file.read_bytes())
+    digest.update(" ".join(_command(source, Path(), Path())).encode())
+    path = cache_dir("simulator") / f"{digest.hexdigest()[:16]}.so"
+    if not path.exists():
+        _compile(source, path)
+    return path
+
+
+def _command(source: Path, include: Path, output: Path) -> list[str]:
+    triple = f"{platform.machine()}-linux-gnu.2.17"
+    compiler = [sys.executable, "-P", "-m", "ziglang", "cc", "-target", triple]
+    files = [f"-I{include}", f"-I{HERE}", str(source), "-o", str(output)]
+    return [*compiler, *FLAGS, *WARNINGS, "-fvisibility=hidden", "-shared", "-fPIC", *files]
+
+
+def _compile(source: Path, path: Path) -> None:
+    with writing(path), tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        scratch = Path(folder)
+        (scratch / "micro_ops.h").write_text(micro_ops_header(), "utf-8")
+        built = scratch / path.name
+        _run(_command(source, scratch, built))
+        built.replace(path)
+
+
+def _run(command: list[str]) -> None:
+    cache = str(cache_dir("zig"))
+    environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UserError(f"the simulator cannot be compiled: {error}; try again") from None
+    if done.returncode != 0:
+        errors = [line for line in done.stderr.splitlines() if "error" in line] or [
+            "no reason given"
+        ]
+        raise UserError(
+            f"the simulator cannot be compiled: {errors[0]}; install ziglang again (`make setup`)"
+        )

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the C core model is told of a target's fast cores, and what it tells back.
+
+Takes a `Target` and a number of threads; gives `CoreParams`, laid out as pipeline.h and memory.h declare
+it. `CoreStats` is read the same way.
+"""
+
+import ctypes
+from enum import IntEnum
+from typing import get_args
+
+from mnc.compile.simulator.isa.micro_ops import Class
+from mnc.targets import Cache, CoreClass, Pipeline, Target, pipeline_of
+from mnc.targets.pipeline import WIDTHS, Operation
+from mnc.targets.target import Replacement
+
+MAX_LEVELS = 3
+QUEUES = 3
+POINT = 256  # line times are in 1/256 cycles
+REPLACEMENTS = get_args(Replacement)  # in the order of memory.h
+DEFAULT_CLOCK_GHZ = 2.5  # where neither the device nor its core tells one
+
+MEMORY_CLASSES = frozenset(
+    {
+        Class.LOAD_INT,
+        Class.STORE_INT,
+        Class.LOAD_VEC,
+        Class.STORE_VEC,
+        Class.LOAD_BROADCAST,
+        Class.LOAD_LANE,
+        Class.PREFETCH,
+    }
+)
+VECTOR_CLASSES = frozenset(
+    {
+        Class.FMA,
+        Class.FP_ADD,
+        Class.FP_MUL,
+        Class.FP_CMP,
+        Class.FP_DIV_SQRT,
+        Class.VEC_MOVE,
+        Class.VEC_PERMUTE,
+        Class.VEC_INT,
+        Class.VEC_TO_INT,
+    }
+)
+# Classes that a pipeline file does not price by name.
+PRICED_AS = {Class.NOP: None, Class.CALL: "branch", Class.PREFETCH: "load_int"}
+
+
+class Cause(IntEnum):
+    """What cycles are spent on, in the order of pipeline.h."""
+
+    FMA = 0
+    VECTOR = 1
+    LOAD_STORE = 2
+    INTEGER = 3
+    FRONT_END = 4
+    LATENCY = 5
+    L1 = 6
+    L2 = 7
+    L3 = 8
+    DRAM = 9
+    STORE = 10
+    LAUNCH = 11
+
+    @property
+    def label(self) -> str:
+        """In words."""
+        return CAUSE_LABELS[self]
+
+
+CAUSE_LABELS = {
+    Cause.FMA: "multiply-add issue",
+    Cause.VECTOR: "other vector issue",
+    Cause.LOAD_STORE: "load and store issue",
+    Cause.INTEGER: "integer and loop overhead",
+    Cause.FRONT_END: "front end",
+    Cause.LATENCY: "dependence chains",
+    Cause.L1: "L1 misses on their way",
+    Cause.L2: "L2",
+    Cause.L3: "L3",
+    Cause.DRAM: "DRAM",
+    Cause.STORE: "stores",
+    Cause.LAUNCH: "parallel launch",
+}
+
+
+def _fields(kind: "type[ctypes._SimpleCData[int]]", names: str) -> list[tuple[str, type]]:
+    return [(name, kind) for name in names.split()]
+
+
+U8, U16, U32, U64 = ctypes.c_uint8, ctypes.c_uint16, ctypes.c_uint32, ctypes.c_uint64
+
+
+class OpParams(ctypes.Structure):
+    """struct op_params."""
+
+    _fields_ = [
+        *_fields(U16, "ports then_ports"),
+        *_fields(U8, "slots then_slots"),
+        ("latency", ctypes.c_int8),
+        *_fields(U8, "accumulate micro_ops alone queue blocks"),
+    ]
+
+
+class CacheParams(ctypes.Structure):
+    """struct cache_params."""
+
+    _fields_ = _fields(U32, "bytes ways latency line_time shared replacement")
+
+
+class MemoryParams(ctypes.Structure):
+    """struct memory_params."""
+
+    _fields_ = [
+        *_fields(U32, "levels line_shift"),
+        ("level", CacheParams * MAX_LEVELS),
+        *_fields(U32, "dram_latency dram_line_time dram_all_time misses misses_l2"),
+        *_fields(U32, "streams trigger max_stride depth_l1 depth_l2 prefetches"),
+        *_fields(U32, "crosses_pages store_prefetch by_page pairs stride_ahead"),
+        *_fields(U32, "streaming_lines merging store_buffer stores_merge write_back"),
+        *_fields(U32, "page_shift tlb_entries tlb2_entries tlb2_ways tlb2_latency walk_latency"),
+    ]
+
+
+class CoreParams(ctypes.Structure):
+    """struct core_params."""
+
+    _fields_ = [
+        ("ops", (OpParams * len(WIDTHS)) * len(Class)),
+        ("memory", MemoryParams),
+        *_fields(U32, "in_order width retire_width window"),
+        ("queue", U32 * QUEUES),
+        *_fields(U32, "load_queue store_queue mispredict taken history"),
+        *_fields(U32, "code_bytes code_ways code_latency code_next decode_bytes"),
+        *_fields(U32, "forward replays alias binds launch launch_task in_order_vector"),
+    ]
+
+
+class CoreStats(ctypes.Structure):
+    """struct core_stats."""
+
+    _fields_ = [
+        ("cycles", ctypes.c_double),
+        ("causes", ctypes.c_double * len(Cause)),
+        ("spill_cycles", ctypes.c_double),
+        *_fields(U64, "instructions flops loads stores spill_loads spill_stores"),
+        ("misses", U64 * MAX_LEVELS),
+        *_fields(U64, "dram_lines tlb_misses walks prefetches mispredicted launches"),
+    ]
+
+
+def clock_ghz(core: CoreClass) -> float:
+    """The clock cycles are counted in: the device's, else the one assumed for its core."""
+    return core.clock_ghz or pipeline_of(core).clock_ghz or DEFAULT_CLOCK_GHZ
+
+
+def core_params(target: Target, *, threads: int) -> CoreParams:
+    """The fast cores of `target`, `threads` of them at work."""
+    core = target.fast
+    pipeline = pipeline_of(core)
+    params = CoreParams()
+    for kind in Class:
+        for index, bits in enumerate(WIDTHS):
+            params.ops[kind][index] = _operation(kind, pipeline, bits)
+    params.memory = _memory(target, pipeline)
+    params.in_order = core.in_order
+    params.width = pipeline.width
+    params.retire_width = 2 * pipeline.width
+    params.window = pipeline.window
+    params.queue = (U32 * QUEUES)(*pipeline.queues)
+    params.load_queue = pipeline.load_queue
+    params.store_queue = pipeline.stores.buffer
+    params.mispredict = pipeline.mispredict_cycles
+    params.taken = pipeline.taken_cycles
+    params.history = pipeline.history
+    params.code_bytes = pipeline.code_kib * 1024
+    params.code_ways = pipeline.code_ways
+    params.code_latency = round(core.l2.latency_cycles) if core.l2 else 20
+    params.code_next = 1
+    params.forward = pipeline.stores.forward_cycles
+    params.binds = pipeline.ports_bound
+    params.replays = pipeline.stores.forward_replays
+    params.alias = pipeline.stores.alias_cycles
+    params.launch = round(target.memory.launch_cycles) if threads > 1 else 0
+    params.in_order_vector = pipeline.vector_in_order
+    return params
+
+
+def _operation(kind: Class, pipeline: Pipeline, bits: int) -> OpParams:
+    name = PRICED_AS.get(kind, kind.name.lower())
+    queue = 1 if kind in MEMORY_CLASSES else 2 if kind in VECTOR_CLASSES else 0
+    if name is None:
+        return OpParams(micro_ops=1, queue=queue)
+    return _op_params(pipeline.operation(name, bits), pipeline, queue)
+
+
+def _op_params(one: Operation, pipeline: Pipeline, queue: int) -> OpParams:
+    return OpParams(
+        ports=_mask(one.ports, pipeline),
+        then_ports=_mask(one.then, pipeline),
+        slots=one.slots if one.ports else 0,
+        then_slots=one.then_slots,
+        latency=one.latency,
+        accumulate=one.latency if one.accumulate is None else one.accumulate,
+        micro_ops=one.micro_ops,
+        alone=one.alone,
+        queue=queue,
+        blocks=one.blocks,
+    )
+
+
+def _mask(names: str, pipeline: Pipeline) -> int:
+    order = pipeline.ports.split()
+    return sum(1 << order.index(name) for name in names.split())
+
+
+def _memory(target: Target, pipeline: Pipeline) -> MemoryParams:
+    core, dram = target.fast, target.memory
+    levels = [core.l1d, *([core.l2] if core.l2 else []), *target.caches][:MAX_LEVELS]
+    ghz, line = clock_ghz(core), core.l1d.line_bytes
+    prefetcher, translation, stores = pipeline.prefetcher, pipeline.translation, pipeline.stores
+    params = MemoryParams(
+        levels=len(levels),
+        line_shift=line.bit_length() - 1,
+        dram_latency=round(dram.latency_ns * ghz),
+        dram_line_time=round(POINT * line * ghz / dram.core_bandwidth_gb_s),
+        dram_all_time=round(POINT * line * ghz / dram.bandwidth_gb_s),
+        misses=core.misses_in_flight,
+        misses_l2=min(64, core.misses_in_flight + prefetcher.outstanding),
+        streams=core.prefetch_streams,
+        trigger=prefetcher.trigger,
+        max_stride=prefetcher.max_stride,
+        depth_l1=prefetcher.l1_lines,
+        depth_l2=prefetcher.l2_lines,
+        prefetches=prefetcher.outstanding,
+        crosses_pages=prefetcher.crosses_pages,
+        store_prefetch=prefetcher.on_stores,
+        by_page=prefetcher.by_page,
+        pairs=prefetcher.pairs,
+        stride_ahead=prefetcher.stride_ahead,
+        streaming_lines=stores.streaming_lines,
+        merging=stores.merging_lines,
+        store_buffer=stores.buffer,
+        stores_merge=stores.merge_with_fills,
+        write_back=stores.write_back_reads,
+        page_shift=12,
+    )
+    params.level = (CacheParams * MAX_LEVELS)(*(_cache(cache) for cache in levels))
+    if translation is not None:
+        params.tlb_entries = translation.entries
+        params.tlb2_entries = translation.second_entries
+        params.tlb2_ways = translation.second_ways
+        params.tlb2_latency = translation.second_cycles
+        params.walk_latency = translation.walk_cycles
+    return params
+
+
+def _cache(cache: Cache) -> CacheParams:
+    return CacheParams(
+        bytes=cache.size_bytes,
+        ways=cache.associativity,
+        latency=round(cache.latency_cycles),
+        line_time=round(POINT * cache.line_bytes / cache.bandwidth_bytes_per_cycle),
+        shared=cache.shared_by,
+        replacement=REPLACEMENTS.index(cache.replacement),
+    )

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a workload computes, read off its template's name and arguments, as logs and tasks have them.
+
+Takes (name, args); gives its `Convolution`s in the order they run: one, or the two of a fused workload.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mnc.compile.templates import convolution_depthwise, depthwise, pointwise
+
+Args = tuple[Any, ...]
+Workload = tuple[str, Args]
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A blocked convolution: `data` (N, I, H, W, i), `kernel` (O, I, KH, KW, i, o), `padding` (top, left,
+    bottom, right). `name` is the template that does it alone; `activation` is what follows it, after a bias,
+    in the same workload ("" when nothing does).
+    """
+
+    name: str
+    data: tuple[int, ...]
+    kernel: tuple[int, ...]
+    strides: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    activation: str = ""
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether every channel is convolved by itself."""
+        return self.name == depthwise.NAME
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """Shape of what it makes: (N, O, OH, OW, o)."""
+        (top, left, bottom, right), (kernel_h, kernel_w) = self.padding, self.kernel[2:4]
+        height = (self.data[2] + top + bottom - kernel_h) // self.strides[0] + 1
+        width = (self.data[3] + left + right - kernel_w) // self.strides[1] + 1
+        return (self.data[0], self.kernel[0], height, width, self.kernel[5])
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds, padded channels included."""
+        batch, chunks, height, width, block = self.output
+        taps = self.kernel[2] * self.kernel[3]
+        in_channels = 1 if self.is_depthwise else self.data[1] * self.data[4]
+        return batch * chunks * height * width * block * in_channels * taps
+
+    @property
+    def shape(self) -> str:
+        """Such as "32->64 112x112" or "64 3x3/2 112x112->56x56"; a batch above 1 comes first."""
+        batch = f"{self.data[0]}x " if self.data[0] > 1 else ""
+        channels = f"{self.kernel[0] * self.kernel[5]}"
+        if not self.is_depthwise:
+            channels = f"{self.data[1] * self.data[4]}->{channels}"
+        size = f"{self.data[2]}x{self.data[3]}"
+        if self.output[2:4] != self.data[2:4]:
+            size += f"->{self.output[2]}x{self.output[3]}"
+        if self.name == pointwise.NAME:
+            return f"{batch}{channels} {size}"
+        return f"{batch}{channels} {self.kernel[2]}x{self.kernel[3]}/{self.strides[0]} {size}"
+
+    @property
+    def workload(self) -> Workload:
+        """The workload that computes it alone."""
+        tensors = (("TENSOR", self.data, "float32"), ("TENSOR", self.kernel, "float32"))
+        layouts = (f"NCHW{self.data[4]}c", f"NCHW{self.kernel[5]}c")
+        return self.name, (*tensors, self.strides, self.padding, (1, 1), *layouts, "float32")
+
+
+def convolutions(name: str, args: Args) -> tuple[Convolution, ...]:
+    """What the workload computes, first to last."""
+    if name != convolution_depthwise.NAME:
+        return (Convolution(name, args[0][1], args[1][1], *args[2:4]),)
+    data, kernel, _, taps, strides, padding, *then, activation, _ = args
+    first_template = convolution_depthwise.producer(kernel[1], strides, padding)
+    first = Convolution(first_template.NAME, data[1], kernel[1], strides, padding, activation)
+    return first, Convolution(depthwise.NAME, first.output, taps[1], *then)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which family of kernels a whole network is built from: ours on one blocked layout, or one of TVM's own.
+
+Takes a model, a target and something to time networks on; gives a `Choice`, kept beside the tuning log,
+that builds follow. A family is chosen for the network as a whole by its measured total, layout transforms
+included: mixing families layer by layer was measured slower than any of them (apache/tvm pull 5334).
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mnc.compile.records.family_choice import Choice, chosen, path_beside
+from mnc.compile.records.trial import SIMULATED, Trial
+from mnc.compile.templates.families import FAMILIES
+from mnc.support.errors import UserError
+from mnc.support.files import write_atomic
+
+if TYPE_CHECKING:
+    from mnc.compile.codegen.network import Built
+
+# Median seconds of one inference of a built network, on what it is for.
+Timer = Callable[["Built"], float]
+
+
+def choose(
+    model: Any,
+    target: Any,
+    trials: Sequence[Trial],
+    timer: Timer,
+    *,
+    log: Path,
+    measurer: str,
+    say: Callable[[str], None] = lambda _: None,
+) -> Choice:
+    """Build the network in every family, time each whole, keep the fastest beside `log`.
+
+    Ours is built with the log's records, TVM's own with their defaults. A family that cannot be built or run
+    is left out with the reason; UserError when none can. Where a device has timed them before, a core model's
+    times change nothing.
+    """
+    if measurer.startswith(SIMULATED) and path_beside(log).exists():
+        known = chosen(log)
+        if known.measured:
+            say(f"family {known.family}: kept, for a device has timed it ({known.measurer})")
+            return known
+    seconds: dict[str, float] = {}
+    failed: dict[str, str] = {}
+    for name, words in FAMILIES.items():
+        try:
+            seconds[name] = _time(model, target, trials, timer, name)
+            say(f"family {name}: {seconds[name] * 1e3:.2f} ms ({words})")
+        except Exception as error:  # TVM raises nearly anything for a layout it has no kernels for
+            lines = str(error).strip().splitlines()
+            failed[name] = lines[-1][:200] if lines else type(error).__name__
+            say(f"family {name}: left out, {failed[name]}")
+    if not seconds:
+        raise UserError(f"no family of kernels works for {model.name} on {target.name}: {failed}")
+    best = min(seconds, key=lambda name: seconds[name])
+    others = sorted(value for name, value in seconds.items() if name != best)
+    how = "simulated as a whole" if measurer.startswith(SIMULATED) else "as a whole"
+    why = f"fastest {how}, transforms included: {seconds[best] * 1e3:.2f} ms"
+    why += f", the next {others[0] * 1e3:.2f} ms" if others else ""
+    made = Choice(family=best, why=why, seconds=seconds, failed=failed, measurer=measurer)
+    write_atomic(path_beside(log), msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
+    return made
+
+
+def _time(model: Any, target: Any, trials: Sequence[Trial], timer: Timer, family: str) -> float:
+    from mnc.compile.codegen import network
+
+    return timer(network.build(model, target, trials, family=family))

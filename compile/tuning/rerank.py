@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The final step of tuning: times the best few configs of each task inside the real network.
+
+Takes a model, its log and a `LayerClock`; adds trials to the log that say "in-network", which builds prefer
+(`tuning_log.ranked`), then builds the network that results and compares it with what they predict. Networks
+take turns while they are timed, so that a change of the machine's clock meets all of them.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from mnc.compile.artifact import writer
+from mnc.compile.artifact.store import Artifact
+from mnc.compile.codegen import network as builder
+from mnc.compile.frontend import importer, tasks
+from mnc.compile.frontend.tasks import TunableTask
+from mnc.compile.records.trial import Trial
+from mnc.compile.records.tuning_log import TuningLog
+from mnc.compile.runtime.layer_profile import Layer
+from mnc.compile.tuning import rerank_candidates
+from mnc.compile.tuning.layer_timing import LayerClock
+from mnc.compile.tuning.rerank_candidates import Best, RerankOptions, Samples
+from mnc.model.zoo import Model
+from mnc.support.errors import UserError
+from mnc.targets import Target
+
+__all__ = ["RerankOptions", "RerankOutcome", "RerankSummary", "rerank"]
+
+Say = Callable[[str], None]
+
+
+class RerankOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """A task's: the cost of its best config `alone`; in the network that config's, `before`, and the best
+    one's, `after`; all seconds a call. `place` is the best one's when timed alone, from 1.
+    """
+
+    key: str
+    kind: str
+    shape: str
+    tried: int
+    alone: float
+    before: float
+    after: float
+    place: int
+
+
+class RerankSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one inference, in seconds: `before` is the sum of all layers of the network whose configs are the
+    best alone, no pair fused, `after` that of the one which results, timed in turns with it. `predicted` is
+    the sum of the costs of the latter's tasks, all calls, as the log now has them, and `others` its layers
+    that are no task. `drift` is what `before` takes over what it took when those costs were timed: how much
+    slower the machine has become since.
+    """
+
+    tasks: tuple[RerankOutcome, ...]
+    before: float
+    after: float
+    predicted: float
+    others: float
+    drift: float
+    networks: int
+    seconds: float
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def error(self) -> float:
+        """How far the prediction is off, as a share of what was measured."""
+        return (self.predicted + self.others) / self.after - 1
+
+
+@dataclass(frozen=True)
+class _Network:
+    made: Artifact
+    tasks: tuple[TunableTask, ...]
+    used: Mapping[str, Trial]  # what it was built with, by task
+    layers: list[Layer]
+    runs: list[list[float]] = field(default_factory=list)  # seconds of each layer
+
+    @property
+    def medians(self) -> list[float]:
+        """Seconds of each layer."""
+        return [statistics.median(column) for column in zip(*self.runs, strict=True)]
+
+
+def rerank(
+    model: Model,
+    target: Target,
+    tuning_log: TuningLog,
+    clock: LayerClock,
+    *,
+    options: RerankOptions | None = None,
+    say: Say = lambda _: None,
+) -> RerankSummary:
+    """Add in-network trials of the best configs of every task that has verified records.
+
+    `tuning_log` must be open for adding. UserError when it has no records, or no network works.
+    """
+    chosen, started, when = options or RerankOptions(), time.monotonic(), time.time()
+    found = tasks.extract_all(importer.import_model(model, target), target)
+    best = rerank_candidates.rerank_candidates(tuning_log.trials, found, clock.threads, chosen)
+    if not best:
+        raise UserError(
+            f"{tuning_log.path} has no verified records of {model.name} on {clock.threads} threads; "
+            "tune first"
+        )
+    left_out: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="mnc-rerank-") as name:
+        builder = _Builder(model, target, clock, Path(name), say)
+        tried = _tried(builder, rerank_candidates.networks(best, found), left_out)
+        say(f"timing the layers of {len(tried)} networks in turns")
+        _take_turns(tried, clock, chosen)
+        known = rerank_candidates.merged(
+            rerank_candidates.samples(one.layers, one.runs, one.used, found) for one in tried
+        )
+        for trial in rerank_candidates.trials(best, known, measurer=clock.describe(), when=when):
+            tuning_log.append(trial)
+        return _confirmed(
+            builder,
+            tuning_log.trials,
+            tried[0],
+            chosen,
+            tasks=tuple(_outcomes(found, best, known)),
+            networks=len(tried),
+            started=started,
+            left_out=tuple(left_out),
+        )
+
+
+@dataclass
+class _Builder:
+    """Builds networks of one model, and opens them for timing."""
+
+    model: Model
+    target: Target
+    clock: LayerClock
+    folder: Path
+    say: Say
+
+    def make(self, trials: Sequence[Trial], what: str) -> _Network:
+        self.say(f"compiling {self.model.name}, {what}")
+        built = builder.build(self.model, self.target, trials)
+        folder = self.folder / str(len(list(self.folder.iterdir())))
+        made = writer.save(built, self.model, self.target, folder, spec=self.model.name)
+        return _Network(made, built.tasks, built.used, self.clock.open(made))
+
+
+def _tried(
+    builder: _Builder, plans: Sequence[Sequence[Trial]], left_out: list[str]
+) -> list[_Network]:
+    networks = []
+    for number, plan in enumerate(plans, start=1):
+        what = f"network {number} of {len(plans)}"
+        try:
+            networks.append(builder.make(plan, what))
+        except UserError as error:
+            left_out.append(f"{what}: {error}")
+    if not networks:
+        raise UserError(f"no network can be timed: {left_out[0]}")
+    return networks
+
+
+def _take_turns(networks: Sequence[_Network], clock: LayerClock, options: RerankOptions) -> None:
+    """Run each in turn, there and back."""
+    end = time.monotonic() + options.seconds
+    order = [*networks, *reversed(networks)]
+    while len(networks[0].runs) < options.runs:
+        for network in order:
+            network.runs.extend(clock.time(network.made, clock.turn))
+        if time.monotonic() > end:
+            break
+
+
+def _confirmed(
+    builder: _Builder,
+    trials: Sequence[Trial],
+    before: _Network,
+    options: RerankOptions,
+    *,
+    tasks: tuple[RerankOutcome, ...],
+    networks: int,
+    started: float,
+    left_out: tuple[str, ...],
+) -> RerankSummary:
+    """Build what the log now says, and time it in turns with `before`."""
+    after = builder.make(trials, "with the configs best in the network")
+    once = sum(before.medians)
+    before.runs.clear()
+    _take_turns([before, after], builder.clock, options)
+    predicted, others = 0.0, 0.0
+    keys = rerank_candidates.keys_of(after.layers, after.tasks)
+    for key, seconds in zip(keys, after.medians, strict=True):
+        trial = None if key is None else after.used.get(key)
+        predicted += trial.cost if trial is not None else 0.0
+        others += seconds if trial is None else 0.0
+    return RerankSummary(
+        tasks=tasks,
+        before=sum(before.medians),
+        after=sum(after.medians),
+        predicted=predicted,
+        others=others,
+        drift=sum(before.medians) / once,
+        networks=networks,
+        seconds=time.monotonic() - started,
+        left_out=left_out,
+    )
+
+
+def _outcomes(found: Sequence[TunableTask], best: Best, known: Samples) -> list[RerankOutcome]:
+    outcomes = []
+    for task in found:
+        costs = {index: statistics.median(some) for index, some in known.get(task.key, {}).items()}
+        places = [trial.config.index for trial in best.get(task.key, ())]
+        if costs and places[0] in costs:
+            winner = min(costs, key=lambda index: costs[index])
+            outcomes.append(
+                RerankOutcome(
+                    key=task.key,
+                    kind=task.kind,
+                    shape=task.shape,
+                    tried=len(costs),
+                    alone=best[task.key][0].cost,
+                    before=costs[places[0]],
+                    after=costs[winner],
+                    place=1 + places.index(winner),
+                )
+            )
+    return outcomes

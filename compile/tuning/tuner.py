@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tunes a network's tasks: spreads the budget, searches, measures, and logs every trial at once.
+
+Takes tasks, an open log and a Measurer; gives a TuningSummary. Stopped at any instant and called again
+with the same log, it goes on where it was: the log is all its memory.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from mnc.compile.measure.measurer import Measurer
+from mnc.compile.records.ranking import current
+from mnc.compile.records.trial import Trial, task_key
+from mnc.compile.records.tuning_log import TuningLog
+from mnc.compile.tuning.budget import Standing, allowances, choose, guess_seconds
+from mnc.compile.tuning.search import TUNERS, Search, as_pair
+from mnc.compile.tuning.transfer import Transfer
+from mnc.compile.tuning.warm_start import warm_start
+from mnc.support.errors import UserError
+from mnc.targets import Target
+
+if TYPE_CHECKING:
+    from mnc.compile.frontend.tasks import TunableTask
+
+TRIALS_PER_TASK = 64
+YOUNG = 32  # own trials, from which on other networks teach nothing new
+
+
+class TuningOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How to tune. `trials` is the budget of all tasks together, those in the log included (None:
+    TRIALS_PER_TASK for each). Every task gets `floor` at least. `force` measures anew what the log
+    already has.
+    """
+
+    trials: int | None = None
+    tuner: str = "xgb"
+    floor: int = 16
+    force: bool = False
+
+
+class TuningProgress(msgspec.Struct, kw_only=True):
+    """Where the tuning is. Rates are GFLOP/s, `seconds_left` an estimate (None: not known yet)."""
+
+    tasks: int
+    trials: int
+    total: int
+    task: str = ""
+    number: int = 0
+    task_trials: int = 0
+    gflops: float | None = None
+    best_gflops: float | None = None
+    failures: Counter[str] = msgspec.field(default_factory=Counter)
+    seconds_left: float | None = None
+
+
+class Observer(Protocol):
+    """Is told how it goes."""
+
+    def on_batch(self, state: TuningProgress) -> None:
+        """A task's next batch begins."""
+        ...
+
+    def on_trial(self, state: TuningProgress, trial: Trial) -> None:
+        """A trial is known and in the log."""
+        ...
+
+
+class TaskOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """A task's standing at the end: `cost` is the best, in seconds a call."""
+
+    key: str
+    kind: str
+    shape: str
+    trials: int
+    new: int
+    cost: float | None
+    gflops: float | None
+
+
+class TuningSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call of `tune` did: trials made now, seconds taken, failures by kind, every task."""
+
+    trials: int
+    seconds: float
+    failures: dict[str, int]
+    tasks: tuple[TaskOutcome, ...]
+
+
+def tune(
+    tasks: Sequence["TunableTask"],
+    target: Target,
+    tuning_log: TuningLog,
+    measurer: Measurer,
+    *,
+    options: TuningOptions | None = None,
+    observer: Observer | None = None,
+    transfer: Iterable[Trial] = (),
+    examples: Iterable[Trial] = (),
+) -> TuningSummary:
+    """Spend the budget on `tasks`. `tuning_log` must be open for adding. `transfer` are trials of other
+    networks by the same measurer: a task starts from what similar shapes among them teach. `examples` are trials of
+    the same tasks for other targets: their best configs are tried first, as those of other measurers in the
+    log are.
+
+    Ctrl-C passes through: what is known is in the log by then. Raises UserError for an unknown
+    tuner or when a task is not for `target`.
+    """
+    chosen = options or TuningOptions()
+    _check(tasks, target, chosen)
+    tuning = _Tuning(tasks, tuning_log, measurer, chosen, observer, Transfer(transfer))
+    tuning.examples = tuple(examples)
+    return tuning.run()
+
+
+def _check(tasks: Sequence["TunableTask"], target: Target, options: TuningOptions) -> None:
+    if options.tuner not in TUNERS:
+        raise UserError(f"unknown tuner {options.tuner!r}; choose one of {', '.join(TUNERS)}")
+    if options.trials is not None and options.trials < 0:
+        raise UserError(f"{options.trials} trials cannot be made; give 0 or more")
+    for task in tasks:
+        if str(task.task.target.attrs.get("model", "")) != target.model:
+            raise UserError(
+                f"task {task.shape} was extracted for {task.task.target}, not for {target.name}; "
+                "extract the tasks with the target they are tuned for"
+            )
+
+
+class _Progress:
+    """One task while it is tuned: its search, made when first needed, and its best cost."""
+
+    def __init__(self, task: "TunableTask", known: list[Trial]) -> None:
+        self.task = task
+        self.key = task_key(task.task.name, task.task.args)
+        self.space = len(task.task.config_space)
+        self.known = known
+        self.done = len({trial.config.index for trial in known if trial.error != "device"})
+        self.new = 0
+        self.search: Search | None = None
+        self.cost = min((trial.cost for trial in known), default=math.inf)
+
+    @property
+    def standing(self) -> Standing:
+        guess = guess_seconds(self.task.macs, self.task.task.args)
+        seconds = self.cost if math.isfinite(self.cost) else guess
+        return Standing(
+            key=self.key, seconds=seconds * self.task.calls, done=self.done, space=self.space
+        )
+
+    def add(self, trial: Trial) -> None:
+        self.known.append(trial)
+        self.new += 1
+        self.done += trial.error != "device"  # which says nothing of the configuration
+        self.cost = min(self.cost, trial.cost)
+
+    def gflops(self, cost: float) -> float | None:
+        return 2 * self.task.macs / cost / 1e9 if math.isfinite(cost) and cost > 0 else None
+
+    def outcome(self) -> TaskOutcome:
+        return TaskOutcome(
+            key=self.key,
+            kind=self.task.kind,
+            shape=self.task.shape,
+            trials=self.done,
+            new=self.new,
+            cost=self.cost if math.isfinite(self.cost) else None,
+            gflops=self.gflops(self.cost),
+        )
+
+
+class _Tuning:
+    def __init__(
+        self,
+        tasks: Sequence["TunableTask"],
+        tuning_log: TuningLog,
+        measurer: Measurer,
+        options: TuningOptions,
+        observer: Observer | None,
+        transfer: Transfer,
+    ) -> None:
+        self.tuning_log, self.measurer, self.transfer = tuning_log, measurer, transfer
+        self.options, self.observer = options, observer
+        self.examples: tuple[Trial, ...] = ()
+        # Costs made in another way (threads, device, version) are no measure of these.
+        comparable = [t for t in tuning_log.trials if t.measurer == measurer.describe()]
+        usable = [] if options.force else comparable
+        self.progress = {
+            one.key: one for one in (_Progress(t, current(usable, t.task)) for t in tasks)
+        }
+        self.total = TRIALS_PER_TASK * len(tasks) if options.trials is None else options.trials
+        self.total = min(self.total, sum(one.space for one in self.progress.values()))
+        self.started = time.monotonic()
+        spent = sum(one.done for one in self.progress.values())
+        self.state = TuningProgress(tasks=len(tasks), trials=spent, total=max(self.total, spent))
+
+    def run(self) -> TuningSummary:
+        while (key := self._next()) is not None:
+            self._batch(self.progress[key])
+        return TuningSummary(
+            trials=self._made(),
+            seconds=time.monotonic() - self.started,
+            failures=dict(self.state.failures),
+            tasks=tuple(one.outcome() for one in self.progress.values()),
+        )
+
+    def _next(self) -> str | None:
+        standings = [one.standing for one in self.progress.values()]
+        return choose(standings, total=self.total, floor=self.options.floor)
+
+    def _batch(self, one: _Progress) -> None:
+        if one.search is None:
+            tuner, first = self.options.tuner, self._first(one.task.task)
+            one.search = Search(one.task.task, tuner=tuner, known=one.known, first=first)
+        one.search.learn_from(self._similar(one))
+        count = min(self.measurer.batch, self._allowed(one), self.total - self.state.trials)
+        self._show_batch(one)
+        made: list[Trial] = []
+        configs = one.search.ask(count)
+        if not configs:
+            one.space = one.done  # the tuner has nothing more to offer
+        for trial in self.measurer.measure(one.task, configs):
+            self.tuning_log.append(trial)
+            made.append(trial)
+            self._count(one, trial)
+        one.search.tell(made)
+
+    def _allowed(self, one: _Progress) -> int:
+        """What is left of the task's share of the budget, so that the others still get their floors."""
+        standings = [other.standing for other in self.progress.values()]
+        given = allowances(standings, total=self.total, floor=self.options.floor)
+        floor = min(self.options.floor, self.total // len(standings))
+        others = [other for other in self.progress.values() if other is not one]
+        reserved = sum(max(0, min(floor, other.space) - other.done) for other in others)
+        left = self.total - self.state.trials - reserved
+        return max(1, min(given[one.key] - one.done, one.space - one.done, left))
+
+    def _first(self, task: Any) -> list[Any]:
+        """Configs that others found best."""
+        name = self.measurer.describe()
+        others = [trial for trial in self.tuning_log.trials if trial.measurer != name]
+        return warm_start(task, others) + warm_start(task, self.examples)
+
+    def _similar(self, one: _Progress) -> list[tuple[Any, Any]]:
+        """What tasks of the same template have taught, as AutoTVM's pairs; other networks' while the task's
+        own trials are few.
+        """
+        elsewhere = self.transfer.pairs(one.task.task) if one.done < YOUNG else []
+        return elsewhere + [
+            as_pair(other.task.task, trial)
+            for other in self.progress.values()
+            if other is not one and other.task.task.name == one.task.task.name
+            for trial in other.known
+            if trial.error != "device"
+        ]
+
+    def _made(self) -> int:
+        return sum(one.new for one in self.progress.values())
+
+    def _show_batch(self, one: _Progress) -> None:
+        self.state.task = f"{one.task.kind} {one.task.shape}"
+        self.state.number = 1 + list(self.progress).index(one.key)
+        self.state.task_trials = one.done
+        self.state.gflops, self.state.best_gflops = None, one.gflops(one.cost)
+        if self.observer is not None:
+            self.observer.on_batch(self.state)
+
+    def _count(self, one: _Progress, trial: Trial) -> None:
+        one.add(trial)
+        state = self.state
+        state.trials = sum(other.done for other in self.progress.values())
+        state.task_trials = one.done
+        state.gflops, state.best_gflops = one.gflops(trial.cost), one.gflops(one.cost)
+        if trial.error is not None:
+            state.failures[trial.error] += 1
+        rate = self._made() / (time.monotonic() - self.started)
+        state.seconds_left = max(0, self.total - state.trials) / rate
+        if self.observer is not None:
+            self.observer.on_trial(state, trial)

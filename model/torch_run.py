@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A PyTorch module as a function of numpy arrays: the truth that artifacts are compared and raced with."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Reference = Callable[[Array], tuple[Array, ...]]
+
+
+def torch_reference(module: Callable[..., object]) -> Reference:
+    """A PyTorch module as a function of numpy arrays."""
+    import torch
+
+    def run(*inputs: Array) -> tuple[Array, ...]:
+        with torch.inference_mode():
+            outputs = module(*(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs))
+        several = outputs if isinstance(outputs, tuple | list) else (outputs,)
+        return tuple(output.numpy() for output in several)
+
+    return run
+
+
+def torch_call(module: Any, inputs: Sequence[Array], threads: int) -> Callable[[], object]:
+    """One inference of a PyTorch module on `threads` threads, as a contestant of `runner.bench`."""
+    import torch
+
+    tensors = [torch.from_numpy(array) for array in inputs]
+
+    def call() -> object:
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        with torch.inference_mode():
+            return module(*tensors)
+
+    return call

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The blocked layout computes what the plain one does, and leaves no transform between layers."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import tvm
+from torch import Tensor, nn
+from tvm import relay
+from tvm.contrib import graph_executor
+
+from mnc.compile.frontend import layout
+from mnc.compile.toolchain import pass_context
+
+BLOCK = 8
+
+
+class Odd(nn.Module):
+    """Channels that fill no whole vector, a residual, squeeze-and-excite, concatenation, groups."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 10, 3, stride=2, padding=1)
+        self.depthwise = nn.Conv2d(10, 10, 5, padding=2, groups=10)
+        self.pointwise = nn.Conv2d(10, 10, 1)
+        self.squeeze = nn.Conv2d(10, 4, 1)
+        self.excite = nn.Conv2d(4, 10, 1)
+        self.grouped = nn.Conv2d(10, 20, 3, padding=1, groups=5)
+        self.wide = nn.Conv2d(20, 16, 3, padding=1, bias=False)
+        self.classifier = nn.Linear(32, 5)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) to (N, 5)."""
+        x = torch.relu(self.first(image))
+        x = x + self.pointwise(torch.clamp(self.depthwise(x), 0, 6))
+        gate = torch.sigmoid(self.excite(torch.relu(self.squeeze(x.mean((2, 3), keepdim=True)))))
+        x = self.wide(self.grouped(x * gate))
+        x = torch.cat([x, torch.max_pool2d(x, 3, stride=1, padding=1)], 1)
+        x = torch.flatten(nn.functional.adaptive_avg_pool2d(x * 0.5, 1), 1)
+        return self.classifier(x)  # type: ignore[no-any-return]
+
+
+def imported(module: nn.Module, shape: tuple[int, ...]) -> Any:
+    """The traced module in Relay, weights bound, plain layout."""
+    traced = torch.jit.trace(module.eval(), torch.zeros(shape))  # type: ignore[no-untyped-call]
+    mod, params = relay.frontend.from_pytorch(traced, [("input", shape)])
+    mod["main"] = relay.build_module.bind_params_by_name(mod["main"], params)
+    return relay.transform.FoldConstant()(relay.transform.InferType()(mod))
+
+
+def outputs(mod: Any, image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """What a module computes, compiled for any x86 or ARM CPU."""
+    with pass_context.pass_context():
+        library = relay.build(mod, target="llvm")
+    graph = graph_executor.GraphModule(library["default"](tvm.cpu()))
+    graph.set_input("input", image)
+    graph.run()
+    return graph.get_output(0).numpy()  # type: ignore[no-any-return]
+
+
+def operators(mod: Any) -> list[str]:
+    """Names of the Relay operators, in order."""
+    names: list[str] = []
+
+    def visit(node: Any) -> None:
+        if isinstance(node, relay.Call) and isinstance(node.op, tvm.ir.Op):
+            names.append(node.op.name)
+
+    relay.analysis.post_order_visit(mod["main"], visit)
+    return names
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_network_of_odd_shapes_computes_the_same(batch: int) -> None:
+    torch.manual_seed(0)
+    module, shape = Odd(), (batch, 3, 18, 18)
+    image = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    blocked = layout.to_blocked(imported(module, shape), BLOCK)
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(image)).numpy()
+    np.testing.assert_allclose(outputs(blocked, image), wanted, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_only_the_grouped_convolution_stays_plain() -> None:
+    names = operators(layout.to_blocked(imported(Odd(), (1, 3, 18, 18)), BLOCK))
+    assert names.count("nn.conv2d") == 1
+    assert names.count("nn.contrib_depthwise_conv2d_NCHWc") == 1
+    # First, pointwise, squeeze, excite, wide and the classifier.
+    assert names.count("nn.contrib_conv2d_NCHWc") == 6
+    assert "nn.dense" not in names
+    # Around the grouped one, and nowhere else.
+    assert names.count("layout_transform") == 2
+
+
+def test_an_image_is_read_without_a_transform() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    names = operators(layout.to_blocked(imported(module, (1, 3, 9, 9)), BLOCK))
+    assert "layout_transform" not in names
+
+
+def test_a_network_without_convolutions_is_left_alone() -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    names = operators(layout.to_blocked(imported(module, (1, 3, 2, 2)), BLOCK))
+    assert "nn.dense" in names

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cross-compiled networks on a virtual board: the same answers as PyTorch, over RPC."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from mnc.compile.artifact import store, writer
+from mnc.compile.artifact.store import Artifact
+from mnc.compile.codegen import network
+from mnc.compile.device import board as boards
+from mnc.compile.device import doctor
+from mnc.compile.device import tracker as trackers
+from mnc.compile.device.address import Address
+from mnc.compile.device.connection import DeviceReport
+from mnc.compile.runtime import remote_session, verify
+from mnc.compile.runtime.remote_session import DeviceBench, RemoteSession
+from mnc.model import datasets, evaluate, zoo
+from mnc.model.photos import photographs
+from mnc.model.preprocess import load_image, normalise
+from mnc.support.errors import UserError
+from mnc.support.latency import Latency
+from mnc.targets import Target, load
+
+pytestmark = pytest.mark.slow
+IMAGES = 500
+
+
+@pytest.fixture(scope="module")
+def device(arm: Target) -> Iterator[Address]:
+    with (
+        trackers.start_tracker(port=9590) as tracker,
+        boards.start_board(arm, tracker=tracker.address, cores=2) as board,
+    ):
+        yield board.address
+
+
+def built(name: str, target: Target, folder: Path) -> Artifact:
+    """An untuned artifact for `target`, written and read back."""
+    model = zoo.load(name)
+    writer.save(network.build(model, target), model, target, folder, spec=name)
+    return store.load(folder)
+
+
+@pytest.fixture(scope="module")
+def small(arm: Target, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    return built("mobilenet_v1_28", arm, tmp_path_factory.mktemp("small") / "artifact")
+
+
+@pytest.fixture
+def remote(small: Artifact, device: Address) -> Iterator[RemoteSession]:
+    one = RemoteSession(small, str(device), threads=1)
+    yield one
+    one.close()
+
+
+def test_garments_are_classified_as_by_pytorch(remote: RemoteSession) -> None:
+    check_garments(remote)
+
+
+def test_garments_on_32_bits(tmp_path: Path) -> None:
+    """The board of armv7, with a TVM runtime that is compiled when there is none in the cache."""
+    target = load("armv7")
+    made = built("mobilenet_v1_28", target, tmp_path / "artifact")
+    with (
+        trackers.start_tracker(port=9591) as tracker,
+        boards.start_board(target, tracker=tracker.address) as board,
+    ):
+        remote = RemoteSession(made, board.address)
+        report = remote.device.report
+        assert report is not None
+        assert (report.arch, report.emulated) == ("armv7l", "qemu-arm -cpu cortex-a7")
+        check_garments(remote)
+        assert verify.verify(made, session=remote).ok
+        remote.close()
+
+
+def check_garments(remote: RemoteSession) -> None:
+    """The same predictions as PyTorch's for IMAGES test images, and logits within the tolerance."""
+    model = zoo.load("mobilenet_v1_28")
+    images = datasets.load("fashion-mnist").test_images[:IMAGES]
+    assert model.preprocess is not None
+    wanted = evaluate.logits(model.module, images, model.preprocess, batch=100)
+    scale = np.abs(wanted).max(axis=1)
+    differ = 0
+    for image, truth, largest in zip(
+        normalise(images, model.preprocess), wanted, scale, strict=True
+    ):
+        (found,) = remote.run(image[None])
+        assert np.abs(found[0] - truth).max() <= 1e-4 * largest
+        differ += int(found[0].argmax() != truth.argmax())
+    assert differ == 0
+
+
+def test_photographs_have_the_same_logits_and_labels(
+    arm: Target, device: Address, tmp_path: Path
+) -> None:
+    model = zoo.load("mobilenet_v1_1.0_224")
+    remote = RemoteSession(built(model.name, arm, tmp_path / "v1"), device, threads=2)
+    assert model.preprocess is not None
+    for path, _ in photographs():
+        image = load_image(path, model.preprocess)
+        (found,) = remote.run(image)
+        with torch.inference_mode():
+            truth = model.module(torch.from_numpy(image)).numpy()
+        assert np.abs(found - truth).max() <= 1e-4 * np.abs(truth).max()
+        assert list(np.argsort(-found[0])[:5]) == list(np.argsort(-truth[0])[:5])
+    remote.close()
+
+
+def test_an_artifact_is_verified_on_the_device(remote: RemoteSession, small: Artifact) -> None:
+    report = verify.verify(small, session=remote)
+    assert report.ok
+    assert [check.against for check in report.checks] == ["golden outputs", "PyTorch"]
+
+
+def test_times_are_the_devices_and_the_note_says_what_they_are_worth(remote: RemoteSession) -> None:
+    example = np.zeros((1, 1, 28, 28), np.float32)
+    found = remote_session.bench(remote, example, seconds=0.2)
+    assert len(found.latency.times) >= 10 and found.latency.threads == 1
+    assert found.upload > 0 and found.load > 0
+    assert "say nothing about a real core" in found.note
+
+
+def test_layers_are_timed_on_the_device(remote: RemoteSession) -> None:
+    example = np.zeros((1, 1, 28, 28), np.float32)
+    found = remote_session.profile(remote, example, runs=2)
+    assert found.threads == 1
+    assert sum(layer.kind in ("depthwise", "fused") for layer in found.layers) == 13
+    assert all(layer.seconds > 0 for layer in found.layers)
+
+
+def test_a_hot_device_with_a_low_clock_is_told_of() -> None:
+    report = DeviceReport(
+        identity="", arch="aarch64", cores=4, tvm="0.19.0",
+        celsius=(81.6,), mhz=(600.0, 600.0), max_mhz=(1500.0, 1500.0),
+    )  # fmt: skip
+    note = DeviceBench(Latency((1.0,)), 0.0, 0.0, report, report).note
+    assert "82 °C, 600 MHz before" in note and "throttled" in note
+    cool = msgspec.structs.replace(report, mhz=(1500.0,))
+    assert "throttled" not in DeviceBench(Latency((1.0,)), 0.0, 0.0, cool, cool).note
+
+
+def test_a_library_of_another_architecture_is_refused(
+    small: Artifact, device: Address, tmp_path: Path
+) -> None:
+    host = built("mobilenet_v1_28", load("host"), tmp_path / "host")
+    with pytest.raises(UserError, match=r"is for x86_64 .* and device arm .* is aarch64"):
+        RemoteSession(host, device)
+    swapped = store.Artifact(host.folder, small.manifest, small.labels)
+    with pytest.raises(UserError, match=r"is for x86_64, its manifest says aarch64"):
+        RemoteSession(swapped, device)
+
+
+def test_inputs_of_another_shape_are_refused(remote: RemoteSession) -> None:
+    with pytest.raises(UserError, match="takes float32 1x1x28x28"):
+        remote.run(np.zeros((1, 1, 32, 32), np.float32))
+
+
+def test_the_doctor_finds_the_chain_whole(arm: Target, device: Address) -> None:
+    checks = doctor.examine(arm, device=device)
+    assert [check.name for check in checks] == (
+        "compiler tracker device versions target upload result clock".split()
+    )
+    assert all(check.ok for check in checks)
+    assert "emulated" in checks[2].fix
+
+
+def test_the_doctor_names_the_broken_link(arm: Target, device: Address) -> None:
+    away = doctor.examine(arm, device=Address("127.0.0.1", 9, "arm"))
+    assert [(check.name, check.ok) for check in away] == [("compiler", True), ("tracker", False)]
+    other = doctor.examine(load("armv7"), device=device)
+    assert (other[-1].name, other[-1].ok) == ("target", False)
+    missing = doctor.examine(arm, cc="no-such-gcc")
+    assert not missing[0].ok and "was not found" in missing[0].fix
