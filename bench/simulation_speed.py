@@ -14,10 +14,10 @@ from typing import Any
 
 import click
 
-from mnc.compile.device.tracker import start_tracker
 from mnc.compile.measure.fleet.client import Fleet
 from mnc.compile.measure.fleet.workers import start_worker
 from mnc.compile.measure.simulated import SimulatedMeasurer, SimulationOptions
+from mnc.compile.rpc.tracker import start_tracker
 from mnc.targets import Target, load
 
 # (channels in, channels out, size): the median of MobileNet v1's pointwise workloads, and its neighbours.

@@ -22,7 +22,7 @@ LAYERS = (
     "compile.simulator.loader",
     "compile.simulator.core",
     "compile.simulator",
-    "compile.device",
+    "compile.rpc",
     "compile.machine",
     "compile.codegen",
     "compile.artifact",

@@ -67,8 +67,8 @@ def start(
 
     What they compute is exact; their times say nothing about a real core.
     """
-    from mnc.compile.device.address import parse_tracker
-    from mnc.compile.device.board import serve_board
+    from mnc.compile.rpc.address import parse_tracker
+    from mnc.compile.rpc.board import serve_board
     from mnc.targets import load
 
     tracker = parse_tracker(tracker_text) if tracker_text else None
@@ -89,7 +89,7 @@ def start(
 @port_option
 def tracker(host: str, port: int) -> None:
     """Run TVM's tracker until Ctrl-C: devices register with it, tools ask it for them."""
-    from mnc.compile.device.tracker import start_tracker
+    from mnc.compile.rpc.tracker import start_tracker
 
     with start_tracker(host=host, port=port, say=console.note) as started:
         console.result(f"tracker at {started}; Ctrl-C stops it")
@@ -105,8 +105,8 @@ def tracker(host: str, port: int) -> None:
 @as_json_option
 def list_devices(tracker_text: str, as_json: bool) -> None:
     """List the tracker's devices: key, free or busy, CPU, cores, TVM version, last seen."""
-    from mnc.compile.device.address import parse_tracker
-    from mnc.compile.device.fleet import devices
+    from mnc.compile.rpc.address import parse_tracker
+    from mnc.compile.rpc.fleet import devices
 
     found = devices(parse_tracker(tracker_text))
     if not found and not as_json:
@@ -130,7 +130,7 @@ def _row(value: Any) -> dict[str, Any]:
 @port_option
 def enroll(kind: str, key: str, login: str, host: str, port: int) -> None:
     """Print the commands that make a device of a board: on its network, over SSH, or a phone on USB."""
-    from mnc.compile.device.enroll import enroll as commands
+    from mnc.compile.rpc.enroll import enroll as commands
 
     console.result(commands(kind, key=key, login=login, host=host, port=port))
 
@@ -148,8 +148,8 @@ def doctor(
 
     Says what to fix; exits with 1 when a link is broken.
     """
-    from mnc.compile.device.address import parse
-    from mnc.compile.device.doctor import examine
+    from mnc.compile.rpc.address import parse
+    from mnc.compile.rpc.doctor import examine
     from mnc.targets import load
 
     target = load(target_name)
@@ -177,8 +177,8 @@ def simulate_worker(tracker_text: str | None, count: int | None, host: str) -> N
     It joins a tracker, as a board does; `mnc tune --tracker HOST:PORT` then spreads its candidates over all
     that have joined. HOST is this machine's address where those others reach it.
     """
-    from mnc.compile.device.address import parse_tracker
     from mnc.compile.measure.fleet.workers import serve
+    from mnc.compile.rpc.address import parse_tracker
 
     tracker = parse_tracker(tracker_text) if tracker_text else None
     serve(tracker=tracker, count=count, host=host, say=console.result)

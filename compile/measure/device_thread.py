@@ -16,8 +16,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mnc.compile.device import tracker
-from mnc.compile.device.address import Address
 from mnc.compile.measure.messages import (
     Connected,
     ConnectJob,
@@ -33,6 +31,8 @@ from mnc.compile.measure.messages import (
 from mnc.compile.measure.options import DeviceOptions
 from mnc.compile.measure.worker_pool import WorkerPool
 from mnc.compile.records.trial import Failure
+from mnc.compile.rpc import tracker
+from mnc.compile.rpc.address import Address
 
 STEPS = ("load", "call", "check", "time")
 ATTEMPTS = 4  # on devices that fail, before a config is given up for now

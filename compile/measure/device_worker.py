@@ -13,9 +13,6 @@ from typing import Any
 import numpy as np
 import tvm
 
-from mnc.compile.device import server_names, tracker
-from mnc.compile.device.address import Address
-from mnc.compile.device.connection import Connection, open_session
 from mnc.compile.measure.messages import (
     Argument,
     Connected,
@@ -30,6 +27,9 @@ from mnc.compile.measure.messages import (
     failed,
 )
 from mnc.compile.measure.run_worker import MOST, STEP, Array, difference, enough, match, middle
+from mnc.compile.rpc import server_names, tracker
+from mnc.compile.rpc.address import Address
+from mnc.compile.rpc.connection import Connection, open_session
 from mnc.support.errors import UserError
 
 CONNECT_SECONDS = 20.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from mnc.compile.device.address import parse
+from mnc.compile.rpc.address import parse
 from mnc.support.errors import UserError
 from mnc.targets import Target
 from mnc.targets import load as load_target
@@ -78,8 +78,8 @@ def _simulated(target: Target, how: How) -> Any:
     options = SimulationOptions(threads=how.threads, workers=how.workers)
     if how.tracker is None:
         return SimulatedMeasurer(target, options=options)
-    from mnc.compile.device.address import parse_tracker
     from mnc.compile.measure.fleet.client import Fleet
+    from mnc.compile.rpc.address import parse_tracker
 
     fleet = Fleet(parse_tracker(how.tracker), target)
     try:

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnc.compile.device import connection
-from mnc.compile.device.address import Address, parse
 from mnc.compile.measure.background_builder import BackgroundBuilder
 from mnc.compile.measure.device_thread import DeviceQueue, DeviceThread, Result, devices_known
 from mnc.compile.measure.local import scratch_folder, spec_of
 from mnc.compile.measure.messages import Compiled, CompileJob, RunJob, TaskSpec
 from mnc.compile.measure.options import DeviceOptions
 from mnc.compile.records.trial import EMULATED, Trial, trial_of
+from mnc.compile.rpc import connection
+from mnc.compile.rpc.address import Address, parse
 from mnc.support.closing import Closing
 from mnc.support.errors import UserError
 from mnc.targets import Target

@@ -18,8 +18,8 @@ import msgspec
 import numpy as np
 
 from mnc.compile.artifact.store import Artifact
-from mnc.compile.device.address import Address, parse
-from mnc.compile.device.connection import Connection, Cores, DeviceReport, architecture, connect
+from mnc.compile.rpc.address import Address, parse
+from mnc.compile.rpc.connection import Connection, Cores, DeviceReport, architecture, connect
 from mnc.compile.runtime.layer_profile import Layer, Profile, layers_of
 from mnc.compile.runtime.session import Array, Session, check_signature
 from mnc.compile.toolchain.cpu_features import FEATURES

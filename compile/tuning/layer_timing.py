@@ -19,7 +19,7 @@ from mnc.support.errors import UserError
 from mnc.targets import Target, load
 
 if TYPE_CHECKING:
-    from mnc.compile.device.address import Address
+    from mnc.compile.rpc.address import Address
 
 
 class LayerClock(Protocol):
@@ -117,8 +117,8 @@ def open_clock(target: Target, *, device: str | None, threads: int) -> LayerCloc
         if load("host").model != target.model:
             raise UserError(f"{target.name} is not this machine; name its device with --device")
         return LocalClock(target, threads=threads)
-    from mnc.compile.device import connection
-    from mnc.compile.device.address import parse
+    from mnc.compile.rpc import connection
+    from mnc.compile.rpc.address import parse
 
     address = parse(device, key=target.name)
     with connection.connect(address) as opened:

@@ -54,8 +54,8 @@ def _here(target: Target, threads: int | None, seconds: float) -> tuple[Run, str
 
 
 def _there(target: Target, device: str, threads: int | None, seconds: float) -> tuple[Run, str]:
-    from mnc.compile.device import connection
-    from mnc.compile.device.address import parse
+    from mnc.compile.rpc import connection
+    from mnc.compile.rpc.address import parse
     from mnc.compile.runtime import session as runner
     from mnc.compile.runtime.remote_session import RemoteSession, bench
 

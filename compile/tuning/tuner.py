@@ -103,9 +103,9 @@ def tune(
     examples: Iterable[Trial] = (),
 ) -> TuningSummary:
     """Spend the budget on `tasks`. `tuning_log` must be open for adding. `transfer` are trials of other
-    networks by the same measurer: a task starts from what similar shapes among them teach. `examples` are trials of
-    the same tasks for other targets: their best configs are tried first, as those of other measurers in the
-    log are.
+    networks by the same measurer: a task starts from what similar shapes among them teach. `examples` are
+    trials of the same tasks for other targets: their best configs are tried first, as those of other
+    measurers in the log are.
 
     Ctrl-C passes through: what is known is in the log by then. Raises UserError for an unknown
     tuner or when a task is not for `target`.

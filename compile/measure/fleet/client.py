@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
-from mnc.compile.device import tracker as trackers
-from mnc.compile.device.address import Address
-from mnc.compile.device.connection import Connection, open_session
-from mnc.compile.device.server_names import SIMULATE, SIMULATOR_IDENTITY, SIMULATOR_KEY
 from mnc.compile.measure.messages import Died, Job, Outcome
+from mnc.compile.rpc import tracker as trackers
+from mnc.compile.rpc.address import Address
+from mnc.compile.rpc.connection import Connection, open_session
+from mnc.compile.rpc.server_names import SIMULATE, SIMULATOR_IDENTITY, SIMULATOR_KEY
 from mnc.compile.simulator.identity import identity
 from mnc.support.errors import UserError
 from mnc.targets import Target

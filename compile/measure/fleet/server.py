@@ -3,7 +3,7 @@
 
 `mnc.simulate` takes a SimulateJob and a time limit and gives an Outcome, both as JSON;
 `mnc.simulator_identity` says which core model this machine has. Run as
-`python -m mnc.compile.measure.fleet.server` with the options of `mnc.compile.device.server`.
+`python -m mnc.compile.measure.fleet.server` with the options of `mnc.compile.rpc.server`.
 """
 
 import sys
@@ -11,11 +11,11 @@ import sys
 import msgspec
 import tvm
 
-from mnc.compile.device import server
-from mnc.compile.device.server_names import SIMULATE, SIMULATOR_IDENTITY
 from mnc.compile.measure.local import scratch_folder
 from mnc.compile.measure.messages import SimulateJob
 from mnc.compile.measure.worker_pool import WorkerPool
+from mnc.compile.rpc import server
+from mnc.compile.rpc.server_names import SIMULATE, SIMULATOR_IDENTITY
 from mnc.compile.simulator.identity import identity
 from mnc.targets import Target
 

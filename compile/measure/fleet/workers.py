@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from mnc.compile.device import tracker as trackers
-from mnc.compile.device.address import HOST, LOOPBACK, PORT, warning
-from mnc.compile.device.daemon import Daemon
-from mnc.compile.device.server_names import SIMULATOR_KEY
+from mnc.compile.rpc import tracker as trackers
+from mnc.compile.rpc.address import HOST, LOOPBACK, PORT, warning
+from mnc.compile.rpc.daemon import Daemon
+from mnc.compile.rpc.server_names import SIMULATOR_KEY
 from mnc.support import child_process
 
 FIRST_PORT, LAST_PORT = 9091, 9190

@@ -10,7 +10,7 @@ import pytest
 import tvm
 
 from mnc.compile.artifact.store import Artifact
-from mnc.compile.device import rootfs
+from mnc.compile.rpc import rootfs
 from mnc.support.errors import UserError
 from mnc.targets import load
 from tests.compile.export.conftest import Shipped, run, write_golden

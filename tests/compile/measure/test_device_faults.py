@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from mnc.compile.device import board as boards
-from mnc.compile.device.board import Board
-from mnc.compile.device.tracker import Tracker
 from mnc.compile.measure.options import DeviceOptions
 from mnc.compile.measure.rpc import RpcMeasurer
 from mnc.compile.records.ranking import best_of_each
 from mnc.compile.records.trial import Trial
 from mnc.compile.records.tuning_log import TuningLog
+from mnc.compile.rpc import board as boards
+from mnc.compile.rpc.board import Board
+from mnc.compile.rpc.tracker import Tracker
 from mnc.compile.tuning.tuner import TuningOptions, tune
 from mnc.targets import Target
 from tests.compile import tuning_tasks

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from mnc.compile.api import open_measurer
-from mnc.compile.device import board as boards
-from mnc.compile.device import tracker as trackers
-from mnc.compile.device.board import Board
-from mnc.compile.device.tracker import Tracker
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.measure.options import DeviceOptions
 from mnc.compile.measure.rpc import RpcMeasurer
 from mnc.compile.records.ranking import best_of_each
 from mnc.compile.records.trial import Trial
+from mnc.compile.rpc import board as boards
+from mnc.compile.rpc import tracker as trackers
+from mnc.compile.rpc.board import Board
+from mnc.compile.rpc.tracker import Tracker
 from mnc.support.errors import UserError
 from mnc.targets import Target, load
 from tests.compile import faulty_template, tuning_tasks

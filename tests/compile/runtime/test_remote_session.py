@@ -12,11 +12,11 @@ import torch
 from mnc.compile.artifact import store, writer
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.codegen import network
-from mnc.compile.device import board as boards
-from mnc.compile.device import doctor
-from mnc.compile.device import tracker as trackers
-from mnc.compile.device.address import Address
-from mnc.compile.device.connection import DeviceReport
+from mnc.compile.rpc import board as boards
+from mnc.compile.rpc import doctor
+from mnc.compile.rpc import tracker as trackers
+from mnc.compile.rpc.address import Address
+from mnc.compile.rpc.connection import DeviceReport
 from mnc.compile.runtime import remote_session, verify
 from mnc.compile.runtime.remote_session import DeviceBench, RemoteSession
 from mnc.model import datasets, evaluate, zoo

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mnc.compile.device import rootfs
+from mnc.compile.rpc import rootfs
 from mnc.compile.simulator.loader import image as images
 from mnc.compile.simulator.simulate import Kernel
 

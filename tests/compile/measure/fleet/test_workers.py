@@ -9,14 +9,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from mnc.compile.device import fleet as devices
-from mnc.compile.device.server_names import SIMULATOR_KEY
-from mnc.compile.device.tracker import Tracker, start_tracker, summary
 from mnc.compile.measure.fleet import client
 from mnc.compile.measure.fleet.client import Fleet
 from mnc.compile.measure.fleet.workers import FleetWorker, start_worker
 from mnc.compile.measure.simulated import SimulatedMeasurer, SimulationOptions
 from mnc.compile.records.trial import Trial
+from mnc.compile.rpc import fleet as devices
+from mnc.compile.rpc.server_names import SIMULATOR_KEY
+from mnc.compile.rpc.tracker import Tracker, start_tracker, summary
 from mnc.support.errors import UserError
 from mnc.targets import Target, load
 from tests.compile import tuning_tasks

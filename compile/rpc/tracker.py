@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 from tvm.rpc import base
 
-from mnc.compile.device.address import HOST, PORT, bracketed, warning
-from mnc.compile.device.daemon import Daemon
+from mnc.compile.rpc.address import HOST, PORT, bracketed, warning
+from mnc.compile.rpc.daemon import Daemon
 from mnc.support.errors import UserError
 
 PORTS = 100  # how many to try from the first on

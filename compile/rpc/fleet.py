@@ -8,10 +8,10 @@ import contextlib
 
 import msgspec
 
-from mnc.compile.device import connection, tracker
-from mnc.compile.device.address import Address
-from mnc.compile.device.connection import DeviceReport
-from mnc.compile.device.tracker import Server, TrackerSummary
+from mnc.compile.rpc import connection, tracker
+from mnc.compile.rpc.address import Address
+from mnc.compile.rpc.connection import DeviceReport
+from mnc.compile.rpc.tracker import Server, TrackerSummary
 from mnc.support.errors import UserError
 
 SESSION_SECONDS = 20.0  # a device ends a session of ours that got stuck

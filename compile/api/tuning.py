@@ -1,34 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Python API: `from compile import tune, build, load`; docs/api.md shows them at work.
-
-`tune` fills a log, `build` makes an artifact folder with the log's best records, `load` opens one to run
-it. They take the names that the command line takes, and raise UserError with what to do next.
-"""
+"""From a model and a target to a log: the search, the last step in the network, the choice of a family."""
 
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mnc.compile.artifact.paths import artifact_folder
+from mnc.compile.api.named import LOGS, as_model, as_target
 from mnc.compile.records.paths import log_path
-from mnc.support.checkout import committed_logs
 from mnc.support.errors import UserError
 from mnc.targets import Target
-from mnc.targets import load as load_target
 
 if TYPE_CHECKING:
-    from mnc.compile.artifact.store import Artifact
     from mnc.compile.frontend.tasks import TunableTask
     from mnc.compile.measure.measurer import Measurer
     from mnc.compile.records.family_choice import Choice
-    from mnc.compile.runtime.session import Session
     from mnc.compile.tuning.rerank import RerankSummary as Reranked
     from mnc.compile.tuning.tuner import Observer, TuningSummary
     from mnc.model.zoo import Model
 
-LOGS = committed_logs()
-OUT = Path("build")
 MOBILENET_KINDS = ("pointwise", "depthwise", "fused")  # nearly all of a MobileNet's work
 
 
@@ -63,7 +53,7 @@ def tune(
     from mnc.compile.tuning.tuner import TuningOptions
     from mnc.compile.tuning.tuner import tune as search
 
-    network, device_target = _model(model), _target(target)
+    network, device_target = as_model(model), as_target(target)
     how = How(device=device, simulate=simulate, threads=threads)
     measured_by = kind(device_target, how)  # before a log is made for what cannot be measured
     selected = select_tasks(network, device_target, tasks)
@@ -93,36 +83,6 @@ def tune(
     return summary
 
 
-def build(
-    model: "str | Model",
-    target: str | Path | Target = "host",
-    *,
-    out: Path = OUT,
-    logs: Path = LOGS,
-    cc: str | None = None,
-) -> "Artifact":
-    """Compile `model` for `target` with the best verified records of its log, and write the artifact.
-
-    It goes to `out`/<target>/<model>/, whole or not at all. `cc` is the C compiler to link with.
-    """
-    from mnc.compile.artifact import store, writer
-    from mnc.compile.codegen import network as builder
-    from mnc.compile.records.family_choice import chosen
-    from mnc.compile.records.tuning_log import TuningLog
-
-    network, device_target = _model(model), _target(target)
-    folder = artifact_folder(out, device_target, network)
-    store.check_replaceable(folder)
-    log = log_path(logs, device_target.name, network.name)
-    trials = TuningLog.open(log, exclusive=False, target=device_target.tvm_target()).trials
-    choice = chosen(log)
-    built = builder.build(network, device_target, trials, family=choice.family)
-    spec = model if isinstance(model, str) else network.name
-    return writer.save(
-        built, network, device_target, folder, spec=spec, log=log, cc=cc, choice=choice
-    )
-
-
 def rerank(
     model: "str | Model",
     target: str | Path | Target = "host",
@@ -142,7 +102,7 @@ def rerank(
     from mnc.compile.tuning import layer_timing
     from mnc.compile.tuning import rerank as stage
 
-    network, device_target = _model(model), _target(target)
+    network, device_target = as_model(model), as_target(target)
     log = log_path(logs, device_target.name, network.name)
     if (families := chosen(log).family) != BLOCKED:
         raise UserError(
@@ -179,25 +139,6 @@ def choose_family(
     return families.choose(model, target, trials, timer, log=log, measurer=measurer, say=say)
 
 
-def load(folder: Path | str, *, threads: int | None = None, device: str | None = None) -> "Session":
-    """Check an artifact's files by hash, load its native code, and give a Session to run it with.
-
-    `session.run(array)` gives the outputs, `session.top(logits)` the likeliest labels. `threads` is all
-    cores by default; with `device` it runs there. Only load artifacts from people you trust.
-    """
-    from mnc.compile.artifact import store
-
-    checked = store.load(Path(folder))
-    if device is not None:
-        from mnc.compile.runtime.remote_session import RemoteSession
-
-        remote: Any = RemoteSession(checked, device, threads=threads)
-        return remote  # type: ignore[no-any-return]
-    from mnc.compile.runtime.session import Session
-
-    return Session(checked, threads=threads)
-
-
 def select_tasks(
     model: "Model", target: Target, kinds: Sequence[str] | None = None
 ) -> "tuple[TunableTask, ...]":
@@ -222,13 +163,3 @@ def open_measurer(
 
     how = How(device=device, threads=threads, allow_emulated=allow_emulated)
     return open_chosen(target, how)
-
-
-def _model(model: "str | Model") -> "Model":
-    from mnc.model import zoo
-
-    return zoo.load(model) if isinstance(model, str) else model
-
-
-def _target(target: str | Path | Target) -> Target:
-    return target if isinstance(target, Target) else load_target(target)

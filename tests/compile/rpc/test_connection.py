@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from mnc.compile.device import board as boards
-from mnc.compile.device import connection, fleet, server, server_names
-from mnc.compile.device import tracker as trackers
-from mnc.compile.device.address import Address
-from mnc.compile.device.board import Board
-from mnc.compile.device.tracker import Tracker
+from mnc.compile.rpc import board as boards
+from mnc.compile.rpc import connection, fleet, server, server_names
+from mnc.compile.rpc import tracker as trackers
+from mnc.compile.rpc.address import Address
+from mnc.compile.rpc.board import Board
+from mnc.compile.rpc.tracker import Tracker
 from mnc.support.errors import UserError
 from mnc.targets import Target
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from mnc.compile.device.runtime_build import LIBRARY, runtime_library, tvm_package
+from mnc.compile.rpc.runtime_build import LIBRARY, runtime_library, tvm_package
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir, folder_atomic
 from mnc.support.registry import debian_package, pip_files

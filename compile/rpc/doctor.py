@@ -17,9 +17,9 @@ import numpy as np
 import tvm
 from tvm import te
 
-from mnc.compile.device import connection, tracker
-from mnc.compile.device.address import Address, warning
-from mnc.compile.device.connection import Connection
+from mnc.compile.rpc import connection, tracker
+from mnc.compile.rpc.address import Address, warning
+from mnc.compile.rpc.connection import Connection
 from mnc.compile.toolchain import linker, pass_context
 from mnc.compile.toolchain.cpu_features import FEATURES, machine_arch, required
 from mnc.support.errors import UserError

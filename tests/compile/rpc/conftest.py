@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from mnc.compile.device import board as boards
-from mnc.compile.device import tracker as trackers
-from mnc.compile.device.board import Board
-from mnc.compile.device.tracker import Tracker
+from mnc.compile.rpc import board as boards
+from mnc.compile.rpc import tracker as trackers
+from mnc.compile.rpc.board import Board
+from mnc.compile.rpc.tracker import Tracker
 from mnc.targets import Target, load
 
 FIRST_PORT = 9290  # out of the way of a tracker that someone uses

@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from mnc.compile.device import board as boards
-from mnc.compile.device import connection, server_names
-from mnc.compile.device import tracker as trackers
-from mnc.compile.device.board import Board
-from mnc.compile.device.tracker import Tracker
+from mnc.compile.rpc import board as boards
+from mnc.compile.rpc import connection, server_names
+from mnc.compile.rpc import tracker as trackers
+from mnc.compile.rpc.board import Board
+from mnc.compile.rpc.tracker import Tracker
 from mnc.support.errors import UserError
 from mnc.targets import Target, load
 
@@ -94,7 +94,7 @@ def test_a_frozen_board_can_be_stopped(arm: Target, tracker: Tracker) -> None:
 
 OWNER = """
 import sys, time
-from mnc.compile.device import board, connection, tracker
+from mnc.compile.rpc import board, connection, tracker
 from mnc.targets import load
 with tracker.start_tracker(port=9390) as one, board.start_board(load("arm"), tracker=one.address) as two:
     with connection.connect(two.address) as device:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The functions that our device server (`mnc.compile.device.server`) adds to TVM's.
+"""The functions that our device server (`mnc.compile.rpc.server`) adds to TVM's.
 
 The server file is copied to boards by itself, so it repeats these; a test compares them.
 """

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from mnc.compile.device import enroll, rootfs
+from mnc.compile.rpc import enroll, rootfs
 from mnc.support.errors import UserError
 
 

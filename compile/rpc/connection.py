@@ -17,8 +17,8 @@ import msgspec
 import tvm
 from tvm import rpc
 
-from mnc.compile.device import server_names, tracker
-from mnc.compile.device.address import Address
+from mnc.compile.rpc import server_names, tracker
+from mnc.compile.rpc.address import Address
 from mnc.compile.toolchain.cpu_features import MACHINES
 from mnc.support.closing import Closing
 from mnc.support.errors import UserError

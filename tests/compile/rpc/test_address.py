@@ -3,8 +3,8 @@
 
 import pytest
 
-from mnc.compile.device import address
-from mnc.compile.device.address import Address
+from mnc.compile.rpc import address
+from mnc.compile.rpc.address import Address
 from mnc.support.errors import UserError
 
 

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from mnc.compile.device import rootfs
-from mnc.compile.device import tracker as trackers
-from mnc.compile.device.address import HOST, PORT, Address, bracketed, checked_key, warning
-from mnc.compile.device.daemon import Daemon
-from mnc.compile.device.rootfs import Root
+from mnc.compile.rpc import rootfs
+from mnc.compile.rpc import tracker as trackers
+from mnc.compile.rpc.address import HOST, PORT, Address, bracketed, checked_key, warning
+from mnc.compile.rpc.daemon import Daemon
+from mnc.compile.rpc.rootfs import Root
 from mnc.support.errors import UserError
 from mnc.targets import Target
 

@@ -7,8 +7,8 @@ Takes the kind of device and where the tracker is; gives the text to print. `doc
 import importlib.metadata
 from pathlib import Path
 
-from mnc.compile.device import rootfs
-from mnc.compile.device.address import HOST, PORT, checked_key, warning
+from mnc.compile.rpc import rootfs
+from mnc.compile.rpc.address import HOST, PORT, checked_key, warning
 from mnc.support.errors import UserError
 
 SERVER = Path(__file__).with_name("server.py")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps one virtual board up: `python -m mnc.compile.device.supervisor FOLDER < a pipe`.
+"""Keeps one virtual board up: `python -m mnc.compile.rpc.supervisor FOLDER < a pipe`.
 
 Runs the command in FOLDER/command.json and runs it again when it dies, as a board's init would. When
 standard input ends, that is, when whoever started the board is gone, it kills all of the board and removes

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A process that is kept up, and that ends with whoever started it, whatever way that ends.
 
-Takes a command; gives a handle with its state. A supervisor (`mnc.compile.device.supervisor`) stands between:
+Takes a command; gives a handle with its state. A supervisor (`mnc.compile.rpc.supervisor`) stands between:
 when this process is gone, even by SIGKILL, it ends the command's process group and removes its files.
 """
 
@@ -19,8 +19,8 @@ from typing import Self
 
 import msgspec
 
-from mnc.compile.device import supervisor
-from mnc.compile.device.supervisor import BoardState, Command
+from mnc.compile.rpc import supervisor
+from mnc.compile.rpc.supervisor import BoardState, Command
 from mnc.support import child_process
 from mnc.support.errors import UserError
 
@@ -56,7 +56,7 @@ class Daemon:
         )
         (self.folder / supervisor.COMMAND).write_bytes(msgspec.json.encode(orders))
         self._supervisor = subprocess.Popen(
-            child_process.python("mnc.compile.device.supervisor", str(self.folder)),
+            child_process.python("mnc.compile.rpc.supervisor", str(self.folder)),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
