@@ -1,9 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds for every test: Ctrl-C ends what tests start, however they were started themselves."""
+"""What every test has: golden texts, and Ctrl-C that ends what it starts, however it was started itself."""
 
 import signal
+
+import pytest
+
+from tests.golden import OPTION, Golden
 
 # A shell ignores SIGINT for what it runs in the background, and a process hands that on to those it starts:
 # tests that interrupt a process would wait for it for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The flag that writes golden texts anew."""
+    parser.addoption(OPTION, action="store_true", help="Write the golden texts of the tests anew.")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """The golden texts beside the test that asks."""
+    return Golden(request.path.parent / "golden", bool(request.config.getoption(OPTION)))

@@ -7,103 +7,12 @@ import numpy as np
 import pytest
 import tvm
 
-from mnc.compile.frontend import tasks
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.measure import reference
-from mnc.compile.templates import convolution_depthwise, depthwise, direct, pointwise
+from mnc.compile.templates import depthwise, pointwise
 from mnc.compile.toolchain import pass_context
+from tests.compile.templates.workloads import ARM_KEYS, CASES, HOST, convolution
 
-# One vector of 16, 8 and 4 floats: AVX-512, AVX2 and NEON have these blocks.
-HOST = "llvm -keys=cpu -model=test"
-ARM_KEYS = "llvm -keys=arm_cpu,cpu -model=test"  # this machine, with the config spaces of ARM
-
-
-def workload(
-    name: str,
-    data: Any,
-    kernel: Any,
-    *,
-    strides: Any = (1, 1),
-    pad: Any = (0,) * 4,
-    target: str = HOST,
-) -> Any:
-    """A task on the host, whatever its vector width: LLVM splits what is too wide."""
-    block, out = data[-1], kernel[-1]
-    args = (
-        ("TENSOR", data, "float32"),
-        ("TENSOR", kernel, "float32"),
-        strides,
-        pad,
-        (1, 1),
-        f"NCHW{block}c",
-        f"NCHW{out}c",
-        "float32",
-    )
-    return tasks.from_workload(name, args, tvm.target.Target(target), calls=1)
-
-
-def fused(
-    data: Any,
-    kernel: Any,
-    taps: int,
-    *,
-    first: tuple[Any, Any] = ((1, 1), (0,) * 4),
-    then: tuple[Any, Any] = ((1, 1), (1,) * 4),
-    activation: str = "relu6",
-) -> TunableTask:
-    """A convolution and a `taps` x `taps` depthwise one on it; `first` and `then` are strides and padding."""
-    channels, block = kernel[0], kernel[5]
-    shapes = (data, kernel, (1, channels, 1, 1, block), (channels, 1, taps, taps, 1, block))
-    tensors = (("TENSOR", shape, "float32") for shape in shapes)
-    args = (*tensors, *first, *then, activation, "float32")
-    name = convolution_depthwise.NAME
-    return tasks.from_workload(name, args, tvm.target.Target(HOST), calls=1)
-
-
-CASES = {
-    "fused 14x14": fused((1, 2, 14, 14, 8), (4, 2, 1, 1, 8, 8), 3),
-    "fused 12x12/2 SAME": fused(
-        (2, 2, 12, 12, 4), (6, 2, 1, 1, 4, 4), 3, then=((2, 2), (0, 0, 1, 1)), activation="relu"
-    ),
-    "fused 13x13 prime 5x5/2": fused(
-        (1, 1, 13, 13, 16), (3, 1, 1, 1, 16, 16), 5, then=((2, 2), (2,) * 4), activation="none"
-    ),
-    "fused 3x5 odd": fused((1, 3, 3, 5, 4), (5, 3, 1, 1, 4, 4), 3),
-    "fused without padding": fused((1, 1, 9, 9, 8), (2, 1, 1, 1, 8, 8), 3, then=((1, 1), (0,) * 4)),
-    "fused first 3x3/2": fused(
-        (1, 3, 40, 40, 1), (2, 3, 3, 3, 1, 16), 3, first=((2, 2), (0, 0, 1, 1))
-    ),
-    "pointwise 14x14": workload(pointwise.NAME, (1, 4, 14, 14, 16), (4, 4, 1, 1, 16, 16)),
-    "pointwise 7x7": workload(pointwise.NAME, (2, 8, 7, 7, 8), (6, 8, 1, 1, 8, 8)),
-    "pointwise 5x3 odd": workload(pointwise.NAME, (1, 3, 5, 3, 4), (5, 3, 1, 1, 4, 4)),
-    "pointwise 13x13 prime": workload(pointwise.NAME, (1, 20, 13, 13, 4), (3, 20, 1, 1, 4, 4)),
-    "classifier": workload(pointwise.NAME, (1, 16, 1, 1, 16), (7, 16, 1, 1, 16, 16)),
-    "depthwise 3x3/1": workload(
-        depthwise.NAME, (1, 2, 14, 14, 8), (2, 1, 3, 3, 1, 8), pad=(1, 1, 1, 1)
-    ),
-    "depthwise 3x3/2 SAME": workload(
-        depthwise.NAME,
-        (2, 2, 12, 12, 4),
-        (2, 1, 3, 3, 1, 4),
-        strides=(2, 2),
-        pad=(0, 0, 1, 1),
-    ),
-    "depthwise 5x5 prime": workload(
-        depthwise.NAME, (1, 1, 11, 11, 16), (1, 1, 5, 5, 1, 16), pad=(2, 2, 2, 2)
-    ),
-    "depthwise 1x1 map": workload(
-        depthwise.NAME, (1, 3, 1, 1, 16), (3, 1, 3, 3, 1, 16), pad=(1, 1, 1, 1)
-    ),
-    "first 3x3/2": workload(
-        direct.NAME,
-        (1, 3, 20, 20, 1),
-        (2, 3, 3, 3, 1, 16),
-        strides=(2, 2),
-        pad=(0, 0, 1, 1),
-    ),
-    "3x3 of blocks": workload(direct.NAME, (1, 2, 6, 6, 4), (3, 2, 3, 3, 4, 4), pad=(1, 1, 1, 1)),
-    "strided 1x1": workload(direct.NAME, (1, 2, 6, 6, 4), (3, 2, 1, 1, 4, 4), strides=(2, 2)),
-}
 SAMPLES = 6
 
 
@@ -144,7 +53,7 @@ def test_every_sampled_config_agrees_with_the_reference(name: str) -> None:
 
 def test_slabs_of_several_tiles_agree_with_the_reference_with_and_without_blocks_of_rows() -> None:
     shapes = (1, 32, 14, 14, 4), (16, 32, 1, 1, 4, 4)
-    task = workload(pointwise.NAME, *shapes, target=ARM_KEYS)
+    task = convolution(pointwise.NAME, *shapes, target=ARM_KEYS)
     wanted = reference.expected(task, reference.check_inputs(task))
     slabs = [c for c in _configs(task) if c["slab"].val > 1 and c["tile_oc"].val > 1]
     orders = {c["order"].val: c for c in slabs}

@@ -298,7 +298,7 @@ def test_on_a_terminal_one_place_is_drawn_over(
 
 def test_the_default_config_is_tried_first() -> None:
     from mnc.compile.tuning.search import Search, default_config
-    from tests.compile.templates.test_templates import CASES
+    from tests.compile.templates.workloads import CASES
 
     for task in CASES.values():
         wanted = default_config(task.task)

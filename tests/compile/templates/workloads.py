@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small workloads of the templates, as tasks for this machine, whatever its vectors, or for a target."""
+
+from typing import Any
+
+import tvm
+
+from mnc.compile.frontend import tasks
+from mnc.compile.frontend.tasks import TunableTask
+from mnc.compile.templates import convolution_depthwise, depthwise, direct, pointwise
+
+HOST = "llvm -keys=cpu -model=test"
+ARM_KEYS = "llvm -keys=arm_cpu,cpu -model=test"  # this machine, with the config spaces of ARM
+
+
+def convolution(
+    name: str,
+    data: Any,
+    kernel: Any,
+    *,
+    strides: Any = (1, 1),
+    pad: Any = (0,) * 4,
+    target: str = HOST,
+) -> TunableTask:
+    """A template's own convolution of `data` (N, I, H, W, i) by `kernel` (O, I, KH, KW, i, o)."""
+    block, out = data[-1], kernel[-1]
+    tensors = (("TENSOR", data, "float32"), ("TENSOR", kernel, "float32"))
+    args = (*tensors, strides, pad, (1, 1), f"NCHW{block}c", f"NCHW{out}c", "float32")
+    return tasks.from_workload(name, args, tvm.target.Target(target), calls=1)
+
+
+def fused(
+    data: Any,
+    kernel: Any,
+    taps: int,
+    *,
+    first: tuple[Any, Any] = ((1, 1), (0,) * 4),
+    then: tuple[Any, Any] = ((1, 1), (1,) * 4),
+    activation: str = "relu6",
+    target: str = HOST,
+) -> TunableTask:
+    """A convolution and a `taps` x `taps` depthwise one on it; `first` and `then` are strides and padding."""
+    channels, block = kernel[0], kernel[5]
+    shapes = (data, kernel, (1, channels, 1, 1, block), (channels, 1, taps, taps, 1, block))
+    tensors = (("TENSOR", shape, "float32") for shape in shapes)
+    args = (*tensors, *first, *then, activation, "float32")
+    return tasks.from_workload(convolution_depthwise.NAME, args, tvm.target.Target(target), calls=1)
+
+
+# One vector of 16, 8 and 4 floats: AVX-512, AVX2 and NEON have these blocks; LLVM splits what is too wide.
+CASES = {
+    "fused 14x14": fused((1, 2, 14, 14, 8), (4, 2, 1, 1, 8, 8), 3),
+    "fused 12x12/2 SAME": fused(
+        (2, 2, 12, 12, 4), (6, 2, 1, 1, 4, 4), 3, then=((2, 2), (0, 0, 1, 1)), activation="relu"
+    ),
+    "fused 13x13 prime 5x5/2": fused(
+        (1, 1, 13, 13, 16), (3, 1, 1, 1, 16, 16), 5, then=((2, 2), (2,) * 4), activation="none"
+    ),
+    "fused 3x5 odd": fused((1, 3, 3, 5, 4), (5, 3, 1, 1, 4, 4), 3),
+    "fused without padding": fused((1, 1, 9, 9, 8), (2, 1, 1, 1, 8, 8), 3, then=((1, 1), (0,) * 4)),
+    "fused first 3x3/2": fused(
+        (1, 3, 40, 40, 1), (2, 3, 3, 3, 1, 16), 3, first=((2, 2), (0, 0, 1, 1))
+    ),
+    "pointwise 14x14": convolution(pointwise.NAME, (1, 4, 14, 14, 16), (4, 4, 1, 1, 16, 16)),
+    "pointwise 7x7": convolution(pointwise.NAME, (2, 8, 7, 7, 8), (6, 8, 1, 1, 8, 8)),
+    "pointwise 5x3 odd": convolution(pointwise.NAME, (1, 3, 5, 3, 4), (5, 3, 1, 1, 4, 4)),
+    "pointwise 13x13 prime": convolution(pointwise.NAME, (1, 20, 13, 13, 4), (3, 20, 1, 1, 4, 4)),
+    "classifier": convolution(pointwise.NAME, (1, 16, 1, 1, 16), (7, 16, 1, 1, 16, 16)),
+    "depthwise 3x3/1": convolution(
+        depthwise.NAME, (1, 2, 14, 14, 8), (2, 1, 3, 3, 1, 8), pad=(1, 1, 1, 1)
+    ),
+    "depthwise 3x3/2 SAME": convolution(
+        depthwise.NAME,
+        (2, 2, 12, 12, 4),
+        (2, 1, 3, 3, 1, 4),
+        strides=(2, 2),
+        pad=(0, 0, 1, 1),
+    ),
+    "depthwise 5x5 prime": convolution(
+        depthwise.NAME, (1, 1, 11, 11, 16), (1, 1, 5, 5, 1, 16), pad=(2, 2, 2, 2)
+    ),
+    "depthwise 1x1 map": convolution(
+        depthwise.NAME, (1, 3, 1, 1, 16), (3, 1, 3, 3, 1, 16), pad=(1, 1, 1, 1)
+    ),
+    "first 3x3/2": convolution(
+        direct.NAME,
+        (1, 3, 20, 20, 1),
+        (2, 3, 3, 3, 1, 16),
+        strides=(2, 2),
+        pad=(0, 0, 1, 1),
+    ),
+    "3x3 of blocks": convolution(
+        direct.NAME, (1, 2, 6, 6, 4), (3, 2, 3, 3, 4, 4), pad=(1, 1, 1, 1)
+    ),
+    "strided 1x1": convolution(direct.NAME, (1, 2, 6, 6, 4), (3, 2, 1, 1, 4, 4), strides=(2, 2)),
+}
