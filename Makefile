@@ -19,7 +19,7 @@ TUNE_FLAGS = $(call flag,trials,$(TRIALS)) $(call flag,tasks,$(TASKS)) $(call fl
 RUN_FLAGS = $(call flag,threads,$(THREADS)) $(call flag,device,$(DEVICE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tune build export device test test-fast check format bench bench-peers bench-tuning profile verify validate-model machine clean report test-faults explain
+.PHONY: help setup wheel tune build export device test test-fast check format bench bench-peers bench-tuning profile verify validate-model machine clean report test-faults explain
 
 help: ## list every target with one line each
 	@echo 'Variables: TARGET=$(TARGET) MODEL=$(MODEL) TRIALS= TASKS= THREADS= DEVICE=rpc://host:port/key'
@@ -91,5 +91,9 @@ report: setup ## one HTML page of all built artifacts, next to stock TVM and PyT
 test-faults: setup ## kills, full disks, damage and fuzzing, in large numbers: MNC_FAULTS=500
 	MNC_FAULTS=$${MNC_FAULTS:-100} .venv/bin/pytest tests/faults tests/support/test_files.py
 
+wheel: setup ## one wheel of all that runs, the committed logs inside, in dist/
+	rm -rf build/wheel dist/mnc-*.whl
+	.venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
 clean: ## remove built artifacts and the Python environment
-	rm -rf build .venv
+	rm -rf build dist .venv

@@ -1,21 +1,24 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Make the project's Python environment in folder $1: a venv with the pinned packages and the project itself.
-# Debian's python3.11 comes without ensurepip; pip is then taken from Debian's python3-pip-whl, unpacked
-# without being installed, so that no root is needed.
+# The interpreter is $PYTHON, or whichever of Python 3.11, 3.12 and 3.13 this machine has. Debian's python3
+# comes without ensurepip; pip is then taken from Debian's python3-pip-whl, unpacked without being installed,
+# so that no root is needed.
 set -euo pipefail
 venv=$1
 root=$(cd "$(dirname "$0")/.." && pwd)
 
+supported='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
 python=""
-for candidate in python3.11 python3; do
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+    if "$candidate" -c "$supported" 2>/dev/null; then
         python=$candidate
         break
     fi
 done
 if [ -z "$python" ]; then
-    echo "setup: Python 3.11 was not found (TVM 0.19's wheel is for 3.11): apt-get install python3.11" >&2
+    echo "setup: ${PYTHON:-no interpreter here} is not Python 3.11, 3.12 or 3.13: apt-get install python3," \
+        "or name one, as in PYTHON=/usr/bin/python3.12 make setup" >&2
     exit 1
 fi
 
@@ -32,7 +35,7 @@ pip_wheel_from_debian() { # prints the path of a pip wheel, fetched into folder 
 }
 
 # A working environment is brought up to date in place: another make may be using it.
-if "$venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+if [ -z "${PYTHON:-}" ] && "$venv/bin/python" -c "import pip; $supported" 2>/dev/null; then
     :
 elif rm -rf "$venv" && "$python" -c 'import ensurepip' 2>/dev/null; then
     "$python" -m venv "$venv"
@@ -41,7 +44,7 @@ else
     scratch=$(mktemp -d)
     trap 'rm -rf "$scratch"' EXIT
     wheel=$(pip_wheel_from_debian "$scratch") || {
-        echo "setup: no pip: apt-get install python3.11-venv, then run this again" >&2
+        echo "setup: no pip: apt-get install python3-venv, then run this again" >&2
         exit 1
     }
     "$venv/bin/python" "$wheel/pip" install --quiet --no-index "$wheel"

@@ -4,14 +4,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnc.support.checkout import committed_logs
+from mnc.compile.records.paths import own_logs
 from mnc.targets import Target
 from mnc.targets import load as load_target
 
 if TYPE_CHECKING:
     from mnc.model.zoo import Model
 
-LOGS = committed_logs()
+LOGS = own_logs()
 OUT = Path("build")
 
 

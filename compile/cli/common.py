@@ -132,8 +132,8 @@ logs_option = click.option(
     "--logs",
     type=click.Path(path_type=Path, file_okay=False),
     default=LOGS,
-    show_default="tuning_logs/ beside the code",
-    help="Folder of the tuning logs.",
+    show_default="$MNC_LOGS; else a checkout's tuning_logs/, or tuning_logs/ here",
+    help="Folder of your tuning logs.",
 )
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1), help="CPU threads.", default=None

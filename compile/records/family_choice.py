@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from mnc.compile.records.paths import committed
 from mnc.compile.records.trial import EMULATED, SIMULATED
 from mnc.compile.templates.families import BLOCKED, FAMILIES
 from mnc.support.errors import UserError
@@ -47,8 +48,12 @@ def path_beside(log: Path) -> Path:
 
 
 def chosen(log: Path) -> Choice:
-    """The choice beside `log`; ours where there is none, or only an emulator's. UserError when damaged."""
+    """The choice beside `log`, or that of an installed copy; ours where there is none, or only an emulator's.
+    UserError when damaged.
+    """
     path = path_beside(log)
+    if not path.exists():
+        path = committed(path) or path
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Choice)
     except FileNotFoundError:

@@ -11,6 +11,7 @@ from pathlib import Path
 from mnc.compile.records import append_only_file
 from mnc.compile.records.append_only_file import AppendOnlyFile
 from mnc.compile.records.line_codec import LineDecoder, LineError, encode_line
+from mnc.compile.records.paths import committed
 from mnc.compile.records.trial import (
     Trial,
     target_model,
@@ -39,7 +40,8 @@ class TuningLog(Closing):
     @classmethod
     def open(cls, path: Path, *, exclusive: bool, target: str | None = None) -> "TuningLog":
         """Open the log at `path`; with `exclusive`, lock it for adding (made if absent) and repair
-        its end. Otherwise the file is only read, and an absent one is empty.
+        its end. Otherwise the file is only read, and an absent one is empty. What an installed copy
+        knows of the same target and network comes before the file's own lines.
 
         `target`, a TVM target string, keeps only trials of its `-model`. UserError when the file
         cannot be read or written, or another process is adding to it.
@@ -47,7 +49,9 @@ class TuningLog(Closing):
         file = AppendOnlyFile(path) if exclusive else None
         tuning_log = cls(path, file=file, target=target)
         try:
-            tuning_log._load(append_only_file.read(path))
+            for known in (committed(path), path):
+                if known is not None:
+                    tuning_log._load(append_only_file.read(known))
         except BaseException:
             tuning_log.close()
             raise

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mnc.compile.frontend.tasks import TunableTask, from_workload
+from mnc.compile.records.paths import committed
 from mnc.compile.records.ranking import current
 from mnc.compile.records.trial import Trial
 from mnc.compile.records.tuning_log import TuningLog
@@ -59,14 +60,15 @@ def of_other_logs(log: Path, target: str, measurer: str) -> list[Trial]:
     """The trials by `measurer` in the logs beside `log`, for the same `-model`. What cannot be read teaches
     nothing.
     """
+    folders = [known.parent for known in (committed(log), log) if known is not None]
+    names = {path.name for folder in folders for path in folder.glob("*.jsonl")}
     found: list[Trial] = []
-    for path in sorted(log.parent.glob("*.jsonl")):
-        if path.name != log.name:
-            try:
-                trials = TuningLog.open(path, exclusive=False, target=target).trials
-            except UserError:
-                continue
-            found += [trial for trial in trials if trial.measurer == measurer]
+    for name in sorted(names - {log.name}):
+        try:
+            trials = TuningLog.open(log.with_name(name), exclusive=False, target=target).trials
+        except UserError:
+            continue
+        found += [trial for trial in trials if trial.measurer == measurer]
     return found
 
 

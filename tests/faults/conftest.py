@@ -70,7 +70,7 @@ def mnc(capfd: pytest.CaptureFixture[str]) -> Mnc:
 
 def start(*words: str | Path) -> "subprocess.Popen[bytes]":
     """The command line in a process of its own."""
-    command = [sys.executable, "-m", "compile", *(str(word) for word in words)]
+    command = [sys.executable, "-m", "mnc", *(str(word) for word in words)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 

@@ -100,7 +100,7 @@ def test_an_artifact_runs_without_torch(artifact: Path, tmp_path: Path) -> None:
     Image.new("L", (28, 28), 40).save(photo)
     (tmp_path / "torch.py").write_text("raise ImportError('torch is not installed')\n")
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    command = [sys.executable, "-m", "compile", "run", str(artifact), "--image", str(photo)]
+    command = [sys.executable, "-m", "mnc", "run", str(artifact), "--image", str(photo)]
     done = subprocess.run(
         command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False
     )

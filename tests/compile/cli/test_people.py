@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def complete(*words: str, shell: str = "bash") -> list[str]:
     """What a shell would offer for the last of the words."""
     done = subprocess.run(
-        [sys.executable, "-m", "compile"],
+        [sys.executable, "-m", "mnc"],
         cwd=ROOT,
         env={
             **os.environ,
@@ -82,7 +82,7 @@ def on_a_terminal(words: list[str], **environment: str) -> str:
     """What a command prints on a terminal."""
     here, there = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "compile", *words],
+        [sys.executable, "-m", "mnc", *words],
         cwd=ROOT,
         env={**PLAIN, "TERM": "xterm-256color", "COLUMNS": "100", **environment},
         stdin=there,
@@ -112,7 +112,7 @@ def test_colours_only_where_they_are_wanted(tmp_path: Path) -> None:
     assert COLOUR.search(on_a_terminal(words))
     assert not COLOUR.search(on_a_terminal(words, NO_COLOR="1"))
     piped = subprocess.run(
-        [sys.executable, "-m", "compile", *words],
+        [sys.executable, "-m", "mnc", *words],
         cwd=ROOT,
         capture_output=True,
         text=True,
