@@ -16,7 +16,8 @@ import click
 
 from mnc.compile.measure.fleet.client import Fleet
 from mnc.compile.measure.fleet.workers import start_worker
-from mnc.compile.measure.simulated import SimulatedMeasurer, SimulationOptions
+from mnc.compile.measure.options import SimulationOptions
+from mnc.compile.measure.simulated import SimulatedMeasurer
 from mnc.compile.rpc.tracker import start_tracker
 from mnc.targets import Target, load
 

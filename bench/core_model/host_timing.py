@@ -18,8 +18,9 @@ import msgspec
 
 from bench.core_model.host_workloads import task_of
 from mnc.compile.frontend.tasks import TunableTask
-from mnc.compile.measure.local import LocalMeasurer, LocalOptions
+from mnc.compile.measure.local import LocalMeasurer
 from mnc.compile.measure.messages import Compiled, Outcome, TaskSpec, Timed
+from mnc.compile.measure.options import LocalOptions
 from mnc.support.errors import UserError
 from mnc.support.files import write_atomic
 from mnc.targets import load

@@ -28,7 +28,7 @@ from mnc.compile.measure.messages import (
     Timed,
     TimedOut,
 )
-from mnc.compile.measure.options import DeviceOptions
+from mnc.compile.measure.options import RpcOptions
 from mnc.compile.measure.worker_pool import WorkerPool
 from mnc.compile.records.trial import Failure
 from mnc.compile.rpc import tracker
@@ -74,7 +74,7 @@ class DeviceQueue:
     """What lanes and the measurer share."""
 
     address: Address
-    options: DeviceOptions
+    options: RpcOptions
     scratch: Path
     emulated: bool = False
     work: deque[Work] = field(default_factory=deque)

@@ -64,7 +64,7 @@ def open_measurer(target: Target, how: How) -> "Measurer":
         opened = RpcMeasurer(target, how.device, threads=how.threads or 1, allow_emulated=emulated)
     elif found == "here":
         from mnc.compile.measure.local import LocalMeasurer
-        from mnc.compile.measure.local import LocalOptions as Timed
+        from mnc.compile.measure.options import LocalOptions as Timed
 
         opened = LocalMeasurer(target, options=Timed(threads=how.threads or 1))
     else:
@@ -73,7 +73,8 @@ def open_measurer(target: Target, how: How) -> "Measurer":
 
 
 def _simulated(target: Target, how: How) -> Any:
-    from mnc.compile.measure.simulated import SimulatedMeasurer, SimulationOptions
+    from mnc.compile.measure.options import SimulationOptions
+    from mnc.compile.measure.simulated import SimulatedMeasurer
 
     options = SimulationOptions(threads=how.threads, workers=how.workers)
     if how.tracker is None:

@@ -15,8 +15,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from mnc.compile.measure.messages import (
     Compiled,
     CompileJob,
@@ -30,6 +28,7 @@ from mnc.compile.measure.messages import (
     Timed,
     TimedOut,
 )
+from mnc.compile.measure.options import LocalOptions
 from mnc.compile.measure.worker_pool import WorkerPool
 from mnc.compile.records.trial import Failure, Trial, task_key, trial_of
 from mnc.support.closing import Closing
@@ -42,24 +41,6 @@ if TYPE_CHECKING:
 
 VERSION = "local-v1"
 PREFIX = "mnc-measure-"
-
-
-class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How to measure. Times are seconds.
-
-    `threads` run each kernel. `verify` False skips the check of outputs, and trials are then not
-    `verified`. `budget` bounds the timing of one kernel. `evict_bytes` are streamed through the caches
-    before each repeat (None: worked out from the target's caches). `templates` are modules with
-    templates besides ours.
-    """
-
-    threads: int = 1
-    compile_timeout: float = 10.0
-    run_timeout: float = 10.0
-    budget: float = 0.045
-    evict_bytes: int | None = None
-    verify: bool = True
-    templates: tuple[str, ...] = ()
 
 
 class LocalMeasurer(Closing):

@@ -1,13 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How to measure on devices: one frozen struct, shared by the measurer and its lanes."""
+"""How to measure: a frozen struct for each of the three measurers. Times are seconds.
+
+`threads` run each kernel. `verify` False skips the check of outputs, and trials are then not `verified`.
+`budget` bounds the timing of one kernel. `evict_bytes` are streamed through the caches before each repeat
+(None: worked out from the target's caches). `templates` are modules with templates besides ours.
+"""
 
 from typing import Literal
 
 import msgspec
 
 
-class DeviceOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are seconds. `threads` run each kernel on cores of the class `cores`.
+class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """On this machine."""
+
+    threads: int = 1
+    compile_timeout: float = 10.0
+    run_timeout: float = 10.0
+    budget: float = 0.045
+    evict_bytes: int | None = None
+    verify: bool = True
+    templates: tuple[str, ...] = ()
+
+
+class RpcOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """On devices over RPC, where `threads` run on cores of the class `cores`.
 
     `allow_emulated` must be set to time virtual boards; such trials are marked. `transfer_timeout` bounds
     an upload, however slow the network; `run_timeout` a kernel. `probe_seconds` is how long a lost device
@@ -29,5 +46,17 @@ class DeviceOptions(msgspec.Struct, frozen=True, kw_only=True):
     device_wait: float = 600.0
     budget: float = 0.1
     evict_bytes: int | None = None
+    verify: bool = True
+    templates: tuple[str, ...] = ()
+
+
+class SimulationOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """By a core model: `threads` None is one for each fast core; `workers` processes simulate (None: one for
+    each core of this machine). A job may take `timeout`.
+    """
+
+    threads: int | None = None
+    workers: int | None = None
+    timeout: float = 120.0
     verify: bool = True
     templates: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ from mnc.compile.measure.background_builder import BackgroundBuilder
 from mnc.compile.measure.device_thread import DeviceQueue, DeviceThread, Result, devices_known
 from mnc.compile.measure.local import scratch_folder, spec_of
 from mnc.compile.measure.messages import Compiled, CompileJob, RunJob, TaskSpec
-from mnc.compile.measure.options import DeviceOptions
+from mnc.compile.measure.options import RpcOptions
 from mnc.compile.records.trial import EMULATED, Trial, trial_of
 from mnc.compile.rpc import connection
 from mnc.compile.rpc.address import Address, parse
@@ -44,10 +44,10 @@ class RpcMeasurer(Closing):
         *,
         threads: int = 1,
         allow_emulated: bool = False,
-        options: DeviceOptions | None = None,
+        options: RpcOptions | None = None,
     ) -> None:
         address = parse(address, key=target.name) if isinstance(address, str) else address
-        self.options = options or DeviceOptions(threads=threads, allow_emulated=allow_emulated)
+        self.options = options or RpcOptions(threads=threads, allow_emulated=allow_emulated)
         self._target, self._address = target, address
         self._emulated = _checked(address, target, self.options)
         self._hub = DeviceQueue(address, self.options, scratch_folder(), emulated=self._emulated)
@@ -166,7 +166,7 @@ class RpcMeasurer(Closing):
             lane.start()
 
 
-def _checked(address: Address, target: Target, options: DeviceOptions) -> bool:
+def _checked(address: Address, target: Target, options: RpcOptions) -> bool:
     """Whether the devices are emulated; UserError when they are no use for measuring `target`."""
     with connection.connect(address) as device:
         report = device.report

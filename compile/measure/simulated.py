@@ -12,11 +12,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
-
 from mnc.compile.measure.host_check import HostCheck
 from mnc.compile.measure.local import explain, scratch_folder, spec_of
 from mnc.compile.measure.messages import Job, Outcome, Priced, SimulateJob, TaskSpec
+from mnc.compile.measure.options import SimulationOptions
 from mnc.compile.measure.worker_pool import WorkerPool
 from mnc.compile.records.trial import SIMULATED, Failure, Trial, trial_of
 from mnc.compile.simulator.identity import identity, why_not
@@ -28,20 +27,6 @@ if TYPE_CHECKING:
     from mnc.compile.frontend.tasks import TunableTask
 
 PER_WORKER, SMALLEST_BATCH = 4, 16
-
-
-class SimulationOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How to simulate. `threads` run each kernel (None: one for each fast core); `workers` processes
-    simulate (None: one for each core of this machine). A job may take `timeout` seconds. `verify` False
-    skips the check of outputs, and no trial is then `verified`. `templates` are modules with templates
-    besides ours.
-    """
-
-    threads: int | None = None
-    workers: int | None = None
-    timeout: float = 120.0
-    verify: bool = True
-    templates: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mnc.compile.measure.options import DeviceOptions
+from mnc.compile.measure.options import RpcOptions
 from mnc.compile.measure.rpc import RpcMeasurer
 from mnc.compile.records.ranking import best_of_each
 from mnc.compile.records.trial import Trial
@@ -26,7 +26,7 @@ from tests.compile import tuning_tasks
 
 KINDS = ["kill"] * 10 + ["session"] * 8 + ["freeze"] * 8 + ["tracker"] * 4
 FREEZE_SECONDS = 6.0  # more than QUICK lets a kernel and then a lost device take
-QUICK = DeviceOptions(
+QUICK = RpcOptions(
     allow_emulated=True, run_timeout=2.0, probe_seconds=2.0, wait_seconds=3.0, transfer_timeout=6.0
 )
 

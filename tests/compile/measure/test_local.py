@@ -15,8 +15,9 @@ import pytest
 
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.measure import local, reference, run_worker
-from mnc.compile.measure.local import LocalMeasurer, LocalOptions
+from mnc.compile.measure.local import LocalMeasurer
 from mnc.compile.measure.messages import Argument
+from mnc.compile.measure.options import LocalOptions
 from mnc.compile.records.trial import Trial
 from mnc.support.errors import UserError
 from mnc.targets import Target, load
@@ -122,7 +123,8 @@ def test_no_process_and_no_file_is_left(target: Target) -> None:
 
 
 ORPHANS = """
-from mnc.compile.measure.local import LocalMeasurer, LocalOptions
+from mnc.compile.measure.local import LocalMeasurer
+from mnc.compile.measure.options import LocalOptions
 from tests.compile import faulty_template, tuning_tasks
 target = tuning_tasks.host()
 options = LocalOptions(templates=(faulty_template.MODULE,), compile_timeout=600, run_timeout=600)

@@ -11,7 +11,7 @@ import pytest
 
 from mnc.compile.api import open_measurer
 from mnc.compile.frontend.tasks import TunableTask
-from mnc.compile.measure.options import DeviceOptions
+from mnc.compile.measure.options import RpcOptions
 from mnc.compile.measure.rpc import RpcMeasurer
 from mnc.compile.records.ranking import best_of_each
 from mnc.compile.records.trial import Trial
@@ -24,7 +24,7 @@ from mnc.targets import Target, load
 from tests.compile import faulty_template, tuning_tasks
 
 pytestmark = pytest.mark.slow
-OPTIONS = DeviceOptions(
+OPTIONS = RpcOptions(
     allow_emulated=True,
     run_timeout=2.0,
     probe_seconds=3.0,

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from mnc.compile.api import open_measurer
+from mnc.compile.measure.options import SimulationOptions
 from mnc.compile.measure.simulated import (
     SimulatedMeasurer,
-    SimulationOptions,
     check_simulable,
     describe,
 )

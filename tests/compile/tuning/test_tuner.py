@@ -17,7 +17,7 @@ from rich.console import Console
 from mnc.compile.cli.tuning_display import Display, clock, describe
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.measure.local import LocalMeasurer
-from mnc.compile.measure.local import LocalOptions as MeasureOptions
+from mnc.compile.measure.options import LocalOptions
 from mnc.compile.records.ranking import best
 from mnc.compile.records.trial import Trial
 from mnc.compile.records.tuning_log import TuningLog
@@ -46,7 +46,7 @@ def tasks(target: Target) -> list[TunableTask]:
 
 @pytest.fixture(scope="module")
 def measurer(target: Target) -> Iterator[LocalMeasurer]:
-    options = MeasureOptions(budget=0.005, templates=(faulty_template.MODULE,))
+    options = LocalOptions(budget=0.005, templates=(faulty_template.MODULE,))
     with LocalMeasurer(target, options=options) as one:
         yield one
 
@@ -123,7 +123,7 @@ def test_costs_made_with_other_threads_do_not_count(
 ) -> None:
     path = tmp_path / "log.jsonl"
     run(path, tasks[1:2], target, measurer, TuningOptions(trials=8))
-    with LocalMeasurer(target, options=MeasureOptions(threads=2, budget=0.005)) as two:
+    with LocalMeasurer(target, options=LocalOptions(threads=2, budget=0.005)) as two:
         assert run(path, tasks[1:2], target, two, TuningOptions(trials=8)).trials == 8
     assert {trial.threads for trial in trials_of(path)} == {1, 2}
 
@@ -136,7 +136,7 @@ def test_failures_are_counted_by_kind_and_never_best(
     path = tmp_path / "log.jsonl"
     with LocalMeasurer(
         target,
-        options=MeasureOptions(
+        options=LocalOptions(
             compile_timeout=3.0, run_timeout=1.0, templates=(faulty_template.MODULE,)
         ),
     ) as impatient:
@@ -190,13 +190,14 @@ TUNE = """
 import sys
 from pathlib import Path
 from mnc.compile.records.tuning_log import TuningLog
-from mnc.compile.measure.local import LocalMeasurer, TuningOptions as M
+from mnc.compile.measure.local import LocalMeasurer
+from mnc.compile.measure.options import LocalOptions
 from mnc.compile.tuning.tuner import TuningOptions, tune
 from tests.compile import tuning_tasks
 target = tuning_tasks.host()
 tasks = [tuning_tasks.pointwise_task(target), tuning_tasks.depthwise_task(target)]
 with TuningLog.open(Path(sys.argv[1]), exclusive=True, target=target.tvm_target()) as tuning_log:
-    with LocalMeasurer(target, options=M(budget=0.02)) as measurer:
+    with LocalMeasurer(target, options=LocalOptions(budget=0.02)) as measurer:
         print("tuning", flush=True)
         tune(tasks, target, tuning_log, measurer, options=TuningOptions(trials=int(sys.argv[2])))
 """

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from mnc.compile.measure.simulated import SimulatedMeasurer, SimulationOptions
+from mnc.compile.measure.options import SimulationOptions
+from mnc.compile.measure.simulated import SimulatedMeasurer
 from mnc.compile.records.trial import Trial, trial_of
 from mnc.compile.records.tuning_log import TuningLog
 from mnc.compile.tuning.search import Search, default_config

@@ -12,7 +12,8 @@ import pytest
 from mnc.compile.measure.fleet import client
 from mnc.compile.measure.fleet.client import Fleet
 from mnc.compile.measure.fleet.workers import FleetWorker, start_worker
-from mnc.compile.measure.simulated import SimulatedMeasurer, SimulationOptions
+from mnc.compile.measure.options import SimulationOptions
+from mnc.compile.measure.simulated import SimulatedMeasurer
 from mnc.compile.records.trial import Trial
 from mnc.compile.rpc import fleet as devices
 from mnc.compile.rpc.server_names import SIMULATOR_KEY
