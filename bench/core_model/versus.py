@@ -17,8 +17,7 @@ from bench.core_model import kernels, records, selection
 from bench.core_model.boards import MeasuredBoard, device_of
 from bench.core_model.convolution import CONVOLUTIONS
 from mnc.compile.api import LOGS
-from mnc.compile.measure.local import spec_of
-from mnc.compile.measure.messages import Priced, SimulateJob
+from mnc.compile.measure.messages import Priced, SimulateJob, spec_of
 from mnc.compile.measure.simulate_worker import STATE, perform
 from mnc.compile.records.paths import log_path
 from mnc.compile.simulator.identity import identity

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mnc.compile.measure.device_thread import DeviceQueue, Result, Work
-from mnc.compile.measure.local import explain
 from mnc.compile.measure.messages import (
     Compiled,
     CompileJob,
@@ -22,6 +21,7 @@ from mnc.compile.measure.messages import (
     RunJob,
     Stored,
     TaskSpec,
+    explain,
 )
 from mnc.compile.measure.worker_pool import WorkerPool
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 
-from mnc.compile.measure.local import explain, scratch_folder
 from mnc.compile.measure.messages import (
     Compiled,
     CompileJob,
@@ -22,7 +21,9 @@ from mnc.compile.measure.messages import (
     Stored,
     TaskSpec,
     Timed,
+    explain,
 )
+from mnc.compile.measure.scratch import scratch_folder
 from mnc.compile.measure.worker_pool import WorkerPool
 from mnc.compile.records.trial import Failure
 from mnc.targets import load

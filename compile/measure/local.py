@@ -9,7 +9,6 @@ own, which may crash or hang without harm.
 import os
 import platform
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from mnc.compile.measure.messages import (
     Compiled,
     CompileJob,
-    Died,
     Failed,
     Outcome,
     ReferenceJob,
@@ -26,11 +24,13 @@ from mnc.compile.measure.messages import (
     Stored,
     TaskSpec,
     Timed,
-    TimedOut,
+    explain,
+    spec_of,
 )
 from mnc.compile.measure.options import LocalOptions
+from mnc.compile.measure.scratch import scratch_folder
 from mnc.compile.measure.worker_pool import WorkerPool
-from mnc.compile.records.trial import Failure, Trial, task_key, trial_of
+from mnc.compile.records.trial import Trial, trial_of
 from mnc.support.closing import Closing
 from mnc.support.errors import UserError
 from mnc.targets import Target
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from mnc.compile.frontend.tasks import TunableTask
 
 VERSION = "local-v1"
-PREFIX = "mnc-measure-"
 
 
 class LocalMeasurer(Closing):
@@ -194,40 +193,3 @@ def _check(target: Target, threads: int) -> None:
         raise UserError(
             f"{threads} threads do not fit this machine's {cores} cores; give 1 to {cores}"
         )
-
-
-def spec_of(task: "TunableTask", *, templates: tuple[str, ...] = ()) -> TaskSpec:
-    """The task as data for another process."""
-    return TaskSpec(
-        key=task_key(task.task.name, task.task.args),
-        name=task.task.name,
-        args=task.task.args,
-        target=str(task.task.target),
-        templates=templates,
-    )
-
-
-def explain(outcome: Outcome, stage: str) -> tuple[Failure, str]:
-    """Kind and one line for an outcome without a cost. `stage` is what was at work."""
-    if isinstance(outcome, TimedOut):
-        return "timeout", f"the {stage} took over {outcome.seconds:g} s"
-    if isinstance(outcome, Died):
-        kind: Failure = "crash" if stage == "kernel" else "compile"
-        return kind, f"the {stage} died: {outcome.cause}"
-    if isinstance(outcome, Failed):
-        if outcome.error == "setup":
-            raise RuntimeError(f"the task cannot be made in a compiling process: {outcome.message}")
-        kinds: dict[str, Failure] = {"compile": "compile", "wrong": "wrong"}
-        return kinds.get(outcome.error, "run"), outcome.message
-    return "run", f"unexpected answer {type(outcome).__name__}"
-
-
-def scratch_folder() -> Path:
-    """A folder in memory where there is one. Folders that killed runs left behind go first."""
-    shared = Path("/dev/shm")
-    parent = shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
-    for old in parent.glob(f"{PREFIX}*"):
-        owner = old.name.removeprefix(PREFIX).split("-", 1)[0]
-        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
-            shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))

@@ -4,11 +4,15 @@
 Plain frozen structs, so that nothing is ever unpickled and a worker can be driven by hand.
 """
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from mnc.compile.records.trial import Failure, task_key
 from mnc.targets import Target
+
+if TYPE_CHECKING:
+    from mnc.compile.frontend.tasks import TunableTask
 
 
 class TaskSpec(msgspec.Struct, frozen=True):
@@ -22,6 +26,17 @@ class TaskSpec(msgspec.Struct, frozen=True):
     args: Any
     target: str
     templates: tuple[str, ...] = ()
+
+
+def spec_of(task: "TunableTask", *, templates: tuple[str, ...] = ()) -> TaskSpec:
+    """The task as data for another process."""
+    return TaskSpec(
+        key=task_key(task.task.name, task.task.args),
+        name=task.task.name,
+        args=task.task.args,
+        target=str(task.task.target),
+        templates=templates,
+    )
 
 
 class Argument(msgspec.Struct, frozen=True):
@@ -172,6 +187,21 @@ class TimedOut(msgspec.Struct, frozen=True, tag=True):
 
 Reply = Compiled | Stored | Timed | Priced | Connected | Done | Failed
 Outcome = Reply | Died | TimedOut
+
+
+def explain(outcome: Outcome, stage: str) -> tuple[Failure, str]:
+    """Kind and one line for an outcome without a cost. `stage` is what was at work."""
+    if isinstance(outcome, TimedOut):
+        return "timeout", f"the {stage} took over {outcome.seconds:g} s"
+    if isinstance(outcome, Died):
+        kind: Failure = "crash" if stage == "kernel" else "compile"
+        return kind, f"the {stage} died: {outcome.cause}"
+    if isinstance(outcome, Failed):
+        if outcome.error == "setup":
+            raise RuntimeError(f"the task cannot be made in a compiling process: {outcome.message}")
+        kinds: dict[str, Failure] = {"compile": "compile", "wrong": "wrong"}
+        return kinds.get(outcome.error, "run"), outcome.message
+    return "run", f"unexpected answer {type(outcome).__name__}"
 
 
 def failed(kind: str, error: BaseException) -> Failed:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from mnc.compile.measure.background_builder import BackgroundBuilder
 from mnc.compile.measure.device_thread import DeviceQueue, DeviceThread, Result, devices_known
-from mnc.compile.measure.local import scratch_folder, spec_of
-from mnc.compile.measure.messages import Compiled, CompileJob, RunJob, TaskSpec
+from mnc.compile.measure.messages import Compiled, CompileJob, RunJob, TaskSpec, spec_of
 from mnc.compile.measure.options import RpcOptions
+from mnc.compile.measure.scratch import scratch_folder
 from mnc.compile.records.trial import EMULATED, Trial, trial_of
 from mnc.compile.rpc import connection
 from mnc.compile.rpc.address import Address, parse

@@ -13,9 +13,17 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mnc.compile.measure.host_check import HostCheck
-from mnc.compile.measure.local import explain, scratch_folder, spec_of
-from mnc.compile.measure.messages import Job, Outcome, Priced, SimulateJob, TaskSpec
+from mnc.compile.measure.messages import (
+    Job,
+    Outcome,
+    Priced,
+    SimulateJob,
+    TaskSpec,
+    explain,
+    spec_of,
+)
 from mnc.compile.measure.options import SimulationOptions
+from mnc.compile.measure.scratch import scratch_folder
 from mnc.compile.measure.worker_pool import WorkerPool
 from mnc.compile.records.trial import SIMULATED, Failure, Trial, trial_of
 from mnc.compile.simulator.identity import identity, why_not

@@ -105,7 +105,7 @@ def explain(
 ) -> Explanation:
     """Simulate the config that a build would use. UserError when there is none or it cannot be simulated."""
     from mnc.compile.measure import compile_worker
-    from mnc.compile.measure.local import spec_of
+    from mnc.compile.measure.messages import spec_of
     from mnc.compile.measure.simulate_worker import STATE, kernel_of
     from mnc.compile.simulator.simulate import simulate
 

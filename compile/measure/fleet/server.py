@@ -11,8 +11,8 @@ import sys
 import msgspec
 import tvm
 
-from mnc.compile.measure.local import scratch_folder
 from mnc.compile.measure.messages import SimulateJob
+from mnc.compile.measure.scratch import scratch_folder
 from mnc.compile.measure.worker_pool import WorkerPool
 from mnc.compile.rpc import server
 from mnc.compile.rpc.server_names import SIMULATE, SIMULATOR_IDENTITY

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from mnc.compile.measure.host_check import HostCheck
-from mnc.compile.measure.local import spec_of
+from mnc.compile.measure.messages import spec_of
 from mnc.targets import load
 from tests.compile import faulty_template, tuning_tasks
 

@@ -14,7 +14,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from mnc.compile.frontend.tasks import TunableTask
-from mnc.compile.measure import local, reference, run_worker
+from mnc.compile.measure import reference, run_worker
 from mnc.compile.measure.local import LocalMeasurer
 from mnc.compile.measure.messages import Argument
 from mnc.compile.measure.options import LocalOptions
@@ -163,22 +163,6 @@ def _alive(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
-
-
-def test_folders_of_killed_runs_are_cleared(target: Target) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"], stdout=-1, check=True
-    )
-    parent = local.scratch_folder().parent
-    old = parent / f"{local.PREFIX}{int(done.stdout)}-left"
-    ours = parent / f"{local.PREFIX}{os.getpid()}-ours"
-    old.mkdir()
-    ours.mkdir()
-    new = local.scratch_folder()
-    assert not old.exists()
-    assert ours.exists() and new.exists()
-    ours.rmdir()
-    new.rmdir()
 
 
 def test_a_difference_is_told_in_one_line() -> None:

@@ -3,7 +3,7 @@
 
 from bench.core_model.host_workloads import task_of
 from mnc.compile.measure import compile_worker
-from mnc.compile.measure.local import spec_of
+from mnc.compile.measure.messages import spec_of
 from mnc.compile.measure.simulate_worker import kernel_of
 from mnc.compile.simulator.kernel import Kernel
 from mnc.targets import Target

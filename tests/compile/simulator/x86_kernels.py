@@ -7,8 +7,7 @@ import msgspec
 
 from bench.core_model.host_workloads import task_of
 from mnc.compile.measure import compile_worker
-from mnc.compile.measure.local import spec_of
-from mnc.compile.measure.messages import Compiled, CompileJob
+from mnc.compile.measure.messages import Compiled, CompileJob, spec_of
 from mnc.compile.simulator.kernel import Kernel
 from mnc.targets import Target, load
 
