@@ -10,7 +10,7 @@ import tvm
 
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.measure import compile_worker
-from mnc.compile.measure.local import spec_of
+from mnc.compile.measure.messages import spec_of
 from mnc.compile.measure.simulate_worker import kernel_of
 from mnc.compile.simulator.listing import Line, Loop, loops
 from mnc.compile.simulator.simulate import simulate
