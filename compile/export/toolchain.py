@@ -5,16 +5,12 @@ Takes a `Target`; gives a `Toolchain`. ziglang's compiler serves every target, t
 for the oldest glibc the target promises, which the system's own would not.
 """
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mnc.compile.toolchain import linker
-from mnc.support.errors import UserError
-from mnc.support.files import cache_dir
+from mnc.compile.toolchain.zig import run, zig
 from mnc.targets import Target
 
 FLAGS = ("-O2", "-fPIC", "-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror")
@@ -53,22 +49,8 @@ class Toolchain:
         self._run([*self.archiver, "rcsD", str(target), *(str(one) for one in objects)])
 
     def _run(self, command: list[str]) -> None:
-        cache = str(cache_dir("zig"))
-        environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
-        try:
-            done = subprocess.run(
-                command, env=environment, capture_output=True, text=True, check=False
-            )
-        except OSError as error:
-            reason = error.strerror
-        else:
-            if done.returncode == 0:
-                return
-            reason = _cause(done.stderr)
-        raise UserError(
-            f"{' '.join(command[:3])} ... failed: {reason}; check that it is a C compiler for the "
-            "artifact's target, or leave --cc away"
-        )
+        remedy = "check that it is a C compiler for the artifact's target, or leave --cc away"
+        run(command, failed=f"{' '.join(command[:3])} ... failed", remedy=remedy)
 
 
 def find(target: Target, *, cc: str | None = None) -> Toolchain:
@@ -76,11 +58,4 @@ def find(target: Target, *, cc: str | None = None) -> Toolchain:
     # The system's compiler links for the system's glibc, newer than what most targets promise.
     compiler = linker.compiler_for(target, cc=cc) if cc else linker.zig_compiler(target)
     flags = {"aarch64": AARCH64_FLAGS, "arm": ARM_FLAGS if not cc else ()}.get(target.arch, ())
-    return Toolchain(compiler.command, (sys.executable, "-P", "-m", "ziglang", "ar"), flags)
-
-
-def _cause(said: str) -> str:
-    """The line that names the error, else the first."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line or "undefined" in line]
-    return (errors or lines or ["it gave no reason"])[0]
+    return Toolchain(compiler.command, zig("ar"), flags)

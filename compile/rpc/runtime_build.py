@@ -8,12 +8,11 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from mnc.compile.toolchain.zig import run, zig
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir, folder_atomic
 
@@ -86,13 +85,8 @@ def _build(sources: Sequence[Path], scratch: Path, target: tuple[str, ...]) -> N
 
 
 def _zig(arguments: list[str]) -> None:
-    cache = str(cache_dir("zig"))
-    environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
-    command = [sys.executable, "-P", "-m", "ziglang", "c++", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        errors = [line for line in done.stderr.splitlines() if "error" in line.lower()]
-        reason = (errors or done.stderr.splitlines() or [f"exit status {done.returncode}"])[0]
-        raise UserError(
-            f"cannot compile TVM's runtime: {reason[:300]}; set up anew with `make setup`"
-        )
+    run(
+        [*zig("c++"), *arguments],
+        failed="cannot compile TVM's runtime",
+        remedy="set up anew with `make setup`",
+    )

@@ -5,14 +5,12 @@ Takes TVM modules and a `Target`; gives files checked against it (`elf`). The li
 for this machine's architecture, the one that pip installs (ziglang) for any other, or one that is named.
 """
 
-import errno
 import functools
 import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -23,8 +21,9 @@ import msgspec
 
 from mnc.compile.toolchain.cpu_features import machine_arch
 from mnc.compile.toolchain.elf import Library, check_library, how_to_link
+from mnc.compile.toolchain.zig import run, zig
 from mnc.support.errors import UserError
-from mnc.support.files import cache_dir, writing
+from mnc.support.files import writing
 from mnc.targets import Target
 from mnc.targets.target import ARCHITECTURES
 
@@ -40,7 +39,6 @@ __all__ = [
 
 SYSTEM_COMPILERS = ("cc", "gcc", "clang")
 EMULATIONS = {"aarch64": "aarch64linux", "arm": "armelf_linux_eabi", "x86_64": "elf_x86_64"}
-TIMEOUT = 300.0  # seconds; the first link for a target builds zig's stubs of its C library
 
 
 class Compiler(msgspec.Struct, frozen=True):
@@ -83,8 +81,12 @@ def link_object(source: Path, path: Path, arch: str) -> None:
     """Link one object file of a kernel, straight through zig's linker: it takes a tenth of `link_library`'s
     time. The C library's symbols stay open, for the loading process to fill.
     """
-    command = [*_zig("ld.lld"), "-m", EMULATIONS[arch], "-shared", "-o", str(path), str(source)]
-    _run(command, "zig's linker", arch, "install ziglang again (`make setup`)")
+    command = [*zig("ld.lld"), "-m", EMULATIONS[arch], "-shared", "-o", str(path), str(source)]
+    run(
+        command,
+        failed=f"zig's linker failed to link for {arch}",
+        remedy="install ziglang again (`make setup`)",
+    )
 
 
 def architecture(tvm_target: str) -> str:
@@ -128,7 +130,7 @@ def _can_link(compiler: str) -> bool:
 
 def zig_compiler(target: Target) -> Compiler:
     triple = _zig_triple(target)
-    return Compiler((*_zig("cc"), "-target", triple), f"zig cc -target {triple}")
+    return Compiler((*zig("cc"), "-target", triple), f"zig cc -target {triple}")
 
 
 def _zig_triple(target: Target) -> str:
@@ -138,10 +140,6 @@ def _zig_triple(target: Target) -> str:
         raise UserError(f"zig has no C library for {target.triple}; {how_to_link(target)}")
     version = f".{target.glibc}" if target.glibc is not None else ""
     return f"{target.arch}-linux-{abi}{version}"
-
-
-def _zig(tool: str) -> tuple[str, ...]:
-    return (sys.executable, "-P", "-m", "ziglang", tool)
 
 
 class _Export:
@@ -157,36 +155,9 @@ class _Export:
         # Functions such as expf are libm's; --as-needed leaves it out when none is called.
         flags = ["-shared", "-fPIC", "-o", output, *objects, *(options or [])]
         command = [*self._compiler.command, *flags, "-Wl,--as-needed,--strip-debug", "-lm"]
-        _run(command, self._compiler.name, self._target.name, how_to_link(self._target))
+        failed = f"{self._compiler.name} failed to link for {self._target.name}"
+        run(command, failed=failed, remedy=how_to_link(self._target))
 
     def get_target_triple(self) -> str:
         """For modules that do not say their own."""
         return self._target.triple
-
-
-def _run(command: Sequence[str], name: str, target: str, remedy: str) -> None:
-    cache = str(cache_dir("zig"))
-    environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
-    environment |= {"LC_ALL": "C.UTF-8"}
-    try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT
-        )
-    except subprocess.TimeoutExpired:
-        raise UserError(f"{name} did not finish in {TIMEOUT:g} s; try again") from None
-    except OSError as error:
-        raise UserError(f"{name} cannot be run ({error.strerror}); {remedy}") from None
-    if done.returncode != 0:
-        full = os.strerror(errno.ENOSPC)
-        if full in done.stderr + done.stdout:
-            raise UserError(
-                f"{name} cannot write the library: {full}; free space or choose another folder"
-            )
-        raise UserError(f"{name} failed to link for {target}: {_cause(done)}; {remedy}")
-
-
-def _cause(done: "subprocess.CompletedProcess[str]") -> str:
-    """The line of the linker's output that names the error, else the first of them."""
-    lines = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower() or "cannot" in line.lower()]
-    return (errors or lines or [f"exit status {done.returncode}"])[0][:300]

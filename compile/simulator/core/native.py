@@ -8,16 +8,13 @@ machine's instructions, so that every machine works out the same numbers.
 import ctypes
 import functools
 import hashlib
-import os
 import platform
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from mnc.compile.simulator.isa.micro_ops import Op
-from mnc.support.errors import UserError
+from mnc.compile.toolchain.zig import run, zig
 from mnc.support.files import cache_dir, writing
 
 HERE = Path(__file__).parent
@@ -26,7 +23,6 @@ FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fno-sani
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-Wno-gnu")
 MAX_ARGUMENTS = 6
 MAX_UNWRITTEN = 4
-TIMEOUT = 600.0
 
 
 class Layout(ctypes.Structure):
@@ -99,7 +95,7 @@ def _built(source: Path) -> Path:
 
 def _command(source: Path, include: Path, output: Path) -> list[str]:
     triple = f"{platform.machine()}-linux-gnu.2.17"
-    compiler = [sys.executable, "-P", "-m", "ziglang", "cc", "-target", triple]
+    compiler = [*zig("cc"), "-target", triple]
     files = [f"-I{include}", f"-I{HERE}", str(source), "-o", str(output)]
     return [*compiler, *FLAGS, *WARNINGS, "-fvisibility=hidden", "-shared", "-fPIC", *files]
 
@@ -109,23 +105,9 @@ def _compile(source: Path, path: Path) -> None:
         scratch = Path(folder)
         (scratch / "micro_ops.h").write_text(micro_ops_header(), "utf-8")
         built = scratch / path.name
-        _run(_command(source, scratch, built))
+        run(
+            _command(source, scratch, built),
+            failed="the simulator cannot be compiled",
+            remedy="install ziglang again (`make setup`)",
+        )
         built.replace(path)
-
-
-def _run(command: list[str]) -> None:
-    cache = str(cache_dir("zig"))
-    environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
-    try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise UserError(f"the simulator cannot be compiled: {error}; try again") from None
-    if done.returncode != 0:
-        errors = [line for line in done.stderr.splitlines() if "error" in line] or [
-            "no reason given"
-        ]
-        raise UserError(
-            f"the simulator cannot be compiled: {errors[0]}; install ziglang again (`make setup`)"
-        )

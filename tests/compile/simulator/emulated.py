@@ -7,7 +7,6 @@ own addresses, so that registers must be the interpreter's to the bit.
 
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from typing import NamedTuple
 from mnc.compile.rpc import rootfs
 from mnc.compile.simulator.loader import image as images
 from mnc.compile.simulator.simulate import Kernel
+from mnc.compile.toolchain.zig import zig
 
 HERE = Path(__file__).parent
 _REGISTER = re.compile(r"(PC|X\d\d|SP)=([0-9a-f]{16})")
@@ -32,7 +32,7 @@ def steps(kernel: Kernel, folder: Path, *, threads: int) -> Iterator[Step]:
     image = images.build(kernel.code, kernel.arguments)
     stored, log, program = folder / "image", folder / "log", folder / "emulated"
     stored.write_bytes(image.memory[: image.heap - image.base])
-    compiler = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-musl", "-static"]
+    compiler = [*zig("cc"), "-target", "aarch64-linux-musl", "-static"]
     subprocess.run([*compiler, "-O1", "-o", str(program), str(HERE / "emulated.c")], check=True)
     emulator = str(rootfs.root("aarch64").qemu)
     traced = f"{image.text_start:#x}..{image.text_end - 1:#x}"

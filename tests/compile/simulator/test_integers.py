@@ -6,13 +6,13 @@ when the hash is not what the same C gives natively on this machine.
 import ctypes
 import platform
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from mnc.compile.simulator.isa.errors import SimulationError
 from mnc.compile.simulator.simulate import Kernel, simulate
+from mnc.compile.toolchain.zig import zig
 from mnc.targets import load
 
 SOURCE = Path(__file__).with_name("integers.c")
@@ -33,7 +33,7 @@ CASES = [
 
 
 def compiled(target: Path, triple: str, *options: str) -> Path:
-    command = [sys.executable, "-m", "ziglang", "cc", "-target", triple, *FLAGS, *options]
+    command = [*zig("cc"), "-target", triple, *FLAGS, *options]
     subprocess.run([*command, str(SOURCE), "-o", str(target)], check=True)
     return target
 

@@ -10,6 +10,7 @@ import pytest
 
 from mnc.compile.simulator.isa.errors import SimulationError
 from mnc.compile.simulator.simulate import Kernel, Simulation, simulate
+from mnc.compile.toolchain.zig import zig
 from mnc.targets import load
 from tests.compile.simulator import aarch64_kernels
 
@@ -37,7 +38,7 @@ def compiled(folder: Path, body: str) -> Kernel:
     """A kernel in C, compiled for AArch64."""
     source, target = folder / "kernel.c", folder / "kernel.o"
     source.write_text(f"#include <stdint.h>\n{SIGNATURE} {{ {body} }}\n")
-    compiler = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-gnu"]
+    compiler = [*zig("cc"), "-target", "aarch64-linux-gnu"]
     flags = ["-O1", "-fno-sanitize=all", "-g0", "-c"]
     subprocess.run([*compiler, *flags, str(source), "-o", str(target)], check=True)
     return Kernel(target.read_bytes(), ONE_BUFFER)

@@ -3,7 +3,6 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import tvm
 from tvm import te
 
 from mnc.compile.toolchain import elf, linker, pass_context
+from mnc.compile.toolchain.zig import zig
 from mnc.support.errors import UserError
 from mnc.targets import Target, load
 
@@ -31,7 +31,7 @@ def zig_library(
     code, library = tmp_path / "code.c", tmp_path / "library.so"
     code.write_text(source)
     flags = ["-shared", "-fPIC", "-o", str(library), str(code), *options]
-    command = [sys.executable, "-m", "ziglang", "cc", "-target", triple, *flags]
+    command = [*zig("cc"), "-target", triple, *flags]
     subprocess.run(command, check=True, capture_output=True)
     return library
 
