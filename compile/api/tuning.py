@@ -2,7 +2,7 @@
 """From a model and a target to a log: the search, the last step in the network, the choice of a family."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,6 @@ def rerank(
     threads: int = 1,
     keep: int = 4,
     logs: Path = LOGS,
-    say: Callable[[str], None] = lambda _: None,
 ) -> "Reranked":
     """Time the `keep` best configs of each task inside the real network, here or on `device`; the log then
     has trials that builds prefer to those of kernels timed alone.
@@ -111,7 +110,7 @@ def rerank(
     clock = layer_timing.open_clock(device_target, device=device, threads=threads)
     with TuningLog.open(log, exclusive=True, target=device_target.tvm_target()) as tuning_log:
         options = stage.RerankOptions(keep=keep)
-        return stage.rerank(network, device_target, tuning_log, clock, options=options, say=say)
+        return stage.rerank(network, device_target, tuning_log, clock, options=options)
 
 
 def choose_family(
@@ -123,7 +122,6 @@ def choose_family(
     simulate: bool = False,
     logs: Path = LOGS,
     seconds: float = 3.0,
-    say: Callable[[str], None] = lambda _: None,
 ) -> "Choice":
     """Time the whole network in every family of kernels, here, on `device` or by the core model, and keep the
     fastest beside its log, where builds find it.
@@ -136,7 +134,7 @@ def choose_family(
     timer, measurer = network_timing.timer(model, target, how, seconds=seconds)
     log = log_path(logs, target.name, model.name)
     trials = TuningLog.open(log, exclusive=False, target=target.tvm_target()).trials
-    return families.choose(model, target, trials, timer, log=log, measurer=measurer, say=say)
+    return families.choose(model, target, trials, timer, log=log, measurer=measurer)
 
 
 def select_tasks(

@@ -23,6 +23,7 @@ from mnc.compile.cli import (
     tuning,
 )
 from mnc.compile.cli.common import Console, console
+from mnc.compile.cli.library_messages import library_messages
 from mnc.support.errors import UserError
 
 FAILED, INTERRUPTED = 1, 130
@@ -32,7 +33,8 @@ FAILED, INTERRUPTED = 1, 130
 @click.version_option(package_name="mnc", prog_name="mnc")
 @click.option("-q", "--quiet", is_flag=True, help="Print results and errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Also show what TVM logs.")
-def cli(quiet: bool, verbose: bool) -> None:
+@click.pass_context
+def cli(context: click.Context, quiet: bool, verbose: bool) -> None:
     """MobileNet compiler: a PyTorch MobileNet, tuned for one exact CPU, as a shared library.
 
     \b
@@ -44,6 +46,7 @@ def cli(quiet: bool, verbose: bool) -> None:
     logging.getLogger().setLevel(logging.DEBUG if verbose else logging.ERROR)
     for name in ("autotvm", "te_compiler", "strategy"):
         logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.ERROR)
+    context.with_resource(library_messages())
     if not verbose:
         warnings.simplefilter("ignore")
 

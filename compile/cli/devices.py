@@ -68,20 +68,16 @@ def start(
     What they compute is exact; their times say nothing about a real core.
     """
     from mnc.compile.rpc.address import parse_tracker
-    from mnc.compile.rpc.board import serve_board
+    from mnc.compile.rpc.board import running_boards
     from mnc.targets import load
 
     tracker = parse_tracker(tracker_text) if tracker_text else None
-    serve_board(
-        load(target_name),
-        tracker=tracker,
-        key=key,
-        boards=boards,
-        cores=cores,
-        cpu=cpu,
-        host=host,
-        say=console.result,
-    )
+    target = load(target_name)
+    with running_boards(
+        target, tracker=tracker, key=key, count=boards, cores=cores, cpu=cpu, host=host
+    ) as running:
+        console.result(f"use it with --device {running[-1].address}; Ctrl-C stops it")
+        _wait_for_ctrl_c()
 
 
 @device.command()
@@ -91,13 +87,9 @@ def tracker(host: str, port: int) -> None:
     """Run TVM's tracker until Ctrl-C: devices register with it, tools ask it for them."""
     from mnc.compile.rpc.tracker import start_tracker
 
-    with start_tracker(host=host, port=port, say=console.note) as started:
+    with start_tracker(host=host, port=port) as started:
         console.result(f"tracker at {started}; Ctrl-C stops it")
-        try:
-            while True:
-                time.sleep(3600)
-        except KeyboardInterrupt:
-            console.note("stopping")
+        _wait_for_ctrl_c()
 
 
 @device.command(name="list")
@@ -177,11 +169,26 @@ def simulate_worker(tracker_text: str | None, count: int | None, host: str) -> N
     It joins a tracker, as a board does; `mnc tune --tracker HOST:PORT` then spreads its candidates over all
     that have joined. HOST is this machine's address where those others reach it.
     """
-    from mnc.compile.measure.fleet.workers import serve
+    from mnc.compile.measure.fleet.workers import running_workers
     from mnc.compile.rpc.address import parse_tracker
+    from mnc.compile.rpc.tracker import text
 
     tracker = parse_tracker(tracker_text) if tracker_text else None
-    serve(tracker=tracker, count=count, host=host, say=console.result)
+    with running_workers(tracker=tracker, count=count, host=host) as workers:
+        where = text(workers[0].tracker)
+        console.result(
+            f"{len(workers)} worker(s) have joined; use them with `mnc tune --tracker {where}`"
+        )
+        console.result("Ctrl-C stops them; what they are at is done by others")
+        _wait_for_ctrl_c()
+
+
+def _wait_for_ctrl_c() -> None:
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        console.note("stopping")
 
 
 VERBS = (device, doctor, simulate_worker)

@@ -67,7 +67,6 @@ def rerank(
         threads=threads or 1,
         keep=keep,
         logs=logs,
-        say=console.note,
     )
     if as_json:
         print_json(summary)
@@ -83,9 +82,7 @@ def after_tuning(
     from mnc.compile.api import rerank as again
 
     try:
-        summary = again(
-            model, target, device=device, threads=threads or 1, logs=logs, say=console.note
-        )
+        summary = again(model, target, device=device, threads=threads or 1, logs=logs)
     except UserError as error:
         console.warn(f"configs are not tried in the network: {error}")
     else:

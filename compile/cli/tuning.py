@@ -167,7 +167,6 @@ def tune(
             simulate=simulate,
             threads=threads,
             logs=logs,
-            say=console.note,
         )
         followed = chosen(path)  # not an emulator's
         console.note(f"builds use family {followed.family}; {followed.why}")
@@ -225,7 +224,6 @@ def family(
         threads=threads,
         logs=logs,
         seconds=seconds,
-        say=console.note,
     )
     if as_json:
         print_json(choice)

@@ -5,20 +5,23 @@ Takes a `Target`; gives a `Board` that is gone, with all its processes and files
 computes is exact; how long that takes says nothing about a real core, and it says so itself.
 """
 
+import logging
 import os
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from mnc.compile.rpc import rootfs
 from mnc.compile.rpc import tracker as trackers
-from mnc.compile.rpc.address import HOST, PORT, Address, bracketed, checked_key, warning
+from mnc.compile.rpc.address import HOST, Address, bracketed, checked_key, warning
 from mnc.compile.rpc.daemon import Daemon
 from mnc.compile.rpc.rootfs import Root
 from mnc.support.errors import UserError
 from mnc.targets import Target
+
+logger = logging.getLogger(__name__)
 
 SERVER = Path(__file__).with_name("server.py")
 FIRST_PORT, LAST_PORT = 9091, 9190
@@ -95,20 +98,19 @@ def start_board(
     cores: int = 1,
     cpu: str | None = None,
     host: str = HOST,
-    say: Callable[[str], None] = lambda _: None,
 ) -> Board:
     """A virtual board for `target`, up and known to the tracker at `tracker` (None: to none).
 
-    `key` is the target's name by default, `cpu` its `mcpu` where qemu knows that, else "max". `say` hears of
-    packages being fetched and of a `host` open to others. UserError when it cannot be had.
+    `key` is the target's name by default, `cpu` its `mcpu` where qemu knows that, else "max". Logs which
+    packages are fetched, and warns of a `host` open to others. UserError when it cannot be had.
     """
     if not 1 <= cores <= 64:
         raise UserError(f"a virtual board has 1 to 64 cores, not {cores}")
     if (words := warning(host)) is not None:
-        say(f"warning: {words}")
+        logger.warning("%s", words)
     if tracker is not None:
         trackers.summary(tracker)  # a clear error now rather than a board that waits
-    root = rootfs.root(target.arch, say=say)
+    root = rootfs.root(target.arch)
     board = Board(
         root,
         target,
@@ -126,44 +128,33 @@ def start_board(
     return board
 
 
-def serve_board(
+@contextmanager
+def running_boards(
     target: Target,
     *,
     tracker: tuple[str, int] | None = None,
     key: str | None = None,
-    boards: int = 1,
+    count: int = 1,
     cores: int = 1,
     cpu: str | None = None,
     host: str = HOST,
-    say: Callable[[str], None] = print,
-) -> None:
-    """Run virtual boards until Ctrl-C: the body of `mnc device start`.
-
-    Without `tracker`, the one at the usual place is used, or started when there is none.
-    """
+) -> Iterator[list[Board]]:
+    """`count` boards as `start_board` makes them, known to `tracker`, or to the one found or started here."""
     with ExitStack() as open_ones:
-        if tracker is None:
-            tracker = (HOST, PORT)
-            if not trackers.answers(tracker):
-                started = open_ones.enter_context(trackers.start_tracker(host=host, say=say))
-                tracker = started.address
-                say(f"tracker at {started}")
-        for _ in range(boards):
+        place = tracker or open_ones.enter_context(trackers.found_or_started(host=host))
+        boards = []
+        for _ in range(count):
             began = time.monotonic()
-            board = start_board(
-                target, tracker=tracker, key=key, cores=cores, cpu=cpu, host=host, say=say
+            board = start_board(target, tracker=place, key=key, cores=cores, cpu=cpu, host=host)
+            boards.append(open_ones.enter_context(board))
+            logger.info(
+                "%s is up after %.1f s (%s, %d core(s), emulated)",
+                board.address,
+                time.monotonic() - began,
+                board.cpu,
+                cores,
             )
-            open_ones.enter_context(board)
-            took = time.monotonic() - began
-            say(
-                f"{board.address} is up after {took:.1f} s ({board.cpu}, {cores} core(s), emulated)"
-            )
-        say(f"use it with --device {board.address}; Ctrl-C stops it")
-        try:
-            while True:
-                time.sleep(3600)
-        except KeyboardInterrupt:
-            say("stopping")
+        yield boards
 
 
 def _cpu(root: Root, wanted: str | None, target: Target) -> str:

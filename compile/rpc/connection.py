@@ -6,6 +6,7 @@ tracker that is not there to a board that freezes in a call, is a UserError.
 """
 
 import contextlib
+import logging
 import re
 import sys
 import threading
@@ -22,6 +23,8 @@ from mnc.compile.rpc.address import Address
 from mnc.compile.toolchain.cpu_features import MACHINES
 from mnc.support.closing import Closing
 from mnc.support.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Cores = Literal["big", "little", "all"]
@@ -156,7 +159,6 @@ def connect(
     *,
     wait_seconds: float = 60.0,
     session_seconds: float = 0.0,
-    say: Callable[[str], None] = lambda _: None,
 ) -> Connection:
     """A session on a free device of `address.key`, waiting up to `wait_seconds` while all are busy.
 
@@ -164,14 +166,15 @@ def connect(
     """
     last: UserError | None = None
     for _ in range(ATTEMPTS):
+        _log_a_wait(address, wait_seconds)
         host, port, password = tracker.request(
-            address.tracker, address.key, wait_seconds=wait_seconds, say=say
+            address.tracker, address.key, wait_seconds=wait_seconds
         )
         try:
             return open_session(address, host, port, password, session_seconds=session_seconds)
         except UserError as error:  # it may have died since it registered: the next may be well
             last = error
-            say(str(error))
+            logger.info("%s", error)
             if not _another(address):
                 break
     assert last is not None
@@ -250,6 +253,16 @@ def _keep_quiet_about_gone_devices() -> None:
 
     hook.about_devices = True  # type: ignore[attr-defined]
     sys.unraisablehook = hook
+
+
+def _log_a_wait(address: Address, wait_seconds: float) -> None:
+    """Say so before a wait in which nothing happens."""
+    known = tracker.summary(address.tracker)
+    count = known.count(address.key)
+    if count and not known.free(address.key):
+        logger.info(
+            "every %s is busy (%d of them); waiting up to %g s", address.key, count, wait_seconds
+        )
 
 
 def _another(address: Address) -> bool:

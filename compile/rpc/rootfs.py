@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import hashlib
 import importlib.metadata
+import logging
 import os
 import shutil
 import stat
@@ -23,6 +24,8 @@ from mnc.compile.rpc.runtime_build import LIBRARY, runtime_library, tvm_package
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir, folder_atomic
 from mnc.support.registry import debian_package, pip_files
+
+logger = logging.getLogger(__name__)
 
 DEBIAN = (
     "libc6 libgcc-s1 libstdc++6 python3.11-minimal libpython3.11-minimal libpython3.11-stdlib libexpat1 "
@@ -93,8 +96,8 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
         return os.pathsep.join([str(self.site), str(self.folder / DEBIAN_MODULES)])
 
 
-def root(arch: str, *, say: Callable[[str], None] = lambda _: None) -> Root:
-    """The root for `arch`, put together when it is not in the cache; `say` hears of each step.
+def root(arch: str) -> Root:
+    """The root for `arch`, put together when it is not in the cache, each step logged.
 
     UserError for an architecture without one, or when a package cannot be fetched.
     """
@@ -109,7 +112,7 @@ def root(arch: str, *, say: Callable[[str], None] = lambda _: None) -> Root:
     folder = cache_dir("boards") / f"{arch}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     with _locked(arch):
         if not folder.is_dir():
-            _assemble(folder, system, wanted, say)
+            _assemble(folder, system, wanted)
         return Root(folder=folder, qemu=_qemu(system))
 
 
@@ -118,38 +121,38 @@ def _requirements() -> list[str]:
     return [f"{name}=={importlib.metadata.version(name)}" for name in (*WHEELS, RUNTIME)]
 
 
-def _assemble(folder: Path, system: System, wanted: list[str], say: Callable[[str], None]) -> None:
+def _assemble(folder: Path, system: System, wanted: list[str]) -> None:
     with folder_atomic(folder) as scratch:
         for name in (*DEBIAN, *system.extra):
-            say(f"Debian package {name} for {system.debian}")
+            logger.info("Debian package %s for %s", name, system.debian)
             _link_tree(debian_package(name, arch=system.debian), scratch, _not_documentation)
         for place, target in system.links:
             (scratch / place).symlink_to(target)
         if system.built_for is None:
-            _add_wheels(scratch / SITE, wanted, system.wheels, say)
+            _add_wheels(scratch / SITE, wanted, system.wheels)
         else:
-            _add_python(scratch / SITE, wanted, system, say)
-        say("compiling Python files")
+            _add_python(scratch / SITE, wanted, system)
+        logger.info("compiling Python files")
         compileall.compile_dir(scratch / SITE, quiet=2, workers=1)
         compileall.compile_dir(scratch / "usr/lib/python3.11", quiet=2, workers=1)
 
 
-def _add_wheels(site: Path, wanted: list[str], platform: str, say: Callable[[str], None]) -> None:
+def _add_wheels(site: Path, wanted: list[str], platform: str) -> None:
     for requirement in wanted:
-        say(f"wheel {requirement} for {platform}")
+        logger.info("wheel %s for %s", requirement, platform)
         keep = _runtime_only if requirement.startswith(RUNTIME) else _everything
         _link_tree(pip_files(requirement, platform=platform), site, keep)
 
 
-def _add_python(site: Path, wanted: list[str], system: System, say: Callable[[str], None]) -> None:
+def _add_python(site: Path, wanted: list[str], system: System) -> None:
     """Python files of the wheels, and a TVM runtime made here."""
     assert system.built_for is not None
     for requirement in wanted:
         if not requirement.startswith((RUNTIME, *COMPILED)):
-            say(f"wheel {requirement}, its Python files")
+            logger.info("wheel %s, its Python files", requirement)
             _link_tree(pip_files(requirement, platform=system.wheels), site, _python_only)
     _link_tree(tvm_package(), site / "tvm", _python_only)
-    _link(runtime_library(*system.built_for, say=say), site / "tvm" / LIBRARY)
+    _link(runtime_library(*system.built_for), site / "tvm" / LIBRARY)
 
 
 def _qemu(system: System) -> Path:

@@ -7,14 +7,17 @@ Takes zig's name of the system and CPU; gives the library, kept in the cache. Ta
 import hashlib
 import importlib.metadata
 import importlib.util
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mnc.compile.toolchain.zig import run, zig
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir, folder_atomic
+
+logger = logging.getLogger(__name__)
 
 LIBRARY = "libtvm_runtime.so"
 MISSING_HEADERS = Path(__file__).with_name("cpp")
@@ -35,7 +38,7 @@ DEFINES = (
 VERSION = 1  # of this recipe
 
 
-def runtime_library(triple: str, cpu: str, *, say: Callable[[str], None] = lambda _: None) -> Path:
+def runtime_library(triple: str, cpu: str) -> Path:
     """The runtime for zig's `triple` ("arm-linux-gnueabihf.2.28") and `cpu` ("cortex_a7").
 
     UserError when it cannot be compiled.
@@ -45,7 +48,9 @@ def runtime_library(triple: str, cpu: str, *, say: Callable[[str], None] = lambd
     folder = cache_dir("runtimes") / f"{triple}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     if not folder.is_dir():
         sources = sources_of(tvm_package())
-        say(f"compiling TVM's runtime for {triple}: {len(sources)} files, some minutes, once")
+        logger.info(
+            "compiling TVM's runtime for %s: %d files, some minutes, once", triple, len(sources)
+        )
         with folder_atomic(folder) as scratch:
             _build(sources, scratch, ("-target", triple, f"-mcpu={cpu}"))
     return folder / LIBRARY

@@ -5,11 +5,12 @@ Takes a host and a port; gives a `Tracker` that is stopped with this process, or
 A tracker that is not there is a UserError.
 """
 
+import logging
 import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +20,8 @@ from tvm.rpc import base
 from mnc.compile.rpc.address import HOST, PORT, bracketed, warning
 from mnc.compile.rpc.daemon import Daemon
 from mnc.support.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 PORTS = 100  # how many to try from the first on
 ANSWER_SECONDS = 10.0  # a network may be slow; a tracker that takes longer is not there
@@ -76,15 +79,13 @@ class Tracker(Daemon):
         return f"{bracketed(self.address[0])}:{self.port}"
 
 
-def start_tracker(
-    *, host: str = HOST, port: int = PORT, say: Callable[[str], None] = lambda _: None
-) -> Tracker:
+def start_tracker(*, host: str = HOST, port: int = PORT) -> Tracker:
     """A tracker on the first free port from `port` on, up and answering.
 
-    `say` hears a warning when `host` is open to other machines. UserError when it does not start.
+    Logs a warning when `host` is open to other machines. UserError when it does not start.
     """
     if (words := warning(host)) is not None:
-        say(f"warning: {words}")
+        logger.warning("%s", words)
     tracker = Tracker(host, _free_port(host, port))
     try:
         tracker.wait_until(lambda: answers(tracker.address), seconds=60.0)
@@ -92,6 +93,17 @@ def start_tracker(
         tracker.stop()
         raise
     return tracker
+
+
+@contextmanager
+def found_or_started(*, host: str = HOST) -> Iterator[tuple[str, int]]:
+    """The address of the tracker at the usual place here; where there is none, of one that ends with this."""
+    if answers((HOST, PORT)):
+        yield HOST, PORT
+        return
+    with start_tracker(host=host) as started:
+        logger.info("tracker at %s", started)
+        yield started.address
 
 
 def answers(address: tuple[str, int], *, seconds: float = 1.0) -> bool:
@@ -127,22 +139,15 @@ def connection(
 
 
 def request(
-    address: tuple[str, int],
-    key: str,
-    *,
-    wait_seconds: float,
-    priority: int = 1,
-    say: Callable[[str], None] = lambda _: None,
+    address: tuple[str, int], key: str, *, wait_seconds: float, priority: int = 1
 ) -> tuple[str, int, str]:
     """A free device of `key`: (host, port, password of this one session).
 
-    Waits up to `wait_seconds` while all are busy, and says so once. UserError when none came, when the
+    Waits up to `wait_seconds` while all are busy. UserError when none came, when the
     tracker knows no such device, or when it is not there.
     """
     known = summary(address)
     check_known(known, address, key)
-    if not known.free(key):
-        say(f"every {key} is busy ({known.count(key)} of them); waiting up to {wait_seconds:g} s")
     end = time.monotonic() + wait_seconds
     with connection(address) as sock:
         sock.settimeout(max(0.1, end - time.monotonic()))

@@ -7,7 +7,6 @@ takes too, and a `DeviceBench`. Upload time is kept apart from run time, which t
 
 import atexit
 import statistics
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -249,7 +248,7 @@ def _connect(device: str | Address, artifact: Artifact) -> Connection:
     address = (
         parse(device, key=artifact.manifest.target.name) if isinstance(device, str) else device
     )
-    opened = connect(address, say=lambda words: print(words, file=sys.stderr))
+    opened = connect(address)
     atexit.register(opened.close)
     return opened
 

@@ -6,6 +6,7 @@ that builds follow. A family is chosen for the network as a whole by its measure
 included: mixing families layer by layer was measured slower than any of them (apache/tvm pull 5334).
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ from mnc.support.files import write_atomic
 if TYPE_CHECKING:
     from mnc.compile.codegen.network import Built
 
+logger = logging.getLogger(__name__)
+
 # Median seconds of one inference of a built network, on what it is for.
 Timer = Callable[["Built"], float]
 
@@ -33,7 +36,6 @@ def choose(
     *,
     log: Path,
     measurer: str,
-    say: Callable[[str], None] = lambda _: None,
 ) -> Choice:
     """Build the network in every family, time each whole, keep the fastest beside `log`.
 
@@ -44,18 +46,20 @@ def choose(
     if measurer.startswith(SIMULATED) and path_beside(log).exists():
         known = chosen(log)
         if known.measured:
-            say(f"family {known.family}: kept, for a device has timed it ({known.measurer})")
+            logger.info(
+                "family %s: kept, for a device has timed it (%s)", known.family, known.measurer
+            )
             return known
     seconds: dict[str, float] = {}
     failed: dict[str, str] = {}
     for name, words in FAMILIES.items():
         try:
             seconds[name] = _time(model, target, trials, timer, name)
-            say(f"family {name}: {seconds[name] * 1e3:.2f} ms ({words})")
+            logger.info("family %s: %.2f ms (%s)", name, seconds[name] * 1e3, words)
         except Exception as error:  # TVM raises nearly anything for a layout it has no kernels for
             lines = str(error).strip().splitlines()
             failed[name] = lines[-1][:200] if lines else type(error).__name__
-            say(f"family {name}: left out, {failed[name]}")
+            logger.info("family %s: left out, %s", name, failed[name])
     if not seconds:
         raise UserError(f"no family of kernels works for {model.name} on {target.name}: {failed}")
     best = min(seconds, key=lambda name: seconds[name])

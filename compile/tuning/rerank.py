@@ -6,10 +6,11 @@ Takes a model, its log and a `LayerClock`; adds trials to the log that say "in-n
 take turns while they are timed, so that a change of the machine's clock meets all of them.
 """
 
+import logging
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from mnc.targets import Target
 
 __all__ = ["RerankOptions", "RerankOutcome", "RerankSummary", "rerank"]
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 
 class RerankOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +96,6 @@ def rerank(
     clock: LayerClock,
     *,
     options: RerankOptions | None = None,
-    say: Say = lambda _: None,
 ) -> RerankSummary:
     """Add in-network trials of the best configs of every task that has verified records.
 
@@ -111,9 +111,9 @@ def rerank(
         )
     left_out: list[str] = []
     with tempfile.TemporaryDirectory(prefix="mnc-rerank-") as name:
-        builder = _Builder(model, target, clock, Path(name), say)
+        builder = _Builder(model, target, clock, Path(name))
         tried = _tried(builder, rerank_candidates.networks(best, found), left_out)
-        say(f"timing the layers of {len(tried)} networks in turns")
+        logger.info("timing the layers of %d networks in turns", len(tried))
         _take_turns(tried, clock, chosen)
         known = rerank_candidates.merged(
             rerank_candidates.samples(one.layers, one.runs, one.used, found) for one in tried
@@ -140,10 +140,9 @@ class _Builder:
     target: Target
     clock: LayerClock
     folder: Path
-    say: Say
 
     def make(self, trials: Sequence[Trial], what: str) -> _Network:
-        self.say(f"compiling {self.model.name}, {what}")
+        logger.info("compiling %s, %s", self.model.name, what)
         built = builder.build(self.model, self.target, trials)
         folder = self.folder / str(len(list(self.folder.iterdir())))
         made = writer.save(built, self.model, self.target, folder, spec=self.model.name)

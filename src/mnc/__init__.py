@@ -4,10 +4,14 @@
 The packages are links to the top-level folders of the checkout; a wheel holds copies of them.
 """
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mnc.compile.api import build, load, tune
+
+# Who wants to see what mnc logs configures logging; the command line does.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = ["build", "load", "tune"]
 

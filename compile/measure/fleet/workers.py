@@ -5,16 +5,18 @@ Takes a tracker's address and a count; gives `FleetWorker`s that are gone, with 
 when their owner is.
 """
 
+import logging
 import os
-import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from mnc.compile.rpc import tracker as trackers
-from mnc.compile.rpc.address import HOST, LOOPBACK, PORT, warning
+from mnc.compile.rpc.address import HOST, LOOPBACK, warning
 from mnc.compile.rpc.daemon import Daemon
 from mnc.compile.rpc.server_names import SIMULATOR_KEY
 from mnc.support import child_process
+
+logger = logging.getLogger(__name__)
 
 FIRST_PORT, LAST_PORT = 9091, 9190
 START_SECONDS = 120.0
@@ -65,34 +67,16 @@ def start_worker(
     return worker
 
 
-def serve(
-    *,
-    tracker: tuple[str, int] | None = None,
-    count: int | None = None,
-    host: str = HOST,
-    say: Callable[[str], None] = print,
-) -> None:
-    """Run `count` workers (None: one for each core) until Ctrl-C: the body of `mnc simulate-worker`.
-
-    Without `tracker`, the one at the usual place is used, or started when there is none.
-    """
+@contextmanager
+def running_workers(
+    *, tracker: tuple[str, int] | None = None, count: int | None = None, host: str = HOST
+) -> Iterator[list[FleetWorker]]:
+    """`count` workers (None: one for each core) of `tracker`, or of the one found or started here."""
     if (words := warning(host)) is not None:
-        say(f"warning: {words}")
-    wanted = count or len(os.sched_getaffinity(0))
+        logger.warning("%s", words)
     with ExitStack() as open_ones:
-        if tracker is None:
-            tracker = (HOST, PORT)
-            if not trackers.answers(tracker):
-                started = open_ones.enter_context(trackers.start_tracker(host=host, say=say))
-                tracker = started.address
-                say(f"tracker at {started}")
-        for _ in range(wanted):
-            open_ones.enter_context(start_worker(tracker, host=host))
-        where = trackers.text(tracker)
-        say(f"{wanted} worker(s) have joined; use them with `mnc tune --tracker {where}`")
-        say("Ctrl-C stops them; what they are at is done by others")
-        try:
-            while True:
-                time.sleep(3600)
-        except KeyboardInterrupt:
-            say("stopping")
+        place = tracker or open_ones.enter_context(trackers.found_or_started(host=host))
+        yield [
+            open_ones.enter_context(start_worker(place, host=host))
+            for _ in range(count or len(os.sched_getaffinity(0)))
+        ]

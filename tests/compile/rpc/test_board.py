@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Virtual boards and trackers as processes: they come up, stay up, and leave nothing behind."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -154,8 +155,8 @@ def test_there_is_no_board_for_x86() -> None:
         boards.start_board(load("x86"))
 
 
-def test_listening_to_others_is_warned_of() -> None:
-    said: list[str] = []
-    with trackers.start_tracker(host="0.0.0.0", port=9391, say=said.append) as one:
+def test_listening_to_others_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    with trackers.start_tracker(host="0.0.0.0", port=9391) as one:
         assert trackers.answers(one.address)
-    assert len(said) == 1 and "no authentication" in said[0]
+    (warned,) = caplog.records
+    assert warned.levelno == logging.WARNING and "no authentication" in warned.getMessage()

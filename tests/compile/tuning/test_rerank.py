@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small network tuned a little, then re-ranked inside itself: what the log and a build make of it."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -19,14 +20,16 @@ MODEL = "mobilenet_v1_28"
 
 
 @pytest.mark.slow
-def test_the_best_configs_are_timed_in_the_network_and_built(tmp_path: Path) -> None:
+def test_the_best_configs_are_timed_in_the_network_and_built(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     api.tune(MODEL, trials=36, tasks=("pointwise",), reranking=False, logs=tmp_path)
     target = load("host")
     path = log_path(tmp_path, target.name, MODEL)
     alone = TuningLog.open(path, exclusive=False).trials
-    said: list[str] = []
-    summary = api.rerank(MODEL, keep=2, logs=tmp_path, say=said.append)
-    assert any("network 2 of 2" in text for text in said)
+    with caplog.at_level(logging.INFO, "mnc"):
+        summary = api.rerank(MODEL, keep=2, logs=tmp_path)
+    assert any("network 2 of 2" in text for text in caplog.messages)
     added = TuningLog.open(path, exclusive=False).trials[len(alone) :]
     assert added and all(trial.in_network and trial.verified for trial in added)
     assert len({trial.when for trial in added}) == 1
