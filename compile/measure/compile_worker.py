@@ -10,13 +10,14 @@ import functools
 import importlib
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tvm
 from tvm import autotvm, te
+from tvm.autotvm.task.dispatcher import ApplyConfig
 
 from mnc.compile.measure.messages import (
     Argument,
@@ -31,9 +32,11 @@ from mnc.compile.measure.messages import (
     failed,
 )
 from mnc.compile.records.trial import as_tuples
+from mnc.compile.templates.workload import TENSORS
 from mnc.compile.toolchain import linker as linking
 from mnc.compile.toolchain import pass_context
 from mnc.compile.toolchain.cpu_features import machine_arch
+from mnc.compile.toolchain.graph import Role
 
 
 @contextlib.contextmanager
@@ -96,13 +99,15 @@ def build(spec: TaskSpec, config: dict[str, Any]) -> tuple[Any, tuple[Argument, 
     entity = autotvm.task.space.ConfigEntity.from_json_dict(config)
     with tuning():
         task = task_of(spec)
-        with task.target:
-            schedule, arguments = task.instantiate(entity)
+        args = [_placeholder(arg) for arg in task.args]
+        with task.target, ApplyConfig(entity):
+            schedule, arguments = task.func(*args)
     if not entity.valid():
         raise ValueError("; ".join(map(str, entity.errors)))
     with pass_context.pass_context():
         module = tvm.build(schedule, arguments, target=task.target)
-    return module, tuple(_argument(tensor) for tensor in arguments)
+    tensors = [arg for arg in args if isinstance(arg, te.Tensor)]
+    return module, tuple(_argument(tensor, tensors) for tensor in arguments)
 
 
 def link(module: Any, library: Path) -> None:
@@ -130,10 +135,23 @@ def link(module: Any, library: Path) -> None:
         raise RuntimeError(f"{linker}: {done.stderr.strip() or done.returncode}")
 
 
-def _argument(tensor: Any) -> Argument:
+def _placeholder(arg: Any) -> Any:
+    """What a template is called with, as AutoTVM makes it: a tensor for its description, else the same."""
+    if isinstance(arg, tuple) and arg and arg[0] == "TENSOR":
+        return te.placeholder(shape=arg[1], dtype=arg[2])
+    return arg
+
+
+def _argument(tensor: Any, tensors: Sequence[Any]) -> Argument:
+    """A buffer of the kernel; its role is known by which of the task's `tensors` it is, for templates list
+    them as they meet them, and several may have one shape.
+    """
+    role: Role = "other" if isinstance(tensor.op, te.PlaceholderOp) else "output"
+    for known, one in zip(TENSORS, tensors, strict=False):
+        if one.op.same_as(tensor.op):
+            role = known
     shape = tuple(int(size) for size in tensor.shape)
-    is_output = not isinstance(tensor.op, te.PlaceholderOp)
-    return Argument(shape=shape, dtype=str(tensor.dtype), is_output=is_output)
+    return Argument(shape=shape, dtype=str(tensor.dtype), role=role)
 
 
 def _reference(job: ReferenceJob) -> Reply:
@@ -146,6 +164,6 @@ def _reference(job: ReferenceJob) -> Reply:
     inputs = reference.check_inputs(task)
     right = reference.expected(task, inputs)
     # The last of the inputs is the output's buffer, empty.
-    stored: dict[str, Any] = {f"input{i}": array for i, array in enumerate(inputs[:-1])}
-    np.savez(job.path, allow_pickle=False, expected=right, **stored)
+    stored: dict[str, Any] = dict(zip(TENSORS, inputs[:-1], strict=False))
+    np.savez(job.path, allow_pickle=False, output=right, **stored)
     return Stored()

@@ -26,7 +26,15 @@ from mnc.compile.measure.messages import (
     Timed,
     failed,
 )
-from mnc.compile.measure.run_worker import MOST, STEP, Array, difference, enough, match, middle
+from mnc.compile.measure.run_worker import (
+    MOST,
+    STEP,
+    Array,
+    arrays_of,
+    difference,
+    enough,
+    middle,
+)
 from mnc.compile.rpc import server_names, tracker
 from mnc.compile.rpc.address import Address
 from mnc.compile.rpc.connection import Connection, open_session
@@ -144,15 +152,8 @@ _STEPS = {"load": _load, "call": _call, "check": _check, "time": _time}
 def _send_inputs(
     session: Connection, reference: str | None, arguments: tuple[Argument, ...]
 ) -> tuple[list[Any], Array | None]:
-    if reference is None:
-        noise = np.random.default_rng(0)
-        arrays: list[Array] = [noise.random(arg.shape, np.float32) for arg in arguments]
-        return [tvm.nd.array(array, session.cpu) for array in arrays], None
-    with np.load(reference, allow_pickle=False) as stored:
-        known = [stored[name] for name in stored.files if name.startswith("input")]
-        expected = stored["expected"]
-    chosen = match(known, expected, arguments)
-    return [tvm.nd.array(array, session.cpu) for array in chosen], expected
+    arrays, expected = arrays_of(reference, arguments)
+    return [tvm.nd.array(array, session.cpu) for array in arrays], expected
 
 
 def _alive() -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from mnc.compile.records.trial import Failure, task_key
+from mnc.compile.toolchain.graph import Role
 from mnc.targets import Target
 
 if TYPE_CHECKING:
@@ -40,11 +41,16 @@ def spec_of(task: "TunableTask", *, templates: tuple[str, ...] = ()) -> TaskSpec
 
 
 class Argument(msgspec.Struct, frozen=True):
-    """One buffer of a compiled kernel, in calling order."""
+    """One buffer of a compiled kernel, in calling order, and what it is to the task."""
 
     shape: tuple[int, ...]
     dtype: str
-    is_output: bool
+    role: Role
+
+    @property
+    def is_output(self) -> bool:
+        """Whether the kernel writes it."""
+        return self.role == "output"
 
 
 class CompileJob(msgspec.Struct, frozen=True, tag=True):
@@ -56,7 +62,7 @@ class CompileJob(msgspec.Struct, frozen=True, tag=True):
 
 
 class ReferenceJob(msgspec.Struct, frozen=True, tag=True):
-    """Work out seeded inputs and the right output of a task, stored at `path` (.npz)."""
+    """Work out seeded inputs and the right output of a task, stored at `path` (.npz) by their roles."""
 
     task: TaskSpec
     path: str

@@ -7,6 +7,7 @@ network would leave them: weights pushed out of L1 and L2, the input just writte
 
 import functools
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,8 @@ def _run(job: RunJob) -> Reply:
         wrong = difference(buffers[output].numpy(), expected)
         if wrong:
             return Failed(error="wrong", message=wrong)
-    _Caches.prepare(buffers, output, job.evict_bytes)
+    data = next(i for i, arg in enumerate(job.arguments) if arg.role == "data")
+    _Caches.prepare(buffers[data], buffers[output], job.evict_bytes)
     return Timed(costs=_time(module, buffers, job, first))
 
 
@@ -66,31 +68,31 @@ def difference(got: Array, expected: Array) -> str:
 @functools.lru_cache(maxsize=2)
 def _buffers(reference: str | None, arguments: tuple[Argument, ...]) -> tuple[list[Any], Any]:
     """The kernel's arguments in its calling order, and the right output (None: not known)."""
+    arrays, expected = arrays_of(reference, arguments)
+    return [tvm.nd.array(array) for array in arrays], expected
+
+
+def arrays_of(
+    reference: str | None, arguments: tuple[Argument, ...]
+) -> tuple[list[Array], Array | None]:
+    """Arrays for the kernel's arguments, in its calling order, and the right output: noise and None where
+    there is no `reference`.
+    """
     if reference is None:
         noise = np.random.default_rng(0)
-        arrays = [noise.random(arg.shape, np.float32) for arg in arguments]
-        return [tvm.nd.array(array) for array in arrays], None
+        return [noise.random(arg.shape, np.float32) for arg in arguments], None
     with np.load(reference, allow_pickle=False) as stored:
-        known = [stored[name] for name in stored.files if name.startswith("input")]
-        expected = stored["expected"]
-    chosen = match(known, expected, arguments)
-    return [tvm.nd.array(array) for array in chosen], expected
+        known = dict(stored)
+    return match(known, arguments), known["output"]
 
 
-def match(known: list[Array], expected: Array, arguments: tuple[Argument, ...]) -> list[Array]:
-    """Reference arrays in the kernel's order, by shape: TVM lists arguments as it meets them."""
-    left = list(known)
-    chosen = []
+def match(known: Mapping[str, Array], arguments: tuple[Argument, ...]) -> list[Array]:
+    """Reference arrays in the kernel's order, each by its role: two of them may have one shape."""
     for arg in arguments:
-        pool = [expected] if arg.is_output else left
-        candidates = [array for array in pool if array.shape == arg.shape]
-        if not candidates:
-            shapes = [array.shape for array in [*known, expected]]
-            raise ValueError(f"the kernel wants {arg.shape}, the reference has {shapes}")
-        if not arg.is_output:
-            left = [array for array in left if array is not candidates[0]]
-        chosen.append(candidates[0])
-    return chosen
+        found = known[arg.role].shape if arg.role in known else None
+        if found != arg.shape:
+            raise ValueError(f"the kernel wants {arg.role} {arg.shape}, the reference has {found}")
+    return [known[arg.role] for arg in arguments]
 
 
 class _Caches:
@@ -102,11 +104,9 @@ class _Caches:
     output: Any = None
 
     @classmethod
-    def prepare(cls, buffers: list[Any], output: int, evict_bytes: int) -> None:
-        """Note the output, the activations among the inputs, and how much to stream."""
-        inputs = [buffer for i, buffer in enumerate(buffers) if i != output]
-        cls.output = _view(buffers[output])
-        cls.target = _view(_activations(inputs))
+    def prepare(cls, data: Any, output: Any, evict_bytes: int) -> None:
+        """Note the map that is read, the output, and how much to stream."""
+        cls.output, cls.target = _view(output), _view(data)
         if cls.written.shape != cls.target.shape:
             cls.written = cls.target.copy()
         else:
@@ -120,15 +120,6 @@ class _Caches:
         cls.stream.max()
         cls.output.max()
         np.copyto(cls.target, cls.written)
-
-
-def _activations(inputs: list[Any]) -> Any:
-    # Blocked weights have more axes than activations (6 against 5); biases have few elements.
-    weights = max(inputs, key=lambda buffer: len(buffer.shape))
-    others = [buffer for buffer in inputs if buffer is not weights]
-    if not others or len({len(buffer.shape) for buffer in inputs}) == 1:
-        return inputs[0]
-    return max(others, key=lambda buffer: int(np.prod(buffer.shape)))
 
 
 def _view(buffer: Any) -> Array:

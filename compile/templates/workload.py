@@ -5,12 +5,14 @@ Takes (name, args); gives its `Convolution`s in the order they run: one, or the 
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from mnc.compile.templates import convolution_depthwise, depthwise, pointwise
 
 Args = tuple[Any, ...]
 Workload = tuple[str, Args]
+# What a workload's tensors are, in the order in which its arguments list them; one convolution has two.
+TENSORS: tuple[Literal["data", "kernel", "bias", "taps"], ...] = ("data", "kernel", "bias", "taps")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,11 @@ from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.templates import depthwise, pointwise
 from mnc.targets import Target, load
 from tests.compile import faulty_template
+from tests.compile.templates.workloads import fused
+
+SWAPPED = (
+    "tests.compile.swapped_template"  # never imported here: that is what makes the template wrong
+)
 
 
 def host() -> Target:
@@ -30,6 +35,15 @@ def depthwise_task(target: Target, *, channels: int = 64, size: int = 14) -> Tun
     lanes = target.lanes
     data = ("TENSOR", (1, channels // lanes, size, size, lanes), "float32")
     return _task(target, depthwise.NAME, data, (channels // lanes, 1, 3, 3, 1, lanes), padding=1)
+
+
+def fused_task(target: Target, *, channels: int = 16, size: int = 28) -> TunableTask:
+    """A grey image's 3x3 convolution by 2 and a depthwise one, as MobileNet v1 28x28 begins: kernel and taps
+    have one shape.
+    """
+    data, kernel = (1, 1, size, size, 1), (channels // target.lanes, 1, 3, 3, 1, target.lanes)
+    first = ((2, 2), (1,) * 4)
+    return fused(data, kernel, 3, first=first, activation="relu", target=target.tvm_target())
 
 
 def faulty_task(target: Target) -> TunableTask:

@@ -26,6 +26,18 @@ def test_a_right_kernel_passes(check: HostCheck, name: str) -> None:
     assert check.wrong(spec_of(task), config.to_json_dict()) is None
 
 
+def test_a_pair_whose_kernel_and_taps_have_one_shape_passes_unless_it_swaps_them() -> None:
+    task = tuning_tasks.fused_task(load("rk3399"))
+    config = task.task.config_space.get(tuning_tasks.indices(task, 1)[0]).to_json_dict()
+    for templates, said in (((), None), ((tuning_tasks.SWAPPED,), "wrong")):
+        one = HostCheck()
+        try:
+            found = one.wrong(spec_of(task, templates=templates), config)
+        finally:
+            one.close()
+        assert (None if found is None else found[0]) == said
+
+
 @pytest.mark.parametrize(
     ("fault", "said"),
     [

@@ -14,11 +14,12 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from mnc.compile.frontend.tasks import TunableTask
-from mnc.compile.measure import reference, run_worker
+from mnc.compile.measure import run_worker
 from mnc.compile.measure.local import LocalMeasurer
 from mnc.compile.measure.messages import Argument
 from mnc.compile.measure.options import LocalOptions
 from mnc.compile.records.trial import Trial
+from mnc.compile.toolchain.graph import Role
 from mnc.support.errors import UserError
 from mnc.targets import Target, load
 from tests.compile import faulty_template, tuning_tasks
@@ -176,18 +177,37 @@ def test_a_difference_is_told_in_one_line() -> None:
     assert "NaN" in run_worker.difference(off, right)
 
 
-def test_arguments_are_matched_in_any_order(target: Target) -> None:
-    task = tuning_tasks.pointwise_task(target)
-    data, kernel, out = reference.check_inputs(task)
-    shapes = [(kernel, False), (out, True), (data, False)]
-    arguments = tuple(
-        Argument(shape=array.shape, dtype="float32", is_output=is_output)
-        for array, is_output in shapes
-    )
-    found = run_worker.match([data, kernel], out, arguments)
-    assert [id(array) for array in found] == [id(kernel), id(out), id(data)]
-    with pytest.raises(ValueError, match="the kernel wants"):
-        run_worker.match([data, data], out, arguments)
+def test_arguments_are_matched_by_their_roles_in_any_order() -> None:
+    shape = (1, 1, 3, 3, 1, 16)
+    known = {role: np.zeros(shape) for role in ("taps", "data", "kernel", "output")}
+    roles: tuple[Role, ...] = ("output", "kernel", "taps", "data")
+    arguments = tuple(Argument(shape=shape, dtype="float32", role=role) for role in roles)
+    found = run_worker.match(known, arguments)
+    assert [id(array) for array in found] == [id(known[role]) for role in roles]
+    for other in (
+        Argument(shape=shape, dtype="float32", role="bias"),
+        Argument(shape=(1, 16), dtype="float32", role="data"),
+    ):
+        with pytest.raises(ValueError, match=f"the kernel wants {other.role}"):
+            run_worker.match(known, (other,))
+
+
+def test_a_pair_whose_kernel_and_taps_have_one_shape_is_right(
+    measurer: LocalMeasurer, target: Target
+) -> None:
+    task = tuning_tasks.fused_task(target)
+    trials = measure(measurer, task, tuning_tasks.indices(task, 4))
+    assert len(trials) == 4
+    assert all(trial.verified and trial.costs for trial in trials.values())
+
+
+def test_a_kernel_that_swaps_two_arguments_of_one_shape_is_refused(target: Target) -> None:
+    task = tuning_tasks.fused_task(target)
+    index, *_ = tuning_tasks.indices(task, 1)
+    options = LocalOptions(templates=(tuning_tasks.SWAPPED,))
+    with LocalMeasurer(target, options=options) as one:
+        trial = measure(one, task, [index])[index]
+    assert trial.error == "wrong" and "outputs differ" in trial.message
 
 
 def test_the_middle_half_is_kept() -> None:

@@ -62,7 +62,11 @@ def measure(measurer: RpcMeasurer, task: TunableTask, count: int = 4) -> list[Tr
 
 
 def test_kernels_are_checked_and_timed_and_marked(measurer: RpcMeasurer, arm: Target) -> None:
-    for task in (tuning_tasks.pointwise_task(arm), tuning_tasks.depthwise_task(arm)):
+    for task in (
+        tuning_tasks.pointwise_task(arm),
+        tuning_tasks.depthwise_task(arm),
+        tuning_tasks.fused_task(arm),
+    ):
         trials = measure(measurer, task)
         assert len(trials) == 4
         assert all(trial.verified and trial.costs and trial.error is None for trial in trials)

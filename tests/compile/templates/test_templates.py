@@ -8,9 +8,10 @@ import pytest
 import tvm
 
 from mnc.compile.frontend.tasks import TunableTask
-from mnc.compile.measure import reference
+from mnc.compile.measure import compile_worker, reference, run_worker
+from mnc.compile.measure.messages import spec_of
 from mnc.compile.templates import depthwise, pointwise
-from mnc.compile.toolchain import pass_context
+from mnc.compile.templates.workload import TENSORS
 from tests.compile.templates.workloads import ARM_KEYS, CASES, HOST, convolution
 
 SAMPLES = 6
@@ -27,16 +28,12 @@ def sample(task: TunableTask) -> list[int]:
 
 def kernel_output(task: TunableTask, config: Any) -> Any:
     """Compile one config and run it on the reference's inputs."""
-    with task.task.target, pass_context.pass_context():
-        schedule, signature = task.task.instantiate(config)
-        kernel = tvm.build(schedule, signature, task.task.target)
+    kernel, arguments = compile_worker.build(spec_of(task), config.to_json_dict())
     *inputs, output = reference.check_inputs(task)
-    result = tvm.nd.array(np.full_like(output, np.nan))
-    by_shape = {array.shape: array for array in inputs}
-    # AutoTVM puts the output first and the inputs as it meets them.
-    wanted = [by_shape[tuple(int(d) for d in tensor.shape)] for tensor in signature[1:]]
-    kernel(result, *(tvm.nd.array(array) for array in wanted))
-    return result.numpy()
+    known = dict(zip(TENSORS, inputs, strict=False)) | {"output": np.full_like(output, np.nan)}
+    buffers = [tvm.nd.array(array) for array in run_worker.match(known, arguments)]
+    kernel(*buffers)
+    return next(b for b, one in zip(buffers, arguments, strict=True) if one.is_output).numpy()
 
 
 @pytest.mark.parametrize("name", CASES)

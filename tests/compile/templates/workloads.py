@@ -61,6 +61,10 @@ CASES = {
     "fused first 3x3/2": fused(
         (1, 3, 40, 40, 1), (2, 3, 3, 3, 1, 16), 3, first=((2, 2), (0, 0, 1, 1))
     ),
+    "fused, kernel shaped as taps": fused(
+        (1, 1, 28, 28, 1), (1, 1, 3, 3, 1, 16), 3, first=((2, 2), (1,) * 4), activation="relu"
+    ),
+    "fused, data shaped as bias": fused((1, 2, 1, 1, 8), (2, 2, 1, 1, 8, 8), 3),
     "pointwise 14x14": convolution(pointwise.NAME, (1, 4, 14, 14, 16), (4, 4, 1, 1, 16, 16)),
     "pointwise 7x7": convolution(pointwise.NAME, (2, 8, 7, 7, 8), (6, 8, 1, 1, 8, 8)),
     "pointwise 5x3 odd": convolution(pointwise.NAME, (1, 3, 5, 3, 4), (5, 3, 1, 1, 4, 4)),
