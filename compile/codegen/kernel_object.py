@@ -4,6 +4,8 @@
 Takes TVM's graph executor factory; gives `kernels.o` and `graph.json` in the artifact's folder.
 """
 
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,11 @@ def write(factory: Any, folder: Path) -> None:
     """Write both files. The graph gains the keys "scratch_bytes", see `scratch_bytes`, and "ways", see
     `sharing`.
     """
-    factory.get_lib().save(str(folder / OBJECT))
+    with tempfile.TemporaryDirectory() as scratch:
+        # LLVM ends the process when the disk it writes to is full; a copy that fails is an OSError.
+        made = Path(scratch) / OBJECT
+        factory.get_lib().save(str(made))
+        shutil.copyfile(made, folder / OBJECT)
     graph = msgspec.json.decode(factory.get_graph_json())
     graph["scratch_bytes"] = scratch_bytes(factory)
     graph["ways"] = thread_sharing.ways(factory)

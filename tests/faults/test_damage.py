@@ -113,7 +113,7 @@ def test_a_report_on_a_full_disk_keeps_the_old_one(mnc: Mnc, small: Artifact, tm
 
 def test_a_build_on_a_full_disk_leaves_nothing(mnc: Mnc, tmpfs: Path) -> None:
     words = ("build", "mobilenet_v1_28", "--no-check", "--logs", tmpfs / "none", "--out")
-    said = mnc(*words, tmpfs / "build")  # the library alone is larger than the disk
+    said = mnc(*words, tmpfs / "build")  # what it writes is larger than the disk
     assert said.status == 1 and "No space left on device; free space" in said.err
     assert [path for path in tmpfs.rglob("*") if not path.is_dir()] == []
     assert not (tmpfs / "build" / "x86" / "mobilenet_v1_28").exists()
