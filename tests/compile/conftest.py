@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A tiny network, really compiled: first convolution, depthwise, pointwise, pooling, classifier."""
+"""A tiny network, really compiled: each kind of MobileNet layer once. And the fixtures of `boards`."""
 
 import warnings
 from dataclasses import dataclass
@@ -19,6 +19,9 @@ from mnc.compile.artifact.store import Artifact, Golden
 from mnc.compile.toolchain import cpu_features, pass_context
 from mnc.model import weights
 from mnc.targets import catalog
+from tests.compile.boards import arm, board, tracker
+
+__all__ = ["arm", "board", "tracker"]
 
 torch.set_num_threads(1)
 SHAPE, CLASSES = (1, 3, 16, 16), 7

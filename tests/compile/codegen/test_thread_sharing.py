@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may be called by every thread at once, and what must happen once."""
 
-import msgspec
 import tvm
 from tvm import te, tir
 
-from mnc.compile.codegen import kernel_object, thread_sharing
-from mnc.compile.export import graph
-from mnc.compile.export.weights import read
-from tests.compile.export.conftest import Shipped
+from mnc.compile.codegen import thread_sharing
 
 
 def doubled(*, parallel: int) -> tir.PrimFunc:
@@ -44,16 +40,3 @@ def test_only_a_single_parallel_loop_is_shared() -> None:
     assert thread_sharing.way([doubled(parallel=1)]) == "forks"
     assert thread_sharing.way([doubled(parallel=2)]) == "forks"
     assert thread_sharing.way([one_loop(), one_loop()]) == "forks"
-
-
-def test_an_artifact_says_how_its_kernels_are_shared(shipped: Shipped) -> None:
-    """Without the key, as in artifacts of before, every kernel is left to the general case."""
-    folder = shipped.artifact.folder
-    text = (folder / kernel_object.GRAPH).read_bytes()
-    weights = set(read(shipped.artifact.library))
-    found = graph.read(text, weights=weights, where="here")
-    assert {"shares"} <= {call.way for call in found.calls} <= {"shares", "alone", "forks"}
-    older = msgspec.json.decode(text)
-    del older["ways"]
-    calls = graph.read(msgspec.json.encode(older), weights=weights, where="here").calls
-    assert {call.way for call in calls} == {"forks"}

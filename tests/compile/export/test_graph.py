@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnc.compile.codegen import alignment
-from mnc.compile.export import graph, memory_plan
+from mnc.compile.codegen import alignment, kernel_object
+from mnc.compile.export import graph, memory_plan, weights
 from mnc.compile.export.graph import Call, Graph, Tensor
 from mnc.support.errors import UserError
 from tests.compile.export.conftest import Shipped
@@ -155,11 +155,21 @@ def test_a_chain_in_which_the_largest_come_first_wastes_nothing() -> None:
 
 
 def test_the_plan_of_a_real_network_wastes_nothing(shipped: Shipped) -> None:
-    from mnc.compile.codegen import kernel_object
-    from mnc.compile.export import weights
-
     folder = shipped.artifact.folder
     arrays = weights.read(folder / "library.so")
     text = (folder / kernel_object.GRAPH).read_bytes()
     layout = memory_plan.plan(graph.read(text, weights=set(arrays), where="there"))
     assert layout.size == layout.needed == shipped.exported.arena_bytes
+
+
+def test_an_artifact_says_how_its_kernels_are_shared(shipped: Shipped) -> None:
+    """Without the key, as in artifacts of before, every kernel is left to the general case."""
+    folder = shipped.artifact.folder
+    text = (folder / kernel_object.GRAPH).read_bytes()
+    names = set(weights.read(shipped.artifact.library))
+    found = graph.read(text, weights=names, where="here")
+    assert {"shares"} <= {call.way for call in found.calls} <= {"shares", "alone", "forks"}
+    older = json.loads(text)
+    del older["ways"]
+    calls = graph.read(json.dumps(older), weights=names, where="here").calls
+    assert {call.way for call in calls} == {"forks"}
