@@ -89,6 +89,13 @@ class Cost:
         """Parameters without biases and batch normalisation, as the paper counts them."""
         return sum(layer.weights for layer in self.layers)
 
+    @property
+    def of_standard(self) -> float | None:
+        """Multiply-adds of the separable layers over those of standard ones; None without any."""
+        savings = self.savings()
+        standard = sum(saving.standard for saving in savings)
+        return sum(saving.separable for saving in savings) / standard if standard else None
+
     def share(self, kind: Kind) -> float:
         """The part of the multiply-adds that layers of this kind do, 0..1."""
         done = sum(layer.multiply_adds for layer in self.layers if layer.kind == kind)

@@ -47,7 +47,7 @@ class Model:
 
     `name` is safe in file names. `input_shape` is (N, C, H, W). `labels` may be empty; otherwise
     there is one for each class. `weights` says in words where the values come from, `weights_hash`
-    (SHA-256) which values they are.
+    (SHA-256) which values they are. `spec` is what `load` was given; "" for a model of another's making.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Model:
     labels: tuple[str, ...]
     weights: str
     weights_hash: str
+    spec: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ def load(
         labels=built.labels,
         weights=built.weights,
         weights_hash=weights_hash(built.module),
+        spec=spec,
     )
 
 
@@ -225,6 +227,7 @@ def _foreign(
         labels=(),
         weights=origin,
         weights_hash=weights_hash(module),
+        spec=spec,
     )
 
 

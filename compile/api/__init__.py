@@ -1,24 +1,71 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Python API: `from mnc import tune, build, load`; docs/api.md shows them at work.
+"""The Python API, one module a stage; docs/api.md shows it at work, and the command line calls nothing else.
 
-`tune` fills a log, `build` makes an artifact folder with the log's best records, `load` opens one to run
-it. They take the names that the command line takes, and raise UserError with what to do next. The command
-line calls these functions and no others.
+`tune` fills a log, `build` makes an artifact with the log's best records, `load` opens one to run it; the
+others look, compare, time and write. They take the names that the command line takes, give frozen values,
+and raise UserError with what to do next. Importing them loads neither PyTorch nor TVM.
 """
 
-from mnc.compile.api.building import build
-from mnc.compile.api.named import LOGS, OUT
-from mnc.compile.api.running import load
+from mnc.compile.api.building import BuildResult, build
+from mnc.compile.api.comparing import BenchReport, bench, verify
+from mnc.compile.api.explaining import explain
+from mnc.compile.api.exporting import ExportResult, export
+from mnc.compile.api.listing import (
+    MachineReport,
+    TaskRow,
+    artifact_folders,
+    layers,
+    machine,
+    model_names,
+    models,
+    target_names,
+    targets,
+    tasks,
+)
+from mnc.compile.api.named import LOGS, OUT, ModelSpec, as_model, as_target
+from mnc.compile.api.running import classify, load, open_artifact, read_images, runs_here
 from mnc.compile.api.tuning import choose_family, open_measurer, rerank, select_tasks, tune
+from mnc.compile.report.explain import Explanation
+from mnc.compile.rpc.address import Cores
+from mnc.compile.runtime.verify import VerifyReport
+from mnc.support import progress
 
 __all__ = [
     "LOGS",
     "OUT",
+    "BenchReport",
+    "BuildResult",
+    "Cores",
+    "Explanation",
+    "ExportResult",
+    "MachineReport",
+    "ModelSpec",
+    "TaskRow",
+    "VerifyReport",
+    "artifact_folders",
+    "as_model",
+    "as_target",
+    "bench",
     "build",
     "choose_family",
+    "classify",
+    "explain",
+    "export",
+    "layers",
     "load",
+    "machine",
+    "model_names",
+    "models",
+    "open_artifact",
     "open_measurer",
+    "progress",
+    "read_images",
     "rerank",
+    "runs_here",
     "select_tasks",
+    "target_names",
+    "targets",
+    "tasks",
     "tune",
+    "verify",
 ]

@@ -1,44 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a model and its log to an artifact."""
+"""From a model and its log to an artifact, with what there is to say of its making."""
 
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnc.compile.api.named import LOGS, OUT, as_model, as_target
 from mnc.compile.artifact.paths import artifact_folder
+from mnc.compile.artifact.store import Artifact, check_replaceable
 from mnc.compile.records.paths import log_path
-from mnc.targets import Target
+from mnc.compile.records.tuning_log import OTHER_DEVICE, TuningLog
+from mnc.support.progress import working
 
 if TYPE_CHECKING:
-    from mnc.compile.artifact.store import Artifact
+    from mnc.compile.api.named import AnyModel, AnyTarget
     from mnc.model.zoo import Model
 
 
+@dataclass(frozen=True)
+class BuildResult(Artifact):
+    """The artifact that was built. Its manifest says which kernels are tuned, which family they are of and
+    why; `log` is where records came from, and `left_out` says, a line each, which of them are not used.
+
+    `model` is what was compiled; `seconds` went into compiling, linking and PyTorch's golden outputs.
+    """
+
+    model: "Model" = field(repr=False)
+    log: Path
+    left_out: tuple[str, ...]
+    seconds: float
+
+
 def build(
-    model: "str | Model",
-    target: str | Path | Target = "host",
+    model: "AnyModel",
+    target: "AnyTarget" = "host",
     *,
     out: Path = OUT,
     logs: Path = LOGS,
     cc: str | None = None,
-) -> "Artifact":
+) -> BuildResult:
     """Compile `model` for `target` with the best verified records of its log, and write the artifact.
 
     It goes to `out`/<target>/<model>/, whole or not at all. `cc` is the C compiler to link with.
     """
-    from mnc.compile.artifact import store, writer
-    from mnc.compile.codegen import network as builder
+    cpu = as_target(target)  # first: a wrong name is said before PyTorch and TVM are loaded
+    from mnc.compile.artifact import writer
+    from mnc.compile.codegen import network as codegen
     from mnc.compile.records.family_choice import chosen
-    from mnc.compile.records.tuning_log import TuningLog
 
-    network, device_target = as_model(model), as_target(target)
-    folder = artifact_folder(out, device_target, network)
-    store.check_replaceable(folder)
-    log = log_path(logs, device_target.name, network.name)
-    trials = TuningLog.open(log, exclusive=False, target=device_target.tvm_target()).trials
-    choice = chosen(log)
-    built = builder.build(network, device_target, trials, family=choice.family)
-    spec = model if isinstance(model, str) else network.name
-    return writer.save(
-        built, network, device_target, folder, spec=spec, log=log, cc=cc, choice=choice
+    network = as_model(model)
+    folder = artifact_folder(out, cpu, network)
+    check_replaceable(folder)
+    path = log_path(logs, cpu.name, network.name)
+    log = TuningLog.open(path, exclusive=False, target=cpu.tvm_target())
+    choice = chosen(path)
+    started = time.monotonic()
+    with working(f"compiling {network.name} for {cpu.name}"):
+        built = codegen.build(network, cpu, log.trials, family=choice.family)
+    with working(f"linking {network.name} for {cpu.name}, asking PyTorch for golden outputs"):
+        made = writer.save(built, network, cpu, folder, log=path, cc=cc, choice=choice)
+    return BuildResult(
+        folder=made.folder,
+        manifest=made.manifest,
+        labels=made.labels,
+        model=network,
+        log=path,
+        left_out=tuple(_left_out(log)),
+        seconds=time.monotonic() - started,
     )
+
+
+def _left_out(log: TuningLog) -> Iterator[str]:
+    """Lines of the log that are not used, and why."""
+    for reason, count in log.skipped.items():
+        if reason != OTHER_DEVICE:  # said below, with its name
+            yield f"{log.path}: {count} lines are left out: {reason}"
+    for cpu, count in log.other_models.items():
+        yield f"{log.path}: {count} trials are of another CPU, {cpu}, and are not used"

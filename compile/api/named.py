@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What people name, as values: a model, a target, and where logs and artifacts go unless they say."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnc.compile.records.paths import own_logs
+from mnc.support.progress import working
 from mnc.targets import Target
 from mnc.targets import load as load_target
 
@@ -15,13 +17,39 @@ LOGS = own_logs()
 OUT = Path("build")
 
 
-def as_model(model: "str | Model") -> "Model":
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model by name, with weights, an input shape or a batch size of one's own: as `mnc.model.zoo.load`
+    takes them. Nothing is loaded yet.
+    """
+
+    spec: str
+    weights: Path | None = None
+    input_shape: tuple[int, ...] | None = None
+    batch: int = 1
+
+
+if TYPE_CHECKING:
+    AnyModel = str | ModelSpec | Model
+    AnyTarget = str | Path | Target
+
+
+def as_model(model: "AnyModel") -> "Model":
     """The model of that name, or the one given."""
-    from mnc.model import zoo
+    named = ModelSpec(model) if isinstance(model, str) else model
+    if not isinstance(named, ModelSpec):
+        return named
+    with working("loading PyTorch"):
+        from mnc.model import zoo
+    with working(f"loading {named.spec}"):
+        return zoo.load(
+            named.spec,
+            weights=named.weights,
+            input_shape=named.input_shape,
+            batch=named.batch,
+        )
 
-    return zoo.load(model) if isinstance(model, str) else model
 
-
-def as_target(target: str | Path | Target) -> Target:
+def as_target(target: "AnyTarget") -> Target:
     """The target of that name or file, or the one given."""
     return target if isinstance(target, Target) else load_target(target)

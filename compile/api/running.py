@@ -1,27 +1,72 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An artifact at work."""
+"""An artifact at work: opened, loaded, asked what photographs show."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from mnc.compile.runtime.session import Session
+from mnc.compile.artifact.store import Artifact
+from mnc.compile.artifact.store import load as checked_artifact
+from mnc.compile.rpc.address import Cores
+from mnc.compile.runtime.session import Array, Session, check_cpu
+from mnc.support.errors import UserError
 
 
-def load(folder: Path | str, *, threads: int | None = None, device: str | None = None) -> "Session":
+def open_artifact(folder: Path | str) -> Artifact:
+    """The artifact at `folder`, each file checked by hash, no native code loaded. UserError for another."""
+    return checked_artifact(Path(folder))
+
+
+def load(
+    artifact: Artifact | Path | str,
+    *,
+    threads: int | None = None,
+    device: str | None = None,
+    cores: Cores = "big",
+) -> Session:
     """Check an artifact's files by hash, load its native code, and give a Session to run it with.
 
     `session.run(array)` gives the outputs, `session.top(logits)` the likeliest labels. `threads` is all
-    cores by default; with `device` it runs there. Only load artifacts from people you trust.
+    cores by default; with `device` it runs there, on `cores` of that class. Only load artifacts from people
+    you trust.
     """
-    from mnc.compile.artifact import store
-
-    checked = store.load(Path(folder))
+    checked = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
     if device is not None:
         from mnc.compile.runtime.remote_session import RemoteSession
 
-        remote: Any = RemoteSession(checked, device, threads=threads)
+        remote: Any = RemoteSession(checked, device, threads=threads, cores=cores)
         return remote  # type: ignore[no-any-return]
-    from mnc.compile.runtime.session import Session
-
+    if cores != "big":
+        raise UserError(f"--cores {cores} chooses on a device: name one with --device")
     return Session(checked, threads=threads)
+
+
+def runs_here(artifact: Artifact) -> bool:
+    """Whether this machine's CPU can run it."""
+    try:
+        check_cpu(artifact.manifest.target)
+    except UserError:
+        return False
+    return True
+
+
+def read_images(artifact: Artifact, images: Sequence[Path]) -> tuple[Array, ...]:
+    """Photographs as the network takes them, each a whole batch of the same. UserError for no photograph."""
+    import numpy as np
+
+    from mnc.model.preprocess import load_image
+
+    manifest = artifact.manifest
+    if manifest.preprocess is None:
+        raise UserError(f"{manifest.network.name} does not say how it takes images")
+    batch = manifest.inputs[0].shape[0]
+    read = [load_image(path, manifest.preprocess) for path in images]
+    return tuple(np.repeat(image, batch, axis=0) for image in read)
+
+
+def classify(
+    session: Session, images: Sequence[Array], *, top: int = 5
+) -> tuple[tuple[tuple[str, float], ...], ...]:
+    """The `top` likeliest labels of the first of each batch, with their probabilities."""
+    outputs = [session.run(image)[0] for image in images]
+    return tuple(tuple(session.top(logits[0], top)) for logits in outputs)

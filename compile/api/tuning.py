@@ -12,6 +12,7 @@ from mnc.support.errors import UserError
 from mnc.targets import Target
 
 if TYPE_CHECKING:
+    from mnc.compile.api.named import AnyModel, AnyTarget
     from mnc.compile.frontend.tasks import TunableTask
     from mnc.compile.measure.measurer import Measurer
     from mnc.compile.records.family_choice import Choice
@@ -23,8 +24,8 @@ MOBILENET_KINDS = ("pointwise", "depthwise", "fused")  # nearly all of a MobileN
 
 
 def tune(
-    model: "str | Model",
-    target: str | Path | Target = "host",
+    model: "AnyModel",
+    target: "AnyTarget" = "host",
     *,
     trials: int | None = None,
     tasks: Sequence[str] | None = None,
@@ -84,8 +85,8 @@ def tune(
 
 
 def rerank(
-    model: "str | Model",
-    target: str | Path | Target = "host",
+    model: "AnyModel",
+    target: "AnyTarget" = "host",
     *,
     device: str | None = None,
     threads: int = 1,

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from mnc.compile.artifact.provenance import Source, Versions
+from mnc.compile.records.trial import SIMULATED
 from mnc.model.preprocess import Preprocess
 from mnc.support.errors import UserError
 
@@ -78,6 +79,11 @@ class KernelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     cost: Seconds | None = None
     measurer: Text | None = None
     log: Text | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its cost is a core model's, no device's."""
+        return self.measurer is not None and self.measurer.startswith(SIMULATED)
 
 
 class FileInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -31,13 +31,12 @@ def save(
     target: Target,
     folder: Path,
     *,
-    spec: str,
     log: Path | None = None,
     cc: str | None = None,
     choice: Choice | None = None,
 ) -> Artifact:
-    """Write `built` as an artifact at `folder`. `spec` is how the model was named, `log` where its records
-    came from, `cc` the C compiler to link with (None: the target's default), `choice` why its family.
+    """Write `built` as an artifact at `folder`. `log` is where its records came from,
+    `cc` the C compiler to link with (None: the target's default), `choice` why its family.
     """
     golden, origin = _golden(model)
 
@@ -45,7 +44,7 @@ def save(
         link_library(built.factory, path, target, cc=cc)
         kernel_object.write(built.factory, path.parent)
 
-    described = _manifest(built, model, target, spec=spec, log=log, outputs=golden.outputs)
+    described = _manifest(built, model, target, log=log, outputs=golden.outputs)
     choice = choice or Choice(family=BLOCKED, why=UNMEASURED)
     described = msgspec.structs.replace(
         described, golden=origin, family=choice.family, family_reason=choice.why
@@ -62,13 +61,13 @@ def _golden(model: Model) -> tuple[Golden, str]:
 
 
 def _manifest(
-    built: Built, model: Model, target: Target, *, spec: str, log: Path | None, outputs: Any
+    built: Built, model: Model, target: Target, *, log: Path | None, outputs: Any
 ) -> Manifest:
     arch: Any = target.arch
     return Manifest(
         network=Network(
             name=model.name,
-            spec=spec,
+            spec=model.spec or model.name,
             weights=model.weights,
             weights_hash=model.weights_hash,
         ),

@@ -11,6 +11,7 @@ import warnings
 
 import click
 
+from mnc.compile.api import progress
 from mnc.compile.cli import (
     artifacts,
     building,
@@ -43,6 +44,7 @@ def cli(context: click.Context, quiet: bool, verbose: bool) -> None:
     mnc run   build/x86/mobilenet_v1_1.0_224 --image photo.jpg
     """
     console.quiet = quiet
+    progress.show_with(console.working)
     logging.getLogger().setLevel(logging.DEBUG if verbose else logging.ERROR)
     for name in ("autotvm", "te_compiler", "strategy"):
         logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.ERROR)

@@ -2,14 +2,14 @@
 """Verbs on an artifact: run, verify, export."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
+from mnc.compile import api
+from mnc.compile.api import Cores, VerifyReport
 from mnc.compile.cli import complete
 from mnc.compile.cli.common import as_json_option, console, print_json, stack, table, threads_option
-from mnc.model import torch_run
-from mnc.support.errors import UserError
 
 VERIFY_FAILED = 1
 artifact_argument = click.argument(
@@ -24,7 +24,7 @@ device_option = stack(
     ),
     click.option(
         "--cores",
-        type=click.Choice(["big", "little", "all"]),
+        type=click.Choice(get_args(Cores)),
         default="big",
         show_default=True,
         help="Which class of the device's cores to use.",
@@ -53,23 +53,15 @@ def run(
     images: tuple[Path, ...],
     top: int,
     device: str | None,
-    cores: str,
+    cores: Cores,
     threads: int | None,
     as_json: bool,
 ) -> None:
     """Classify photographs: the likeliest labels of each."""
-    from mnc.model.preprocess import load_image
-
-    artifact = load_artifact(folder)
-    preprocess = artifact.manifest.preprocess
-    if preprocess is None:
-        raise UserError(f"{artifact.manifest.network.name} does not say how it takes images")
-    inputs = [(path, _fill_batch(load_image(path, preprocess), artifact)) for path in images]
-    session = open_session(artifact, device, threads, cores)
-    answers: list[tuple[Path, list[tuple[str, float]]]] = []
-    for path, array in inputs:
-        (logits, *_) = session.run(array)
-        answers.append((path, session.top(logits[0], top)))
+    artifact = api.open_artifact(folder)
+    inputs = api.read_images(artifact, images)
+    session = api.load(artifact, threads=threads, device=device, cores=cores)
+    answers = list(zip(images, api.classify(session, inputs, top=top), strict=True))
     if as_json:
         print_json([{"image": str(path), "top": ranked} for path, ranked in answers])
         return
@@ -77,14 +69,6 @@ def run(
         console.result(str(path))
         for label, share in ranked:
             console.result(f"  {share:7.2%}  {label}")
-
-
-def _fill_batch(image: Any, artifact: Any) -> Any:
-    """One image as a whole batch of the network's size: the answer read is the first's."""
-    import numpy as np
-
-    shape = artifact.manifest.inputs[0].shape
-    return np.repeat(image, shape[0], axis=0) if image.shape[0] != shape[0] else image
 
 
 @click.command()
@@ -100,7 +84,7 @@ def verify(
     context: click.Context,
     folder: Path,
     device: str | None,
-    cores: str,
+    cores: Cores,
     threads: int | None,
     model_spec: str | None,
     as_json: bool,
@@ -110,27 +94,15 @@ def verify(
     The golden outputs, which PyTorch gave when the artifact was built, always; PyTorch itself where it is
     installed and the model can be rebuilt.
     """
-    artifact = load_artifact(folder)
-    module = None
-    if model_spec is not None:
-        from mnc.model import zoo
-
-        shape = artifact.manifest.inputs[0].shape
-        module = zoo.load(model_spec, input_shape=shape, batch=shape[0]).module
-    session = open_session(artifact, device, threads, cores)
-    rows = compared(artifact, session, reference=module)
-    table(rows, as_json=as_json)
-    if not all(row["ok"] for row in rows):
+    session = api.load(folder, threads=threads, device=device, cores=cores)
+    report = api.verify(session, model=model_spec)
+    table(verify_rows(report), as_json=as_json)
+    if not report.ok:
         context.exit(VERIFY_FAILED)
 
 
-def compared(artifact: Any, session: Any, *, reference: Any) -> list[dict[str, Any]]:
-    """Rows of errors, one for each thing compared with."""
-    from mnc.compile.runtime import verify as parity
-
-    function = torch_run.torch_reference(reference) if reference is not None else None
-    with console.working(f"comparing {artifact.manifest.network.name} with PyTorch"):
-        report = parity.verify(artifact, session=session, reference=function)
+def verify_rows(report: VerifyReport) -> list[dict[str, Any]]:
+    """Rows of errors, one for each thing compared with; says why PyTorch is not among them."""
     if report.note:
         console.note(report.note)
     return [
@@ -173,49 +145,22 @@ def export(
 
     One header, one .so and one .a, weights and runtime inside; docs/deploying.md shows how to call it.
     """
-    from mnc.compile.export import exporter, loading
-    from mnc.targets import load
-
-    artifact = load_artifact(folder)
-    target = load(target_name or artifact.manifest.target.name)
-    out = out or folder.with_name(f"{folder.name}-export")
-    with console.working(f"linking {artifact.manifest.network.name} into a C library"):
-        made = exporter.export(artifact, out, target=target, prefix=prefix, cc=cc)
-    check, note = loading.verify_here(artifact, made)
-    if note:
-        console.note(note)
+    made = api.export(folder, out, prefix=prefix, cc=cc, target=target_name)
+    library, check = made.library, made.check
+    if made.note:
+        console.note(made.note)
     row = {
-        "library": str(made.shared),
-        "header": str(made.header),
-        "weights MB": made.weight_bytes / 1e6,
-        "memory at run MB": made.peak_bytes / 1e6,
-        "needs": " ".join(made.needed),
+        "library": str(library.shared),
+        "header": str(library.header),
+        "weights MB": library.weight_bytes / 1e6,
+        "memory at run MB": library.peak_bytes / 1e6,
+        "needs": " ".join(library.needed),
         "max relative": check.max_relative if check else None,
         "ok": check.ok if check else None,
     }
     table([row], as_json=as_json)
     if check is not None and not check.ok:
         context.exit(VERIFY_FAILED)
-
-
-def load_artifact(folder: Path) -> Any:
-    from mnc.compile.artifact import store
-
-    return store.load(folder)
-
-
-def open_session(artifact: Any, device: str | None, threads: int | None, cores: str = "big") -> Any:
-    """A session on this machine, or on a device over RPC, on the `cores` of that class there."""
-    if device is not None:
-        from mnc.compile.runtime.remote_session import RemoteSession
-
-        chosen: Any = cores
-        return RemoteSession(artifact, device, threads=threads, cores=chosen)
-    if cores != "big":
-        raise UserError(f"--cores {cores} chooses on a device: name one with --device")
-    from mnc.compile.runtime.session import Session
-
-    return Session(artifact, threads=threads)
 
 
 VERBS = (run, verify, export)

@@ -1,27 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verb build: from a model and the log to an artifact, compared with PyTorch and timed."""
 
-import time
 from pathlib import Path
-from typing import Any
 
 import click
 
-from mnc.compile.artifact.paths import artifact_folder
-from mnc.compile.cli.artifacts import VERIFY_FAILED, compared
+from mnc.compile import api
+from mnc.compile.api import OUT, BuildResult, ModelSpec
+from mnc.compile.cli.artifacts import VERIFY_FAILED, verify_rows
 from mnc.compile.cli.common import (
     as_json_option,
     console,
-    load_model,
     logs_option,
     model_options,
     print_json,
     table,
     target_option,
 )
-from mnc.compile.cli.timing import raced
-from mnc.compile.records.paths import log_path
-from mnc.compile.records.tuning_log import OTHER_DEVICE
+from mnc.compile.cli.timing import bench_rows
 
 
 @click.command()
@@ -30,7 +26,7 @@ from mnc.compile.records.tuning_log import OTHER_DEVICE
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    default=Path("build"),
+    default=OUT,
     show_default=True,
     help="Folder for artifacts; this one goes to OUT/<target>/<model>/.",
 )
@@ -46,11 +42,7 @@ from mnc.compile.records.tuning_log import OTHER_DEVICE
 @click.pass_context
 def build(
     context: click.Context,
-    model_spec: str,
-    model_flag: str | None,
-    weights: Path | None,
-    shape_text: str | None,
-    batch: int,
+    model: ModelSpec,
     target_name: str,
     out: Path,
     cc: str | None,
@@ -63,46 +55,23 @@ def build(
     Uses the best verified records of the target's log, says which tasks had none, and on a machine that can
     run the result compares it with PyTorch and times both.
     """
-    from mnc.compile.artifact import store, writer
-    from mnc.compile.codegen import network
-    from mnc.compile.records.family_choice import chosen
-    from mnc.compile.records.tuning_log import TuningLog
-    from mnc.targets import load
-
-    spec, model = load_model(model_spec, model_flag, weights, shape_text, batch)
-    target = load(target_name)
-    folder = artifact_folder(out, target, model)
-    store.check_replaceable(folder)
-    path = log_path(logs, target.name, model.name)
-    tuning_log = TuningLog.open(path, exclusive=False, target=target.tvm_target())
-    choice = chosen(path)
-    started = time.monotonic()
-    with console.working(f"compiling {model.name} for {target.name}"):
-        built = network.build(model, target, tuning_log.trials, family=choice.family)
-    with console.working(
-        f"linking {model.name} for {target.name}, asking PyTorch for golden outputs"
-    ):
-        saved = writer.save(built, model, target, folder, spec=spec, log=path, cc=cc, choice=choice)
-    seconds = time.monotonic() - started
-    _say_what_was_used(built, tuning_log, path)
-    console.note(f"kernel family: {choice.family}; {choice.why}")
-    console.note(f"{model.name} for {target.name} in {seconds:.1f} s, weights: {model.weights}")
+    made = api.build(model, target_name, out=out, logs=logs, cc=cc)
+    _say_what_was_used(made)
     if not as_json:
-        console.result(str(folder))
+        console.result(str(made.folder))
     parity, latency = [], []
-    if check and _can_run(saved):
-        from mnc.compile.runtime.session import Session
-
-        session = Session(saved)
-        parity = compared(saved, session, reference=model.module)
-        latency = raced(saved, session, reference=model.module)
+    if check and _runs_here(made):
+        session = api.load(made)
+        parity = verify_rows(api.verify(session, model=made.model))
+        latency = bench_rows(api.bench(session, model=made.model))
     if as_json:
+        kernels = made.manifest.kernels
         print_json(
             {
-                "artifact": str(folder),
-                "seconds": seconds,
-                "tuned": len(built.used),
-                "default": [f"{task.kind} {task.shape}" for task in built.fell_back],
+                "artifact": str(made.folder),
+                "seconds": made.seconds,
+                "tuned": sum(kernel.tuned for kernel in kernels),
+                "default": [f"{one.kind} {one.shape}" for one in kernels if not one.tuned],
                 "parity": parity,
                 "latency": latency,
             }
@@ -114,32 +83,29 @@ def build(
         context.exit(VERIFY_FAILED)
 
 
-def _can_run(saved: Any) -> bool:
-    from mnc.compile.runtime.session import check_cpu
-    from mnc.support.errors import UserError
-
-    try:
-        check_cpu(saved.manifest.target)
-    except UserError:
-        console.note("not compared or timed here: this machine is another CPU; on its device,")
-        console.note(f"mnc verify {saved.folder} --device rpc://HOST:PORT/KEY")
-        return False
-    return True
+def _runs_here(made: BuildResult) -> bool:
+    if api.runs_here(made):
+        return True
+    console.note("not compared or timed here: this machine is another CPU; on its device,")
+    console.note(f"mnc verify {made.folder} --device rpc://HOST:PORT/KEY")
+    return False
 
 
-def _say_what_was_used(built: Any, tuning_log: Any, path: Path) -> None:
-    simulated = sum(trial.simulated for trial in built.used.values())
+def _say_what_was_used(made: BuildResult) -> None:
+    manifest, network = made.manifest, made.manifest.network
+    tuned = [kernel for kernel in manifest.kernels if kernel.tuned]
+    simulated = sum(kernel.simulated for kernel in tuned)
     by = f" ({simulated} by simulated costs, no device's)" if simulated else ""
-    console.note(f"tuned kernels: {len(built.used)} of {len(built.tasks)} tasks{by}, log {path}")
-    for reason, count in tuning_log.skipped.items():
-        if reason == OTHER_DEVICE:
-            continue  # said below, with its name
-        console.warn(f"{path}: {count} lines are left out: {reason}")
-    for model, count in tuning_log.other_models.items():
-        console.warn(f"{path}: {count} trials are of another CPU, {model}, and are not used")
-    if built.fell_back:
-        names = ", ".join(f"{task.kind} {task.shape}" for task in built.fell_back)
-        console.note(f"default kernels: {names}")
+    console.note(
+        f"tuned kernels: {len(tuned)} of {len(manifest.kernels)} tasks{by}, log {made.log}"
+    )
+    for words in made.left_out:
+        console.warn(words)
+    if untuned := [f"{one.kind} {one.shape}" for one in manifest.kernels if not one.tuned]:
+        console.note(f"default kernels: {', '.join(untuned)}")
+    console.note(f"kernel family: {manifest.family}; {manifest.family_reason}")
+    target, seconds = manifest.target.name, made.seconds
+    console.note(f"{network.name} for {target} in {seconds:.1f} s, weights: {network.weights}")
 
 
 VERBS = (build,)

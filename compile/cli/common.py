@@ -2,6 +2,7 @@
 """What every verb shares: options, tables for people or JSON for programs, where logs and builds live."""
 
 import contextlib
+import functools
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ import rich.console
 from rich.markup import escape
 from rich.table import Table
 
-from mnc.compile.api import LOGS
+from mnc.compile.api import LOGS, ModelSpec
 from mnc.compile.cli import complete
 from mnc.compile.cli.spinner import working
 from mnc.support.errors import UserError
@@ -138,7 +139,7 @@ logs_option = click.option(
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1), help="CPU threads.", default=None
 )
-model_options = stack(
+_model_words = stack(
     click.argument(
         "model_spec",
         metavar="[MODEL]",
@@ -165,18 +166,21 @@ model_options = stack(
 )
 
 
-def load_model(
-    model_spec: str,
-    model_flag: str | None,
-    weights: Path | None,
-    shape_text: str | None,
-    batch: int,
-) -> tuple[str, Any]:
-    """(spec, Model) that the model options name."""
-    with console.working("loading PyTorch"):
-        from mnc.model import zoo
+def model_options(function: Callable[..., Any]) -> Any:
+    """Options that name a model; the verb gets them as `model`, a ModelSpec."""
 
-    spec = model_flag or model_spec
-    shape = input_shape(shape_text)
-    with console.working(f"loading {spec}"):
-        return spec, zoo.load(spec, weights=weights, input_shape=shape, batch=batch)
+    @functools.wraps(function)
+    def verb(
+        *context: click.Context,
+        model_spec: str,
+        model_flag: str | None,
+        weights: Path | None,
+        shape_text: str | None,
+        batch: int,
+        **others: Any,
+    ) -> Any:
+        shape = input_shape(shape_text)
+        model = ModelSpec(model_flag or model_spec, weights, shape, batch)
+        return function(*context, model=model, **others)
+
+    return _model_words(verb)

@@ -4,30 +4,25 @@
 Functions as click's `shell_complete` wants them: context, parameter and the beginning of the word.
 """
 
-from pathlib import Path
-
 import click
 from click.shell_completion import CompletionItem
+
+from mnc.compile import api
 
 
 def models(_: click.Context, __: click.Parameter, start: str) -> list[CompletionItem]:
     """The zoo's names, and files for networks of one's own."""
-    from mnc.model.names import names
-
-    return _matching(names(), start) or [CompletionItem(start, type="file")]
+    return _matching(api.model_names(), start) or [CompletionItem(start, type="file")]
 
 
 def targets(_: click.Context, __: click.Parameter, start: str) -> list[CompletionItem]:
     """Target names, and files for targets of one's own."""
-    from mnc.targets import catalog
-
-    found = _matching(("host", *catalog.names()), start)
-    return found or [CompletionItem(start, type="file")]
+    return _matching(api.target_names(), start) or [CompletionItem(start, type="file")]
 
 
 def artifacts(_: click.Context, __: click.Parameter, start: str) -> list[CompletionItem]:
     """The artifacts under build/, and any folder."""
-    built = sorted(str(path.parent) for path in Path("build").glob("*/*/manifest.json"))
+    built = [str(folder) for folder in api.artifact_folders()]
     return _matching(built, start) or [CompletionItem(start, type="dir")]
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
+from mnc.compile import api
+from mnc.compile.api import Explanation, ModelSpec
 from mnc.compile.cli.common import (
     as_json_option,
     console,
-    load_model,
     logs_option,
     model_options,
     print_json,
@@ -17,7 +18,6 @@ from mnc.compile.cli.common import (
     target_option,
     threads_option,
 )
-from mnc.compile.records.paths import log_path
 
 LOOPS = 3  # shown at most, until they make up SHOWN of the cycles
 SHOWN = 0.9
@@ -42,11 +42,7 @@ SHOWN = 0.9
 @logs_option
 @as_json_option
 def explain(
-    model_spec: str,
-    model_flag: str | None,
-    weights: Path | None,
-    shape_text: str | None,
-    batch: int,
+    model: ModelSpec,
     target_name: str,
     layer: str | None,
     lines: int,
@@ -60,34 +56,17 @@ def explain(
     what is reached of it; the hottest loops with each instruction's count and cycles. It is worked out by the
     core model from the machine code of the log's best config, or of the default where the log has none.
     """
-    from mnc.compile.frontend import importer, tasks
-    from mnc.compile.measure.simulated import check_simulable
-    from mnc.compile.records.tuning_log import TuningLog
-    from mnc.compile.report.explain import explain as explained
-    from mnc.compile.report.explain import find
-    from mnc.targets import load
-
-    target = load(target_name)
-    count = threads or target.fast.count
-    check_simulable(target, threads=count)
-    _, model = load_model(model_spec, model_flag, weights, shape_text, batch)
-    with console.working(f"importing {model.name}"):
-        known = tasks.extract_all(importer.import_model(model, target), target)
-    chosen = known if layer is None else (find(known, layer),)
-    path = log_path(logs, target.name, model.name)
-    trials = TuningLog.open(path, exclusive=False, target=target.tvm_target()).trials
-    with console.working(f"simulating {len(chosen)} kernels"):
-        found = [explained(task, target, trials, threads=count) for task in chosen]
+    found = api.explain(model, target_name, layer=layer, threads=threads, logs=logs)
     if as_json:
         print_json(found if layer is None else found[0])
     elif layer is None:
         table([_row(number, one) for number, one in enumerate(found, start=1)], as_json=False)
-        console.note(f"{count}x {found[0].core}, {found[0].model}; --layer N shows one")
+        console.note(f"{found[0].threads}x {found[0].core}, {found[0].model}; --layer N shows one")
     else:
         _show(found[0], lines)
 
 
-def _row(number: int, one: Any) -> dict[str, Any]:
+def _row(number: int, one: Explanation) -> dict[str, Any]:
     top = one.causes[0]
     return {
         "layer": number,
@@ -103,7 +82,7 @@ def _row(number: int, one: Any) -> dict[str, Any]:
     }
 
 
-def _show(one: Any, lines: int) -> None:
+def _show(one: Explanation, lines: int) -> None:
     say = console.result
     say(f"{one.kind} {one.shape}, {one.calls} call(s), on {one.threads}x {one.core} ({one.model})")
     say(f"config: {one.config} ({one.origin})")

@@ -6,19 +6,18 @@ from typing import Any
 
 import click
 
+from mnc.compile import api
+from mnc.compile.api import ModelSpec, TaskRow
 from mnc.compile.cli import complete
 from mnc.compile.cli.common import (
     as_json_option,
     console,
-    load_model,
     logs_option,
     model_options,
     print_json,
     table,
     target_option,
 )
-from mnc.compile.records.paths import log_path
-from mnc.support.errors import UserError
 
 
 @click.command()
@@ -32,16 +31,11 @@ def models(name: str | None, as_json: bool) -> None:
     """
     if name is not None:
         _layers(name, as_json=as_json)
-        return
-    from mnc.model.overview import overviews
-
-    table([_model_row(one) for one in overviews()], as_json=as_json)
+    else:
+        table([_model_row(one) for one in api.models()], as_json=as_json)
 
 
 def _model_row(one: Any) -> dict[str, Any]:
-    savings = one.cost.savings()
-    separable = sum(saving.separable for saving in savings)
-    standard = sum(saving.standard for saving in savings)
     return {
         "model": one.name,
         "input": "x".join(map(str, one.image)),
@@ -50,19 +44,13 @@ def _model_row(one: Any) -> dict[str, Any]:
         "parameters (M)": one.cost.weights / 1e6,
         "pointwise %": 100 * one.cost.share("pointwise"),
         "depthwise %": 100 * one.cost.share("depthwise"),
-        "of standard": separable / standard if standard else None,
+        "of standard": one.cost.of_standard,
         "weights": one.weights,
     }
 
 
 def _layers(name: str, *, as_json: bool) -> None:
-    from mnc.model import cost, zoo
-
-    model = zoo.load(name)
-    try:
-        counted = cost.cost(model.module, model.input_shape)
-    except ValueError as error:
-        raise UserError(f"{name}: {error}, so they cannot be counted") from None
+    counted = api.layers(name)
     savings = {saving.name: saving for saving in counted.savings()}
     rows = []
     for layer in counted.layers:
@@ -91,8 +79,6 @@ def _layers(name: str, *, as_json: bool) -> None:
 @as_json_option
 def targets(as_json: bool) -> None:
     """List the targets: CPU, vector width, peak."""
-    from mnc.targets import rows
-
     shown = [
         {
             "target": row.name,
@@ -102,7 +88,7 @@ def targets(as_json: bool) -> None:
             "peak GFLOP/s": row.peak_gflops,
             "description": row.description,
         }
-        for row in rows()
+        for row in api.targets()
     ]
     table(shown, as_json=as_json)
 
@@ -113,11 +99,7 @@ def targets(as_json: bool) -> None:
 @logs_option
 @as_json_option
 def tasks(
-    model_spec: str,
-    model_flag: str | None,
-    weights: Path | None,
-    shape_text: str | None,
-    batch: int,
+    model: ModelSpec,
     target_name: str,
     logs: Path,
     as_json: bool,
@@ -126,37 +108,28 @@ def tasks(
 
     Kind, shape, share of the multiply-adds, size of the config space, and the best rate measured so far.
     """
-    from mnc.compile.frontend import importer
-    from mnc.compile.frontend.tasks import extract_all
-    from mnc.compile.records.ranking import best, current
-    from mnc.compile.records.tuning_log import TuningLog
-    from mnc.targets import load
-
-    _, model = load_model(model_spec, model_flag, weights, shape_text, batch)
-    target = load(target_name)
-    with console.working(f"importing {model.name}"):
-        found = extract_all(importer.import_model(model, target), target)
-    path = log_path(logs, target.name, model.name)
-    trials = TuningLog.open(path, exclusive=False, target=target.tvm_target()).trials
-    total = sum(task.macs * task.calls for task in found if task.kind != "fused") or 1
-    rows = []
-    for task in found:
-        known = current(trials, task.task)
-        top = best(known, task.key)
-        rows.append(
-            {
-                "kind": task.kind,
-                "shape": task.shape,
-                "calls": task.calls,
-                "share %": 100 * task.macs * task.calls / total,
-                "configs": len(task.task.config_space),
-                "trials": len({trial.config.index for trial in known}),
-                "best GFLOP/s": task.flops / top.cost / 1e9 if top else None,
-                "tuned": top is not None,
-                "costs": None if top is None else "simulated" if top.simulated else "measured",
-            }
-        )
+    rows = [
+        {
+            "kind": row.kind,
+            "shape": row.shape,
+            "calls": row.calls,
+            "share %": 100 * row.share,
+            "configs": row.configs,
+            "trials": row.trials,
+            "best GFLOP/s": row.best_gflops,
+            "tuned": row.best_gflops is not None,
+            "costs": _costs(row),
+        }
+        for row in api.tasks(model, target_name, logs=logs)
+    ]
     table(rows, as_json=as_json)
+
+
+def _costs(row: TaskRow) -> str | None:
+    """What the best rate was had by."""
+    if row.best_gflops is None:
+        return None
+    return "simulated" if row.simulated else "measured"
 
 
 @click.command()
@@ -168,22 +141,16 @@ def machine(target_name: str, fresh: bool, as_json: bool) -> None:
 
     By small kernels compiled through TVM: float32 multiply-adds, and reading from each level of memory.
     """
-    from mnc.compile.machine.peaks import figures
-    from mnc.targets import load, topology
-
-    target = load(target_name)
-    counts = sorted({1, topology.usable_cores()})
-    with console.working("measuring this machine"):
-        measured = [figures(target, count, fresh=fresh) for count in counts]
+    report = api.machine(target_name, fresh=fresh)
     if as_json:
-        print_json(measured)
+        print_json(report.figures)
         return
-    console.note(f"{target.description}: {target.tvm_target()}")
+    console.note(f"{report.target.description}: {report.target.tvm_target()}")
     rows = [
         {"threads": one.threads, "GFLOP/s": one.gflops}
         | {f"{level} GB/s": speed for level, speed in one.bandwidths.items()}
         | {"20 MiB again GB/s": one.again}
-        for one in measured
+        for one in report.figures
     ]
     table(rows, as_json=False)
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mnc.compile.api import ModelSpec
 from mnc.compile.cli.common import (
     as_json_option,
     console,
-    load_model,
     logs_option,
     model_options,
     print_json,
@@ -38,11 +38,7 @@ if TYPE_CHECKING:
 @logs_option
 @as_json_option
 def rerank(
-    model_spec: str,
-    model_flag: str | None,
-    weights: Path | None,
-    shape_text: str | None,
-    batch: int,
+    model: ModelSpec,
     target_name: str,
     device: str | None,
     keep: int,
@@ -59,7 +55,6 @@ def rerank(
     from mnc.compile.api import rerank as again
     from mnc.targets import load
 
-    _, model = load_model(model_spec, model_flag, weights, shape_text, batch)
     summary = again(
         model,
         load(target_name),

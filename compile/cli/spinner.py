@@ -5,17 +5,14 @@ Takes a text that names the work; draws one line on stderr while it lasts. Off a
 """
 
 import contextlib
-import hashlib
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import rich.console
 from rich.live import Live
 from rich.spinner import Spinner
 
-from mnc.support.errors import UserError
-from mnc.support.files import cache_dir, write_atomic
+from mnc.compile.api import progress
 
 WORTH_KEEPING = 0.5  # seconds
 
@@ -31,10 +28,7 @@ def working(text: str, terminal: rich.console.Console) -> Iterator[None]:
         yield
     seconds = time.monotonic() - started
     if seconds > WORTH_KEEPING:
-        with contextlib.suppress(
-            UserError
-        ):  # a cache that cannot be written costs the estimate only
-            write_atomic(_file(text), f"{seconds:.3f}".encode())
+        progress.keep_time(text, seconds)
 
 
 class _Line:
@@ -42,7 +36,7 @@ class _Line:
 
     def __init__(self, text: str, started: float) -> None:
         self._text, self._started = text, started
-        self._expected = _recall(text)
+        self._expected = progress.last_time(text)
         self._spinner = Spinner("dots")
 
     def __rich__(self) -> Spinner:
@@ -56,14 +50,3 @@ def time_left(elapsed: float, expected: float | None) -> str:
     if expected is None or elapsed > expected:
         return f", {elapsed:.0f} s so far" if elapsed > 1 else ""
     return f", about {max(1, expected - elapsed):.0f} s left"
-
-
-def _recall(text: str) -> float | None:
-    try:
-        return min(float(_file(text).read_text()), 1e6)
-    except (OSError, UserError, ValueError):
-        return None
-
-
-def _file(text: str) -> Path:
-    return cache_dir("durations") / hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verbs that time an artifact: bench as a whole, profile by layer."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from mnc.compile.cli.artifacts import artifact_argument, device_option, load_artifact, open_session
+from mnc.compile import api
+from mnc.compile.api import BenchReport, Cores
+from mnc.compile.cli.artifacts import artifact_argument, device_option
 from mnc.compile.cli.common import as_json_option, console, print_json, table, threads_option
-from mnc.model import torch_run
 from mnc.support.errors import UserError
 
 
@@ -28,7 +28,7 @@ from mnc.support.errors import UserError
 def bench(
     folder: Path,
     device: str | None,
-    cores: str,
+    cores: Cores,
     threads: int | None,
     seconds: float,
     as_json: bool,
@@ -38,10 +38,9 @@ def bench(
     Prints median, 90th percentile, minimum, spread (the middle half of the times over the median), and
     each runtime's median over ours.
     """
-    artifact = load_artifact(folder)
-    session = open_session(artifact, device, threads, cores)
+    session = api.load(folder, threads=threads, device=device, cores=cores)
     if device is None:
-        table(raced(artifact, session, seconds=seconds), as_json=as_json)
+        table(bench_rows(api.bench(session, seconds=seconds)), as_json=as_json)
     else:
         _bench_device(session, seconds=seconds, as_json=as_json)
 
@@ -67,45 +66,24 @@ def _bench_device(session: Any, *, seconds: float, as_json: bool) -> None:
     console.note(made.note)
 
 
-def raced(
-    artifact: Any, session: Any, *, reference: Any = None, seconds: float = 3.0
-) -> list[dict[str, Any]]:
-    """Rows of times: the session's, and PyTorch's in turns where the model is there or can be rebuilt."""
-    from mnc.compile.runtime import benchmark
-    from mnc.compile.runtime import session as runner
-
-    inputs = runner.default_input(session)
-    rivals: dict[str, Callable[[], object]] = {}
-    module = reference if reference is not None else _rebuilt(artifact)
-    if module is not None:
-        rivals["PyTorch"] = torch_run.torch_call(module, inputs, session.threads)
-    with console.working(f"timing {artifact.manifest.network.name} for {seconds:g} s each"):
-        measured = benchmark.bench(session, *inputs, seconds=seconds, rivals=rivals)
-    ours = measured["mnc"].median
+def bench_rows(report: BenchReport) -> list[dict[str, Any]]:
+    """Rows of times, one a runtime; says why PyTorch is not among them."""
+    if report.note:
+        console.note(f"PyTorch is not timed: {report.note}")
+    ours = report.latencies["mnc"]
     return [
         {
             "runtime": name,
-            "threads": session.threads,
+            "threads": ours.threads,
             "median ms": latency.median * 1e3,
             "p90 ms": latency.p90 * 1e3,
             "min ms": latency.minimum * 1e3,
             "spread %": 100 * latency.spread,
             "runs": len(latency.times),
-            "time / mnc": latency.median / ours,
+            "time / mnc": latency.median / ours.median,
         }
-        for name, latency in measured.items()
+        for name, latency in report.latencies.items()
     ]
-
-
-def _rebuilt(artifact: Any) -> Any:
-    """The PyTorch module of the manifest's model, or None, said why."""
-    from mnc.compile.runtime import verify
-
-    with console.working(f"loading {artifact.manifest.network.name} into PyTorch"):
-        module, note = verify.rebuild_module(artifact.manifest)
-    if module is None:
-        console.note(f"PyTorch is not timed: {note}")
-    return module
 
 
 @click.command()
@@ -124,7 +102,7 @@ def _rebuilt(artifact: Any) -> Any:
 def profile(
     folder: Path,
     device: str | None,
-    cores: str,
+    cores: Cores,
     threads: int | None,
     runs: int,
     picture: Path | None,
@@ -134,8 +112,8 @@ def profile(
 
     Prints microseconds, GFLOP/s and share of the machine's measured peak, and calls out layout transforms.
     """
-    artifact = load_artifact(folder)
-    session = open_session(artifact, device, threads, cores)
+    session = api.load(folder, threads=threads, device=device, cores=cores)
+    artifact = session.artifact
     peak = _peak(artifact, session, on_device=device is not None)
     with console.working(f"timing the layers of {artifact.manifest.network.name}"):
         made = _profiled(session, runs, peak, on_device=device is not None)

@@ -10,11 +10,10 @@ from typing import Any
 
 import click
 
-from mnc.compile.api import choose_family, select_tasks
+from mnc.compile.api import ModelSpec, as_model, choose_family, select_tasks
 from mnc.compile.cli.common import (
     as_json_option,
     console,
-    load_model,
     logs_option,
     model_options,
     print_json,
@@ -76,11 +75,7 @@ SIMULATE = "Ask the core model, as is done anyway for a target that is not this 
 @logs_option
 @as_json_option
 def tune(
-    model_spec: str,
-    model_flag: str | None,
-    weights: Path | None,
-    shape_text: str | None,
-    batch: int,
+    model: ModelSpec,
     target_name: str,
     trials: int | None,
     kinds: str | None,
@@ -112,7 +107,7 @@ def tune(
     from mnc.compile.tuning.tuner import tune as search
     from mnc.targets import load
 
-    _, model = load_model(model_spec, model_flag, weights, shape_text, batch)
+    network = as_model(model)
     target = load(target_name)
     how = How(
         device=device,
@@ -126,9 +121,9 @@ def tune(
     if (words := note(target, how)) is not None:
         console.note(words)
     wanted = [kind.strip() for kind in kinds.split(",")] if kinds else None
-    with console.working(f"importing {model.name}"):
-        selected = select_tasks(model, target, wanted)
-    path = log_path(logs, target.name, model.name)
+    with console.working(f"importing {network.name}"):
+        selected = select_tasks(network, target, wanted)
+    path = log_path(logs, target.name, network.name)
     options = TuningOptions(trials=trials, tuner=tuner, force=force)
     # Before the measurer's processes start: they would take the cores whose peak is timed.
     peak = _peak(target, threads or 1) if measured_by == "here" else None
@@ -144,7 +139,7 @@ def tune(
         transfer = of_other_logs(path, target.tvm_target(), measurer.describe())
         if transfer:
             console.note(f"starting from {len(transfer)} trials of other networks in {path.parent}")
-        examples = _examples(like, logs, model.name) if like else ()
+        examples = _examples(like, logs, network.name) if like else ()
         display = None if console.quiet else Display(peak_gflops=peak)
         with display or contextlib.nullcontext():
             summary = search(
@@ -158,10 +153,10 @@ def tune(
                 examples=examples,
             )
     if reranking and summary.trials and measured_by != "simulated":
-        after_tuning(model, target, device=device, threads=threads, logs=logs)
+        after_tuning(network, target, device=device, threads=threads, logs=logs)
     if measured_by != "here":
         choose_family(
-            model,
+            network,
             target,
             device=device,
             simulate=simulate,
@@ -189,11 +184,7 @@ def tune(
 @logs_option
 @as_json_option
 def family(
-    model_spec: str,
-    model_flag: str | None,
-    weights: Path | None,
-    shape_text: str | None,
-    batch: int,
+    model: ModelSpec,
     target_name: str,
     device: str | None,
     simulate: bool,
@@ -211,13 +202,13 @@ def family(
     from mnc.compile.measure.factory import How, note
     from mnc.targets import load
 
-    _, model = load_model(model_spec, model_flag, weights, shape_text, batch)
+    network = as_model(model)
     target = load(target_name)
     words = note(target, How(device=device, simulate=simulate, threads=threads))
     if words is not None:
         console.note(words)
     choice = choose_family(
-        model,
+        network,
         target,
         device=device,
         simulate=simulate,

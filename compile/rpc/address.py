@@ -5,11 +5,13 @@ Takes the text a user gives; gives an `Address`, or a UserError that shows the f
 """
 
 import re
+from typing import Literal
 
 import msgspec
 
 from mnc.support.errors import UserError
 
+Cores = Literal["big", "little", "all"]  # a class of a device's cores
 PORT = 9190  # TVM's own default for trackers
 HOST = "127.0.0.1"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

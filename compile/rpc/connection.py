@@ -12,14 +12,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import tvm
 from tvm import rpc
 
 from mnc.compile.rpc import server_names, tracker
-from mnc.compile.rpc.address import Address
+from mnc.compile.rpc.address import Address, Cores
 from mnc.compile.toolchain.cpu_features import MACHINES
 from mnc.support.closing import Closing
 from mnc.support.errors import UserError
@@ -27,7 +27,6 @@ from mnc.support.errors import UserError
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Cores = Literal["big", "little", "all"]
 # TVM's AffinityMode. Binding by speed, "all" begins with the big ones.
 AFFINITY: dict[Cores, int] = {"big": 1, "little": -1, "all": 1}
 CONNECT_SECONDS = 30.0

@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 
 from mnc.compile.artifact.store import Artifact
-from mnc.compile.rpc.address import Address, parse
-from mnc.compile.rpc.connection import Connection, Cores, DeviceReport, architecture, connect
+from mnc.compile.rpc.address import Address, Cores, parse
+from mnc.compile.rpc.connection import Connection, DeviceReport, architecture, connect
 from mnc.compile.runtime.layer_profile import Layer, Profile, layers_of
 from mnc.compile.runtime.session import Array, Session, check_signature
 from mnc.compile.toolchain.cpu_features import FEATURES
@@ -75,6 +75,7 @@ class RemoteSession(Session):
         threads: int | None = None,
         cores: Cores = "big",
     ) -> None:
+        self.artifact = artifact
         self.manifest, self.labels = artifact.manifest, artifact.labels
         ours = not isinstance(device, Connection)
         self.device = device if isinstance(device, Connection) else _connect(device, artifact)

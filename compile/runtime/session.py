@@ -34,8 +34,8 @@ class Session:
 
     def __init__(self, artifact: Artifact, *, threads: int | None = None) -> None:
         check_cpu(artifact.manifest.target)
-        self.manifest = artifact.manifest
-        self.labels = artifact.labels
+        self.artifact = artifact
+        self.manifest, self.labels = artifact.manifest, artifact.labels
         self.threads = _checked_threads(threads)
         self.factory = _load_library(artifact)
         self._lock = threading.Lock()

@@ -36,7 +36,7 @@ def timer(model: Any, target: Target, how: How, *, seconds: float) -> tuple[Time
         from mnc.compile.artifact import writer
 
         with TemporaryDirectory(prefix="mnc-family-") as folder:
-            return run(writer.save(built, model, target, Path(folder) / "made", spec=model.name))
+            return run(writer.save(built, model, target, Path(folder) / "made"))
 
     return timed, name
 

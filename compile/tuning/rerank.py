@@ -145,7 +145,7 @@ class _Builder:
         logger.info("compiling %s, %s", self.model.name, what)
         built = builder.build(self.model, self.target, trials)
         folder = self.folder / str(len(list(self.folder.iterdir())))
-        made = writer.save(built, self.model, self.target, folder, spec=self.model.name)
+        made = writer.save(built, self.model, self.target, folder)
         return _Network(made, built.tasks, built.used, self.clock.open(made))
 
 

@@ -99,7 +99,8 @@ def test_an_artifact_runs_without_torch(artifact: Path, tmp_path: Path) -> None:
     photo = tmp_path / "a.png"
     Image.new("L", (28, 28), 40).save(photo)
     (tmp_path / "torch.py").write_text("raise ImportError('torch is not installed')\n")
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    paths = (str(tmp_path), os.environ.get("PYTHONPATH", ""))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     command = [sys.executable, "-m", "mnc", "run", str(artifact), "--image", str(photo)]
     done = subprocess.run(
         command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False

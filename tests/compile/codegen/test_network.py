@@ -25,11 +25,11 @@ from mnc.targets import load
 TOLERANCE = 1e-4
 
 
-def built(model: Model, folder: Path, *, spec: str = "") -> Artifact:
+def built(model: Model, folder: Path) -> Artifact:
     """An untuned artifact for this machine, written and read back."""
     host = load("host")
     made = network.build(model, host)
-    writer.save(made, model, host, folder, spec=spec or model.name)
+    writer.save(made, model, host, folder)
     return store.load(folder)
 
 
@@ -135,7 +135,7 @@ def own() -> torch.nn.Module:
 def test_a_network_of_ones_own_agrees(tmp_path: Path) -> None:
     spec = f"{__name__}:own"
     model = zoo.load(spec, input_shape=(1, 2, 9, 7))
-    made = built(model, tmp_path / "own", spec=spec)
+    made = built(model, tmp_path / "own")
     report = verify.verify(made, reference=torch_run.torch_reference(model.module))
     assert report.ok
     assert [tuple(output.shape) for output in made.manifest.outputs] == [(1, 12, 9, 7)]

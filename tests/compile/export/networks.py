@@ -63,7 +63,7 @@ def two_heads(seed: int = 0) -> Model:
 def make_artifact(model: Model, target: Target, folder: Path) -> Artifact:
     """`model` compiled for `target`, untuned, with what export needs."""
     built = network.build(model, target)
-    plain = writer.save(built, model, target, folder / "plain", spec=model.name)
+    plain = writer.save(built, model, target, folder / "plain")
 
     def write(path: Path) -> None:
         shutil.copy(plain.library, path)

@@ -42,7 +42,7 @@ def device(arm: Target) -> Iterator[Address]:
 def built(name: str, target: Target, folder: Path) -> Artifact:
     """An untuned artifact for `target`, written and read back."""
     model = zoo.load(name)
-    writer.save(network.build(model, target), model, target, folder, spec=name)
+    writer.save(network.build(model, target), model, target, folder)
     return store.load(folder)
 
 

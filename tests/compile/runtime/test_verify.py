@@ -166,7 +166,7 @@ def test_a_built_network_is_verified_against_the_zoo_s_model(tmp_path: Path) -> 
 
     model, target = zoo.load("mobilenet_v1_28", batch=2), catalog.load("host")
     built = builder.build(model, target)
-    writer.save(built, model, target, tmp_path / "net", spec="mobilenet_v1_28")
+    writer.save(built, model, target, tmp_path / "net")
     report = verify.verify(store.load(tmp_path / "net"))
     assert report.note == ""
     assert [check.against for check in report.checks] == ["golden outputs", "PyTorch"]

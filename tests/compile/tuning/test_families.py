@@ -27,7 +27,7 @@ from mnc.targets import load
 def test_every_family_agrees_with_pytorch(name: str, tmp_path: Path) -> None:
     model, host = zoo.load("mobilenet_v1_28"), load("host")
     built = network.build(model, host, family=name)
-    writer.save(built, model, host, tmp_path / "made", spec=model.name)
+    writer.save(built, model, host, tmp_path / "made")
     made = store.load(tmp_path / "made")
     report = verify.verify(
         made, session=Session(made), reference=torch_run.torch_reference(model.module)

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a model's cycles go on a target's cores, by the core model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnc.compile.api.named import LOGS, as_model, as_target
+from mnc.compile.records.paths import log_path
+from mnc.compile.records.tuning_log import TuningLog
+from mnc.compile.report.explain import Explanation
+from mnc.support.progress import working
+
+if TYPE_CHECKING:
+    from mnc.compile.api.named import AnyModel, AnyTarget
+
+
+def explain(
+    model: "AnyModel",
+    target: "AnyTarget" = "host",
+    *,
+    layer: str | None = None,
+    threads: int | None = None,
+    logs: Path = LOGS,
+) -> tuple[Explanation, ...]:
+    """One Explanation for each task of `model`, or only that of `layer` (its number from 1 on, or part of its
+    name), from the machine code of the log's best config, or of the default where the log has none.
+
+    `threads` are of the target's fast cores (None: all). UserError when these cannot be simulated.
+    """
+    from mnc.compile.measure.simulated import check_simulable
+
+    cpu = as_target(target)
+    count = threads or cpu.fast.count
+    check_simulable(cpu, threads=count)
+    network = as_model(model)
+    from mnc.compile.frontend import importer, tasks
+    from mnc.compile.report import explain as stage
+
+    with working(f"importing {network.name}"):
+        known = tasks.extract_all(importer.import_model(network, cpu), cpu)
+    chosen = known if layer is None else (stage.find(known, layer),)
+    path = log_path(logs, cpu.name, network.name)
+    trials = TuningLog.open(path, exclusive=False, target=cpu.tvm_target()).trials
+    with working(f"simulating {len(chosen)} kernels"):
+        return tuple(stage.explain(task, cpu, trials, threads=count) for task in chosen)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an artifact to a freestanding C library, compared with PyTorch's outputs where it runs here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnc.compile.api.named import as_target
+from mnc.compile.api.running import open_artifact
+from mnc.compile.artifact.store import Artifact
+from mnc.support.progress import working
+
+if TYPE_CHECKING:
+    from mnc.compile.api.named import AnyTarget
+    from mnc.compile.export.exporter import Exported
+    from mnc.compile.runtime.verify import Check
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """The library, and how its outputs compare; without `check`, `note` says why it was not run here."""
+
+    library: "Exported"
+    check: "Check | None"
+    note: str
+
+
+def export(
+    artifact: Artifact | Path | str,
+    out: Path | None = None,
+    *,
+    prefix: str = "mnc",
+    cc: str | None = None,
+    target: "AnyTarget | None" = None,
+) -> ExportResult:
+    """Write a C library of `artifact` that needs no TVM to the folder `out` (None: the artifact's, with
+    -export after it), whole or not at all.
+
+    Every C name begins with `prefix`. `cc` is the C compiler to use, `target` the artifact's where that has
+    a file of its own.
+    """
+    from mnc.compile.export import exporter, loading
+
+    checked = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
+    cpu = as_target(target or checked.manifest.target.name)
+    folder = out or checked.folder.with_name(f"{checked.folder.name}-export")
+    with working(f"linking {checked.manifest.network.name} into a C library"):
+        made = exporter.export(checked, folder, target=cpu, prefix=prefix, cc=cc)
+    check, note = loading.verify_here(checked, made)
+    return ExportResult(made, check, note)
