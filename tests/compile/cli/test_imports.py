@@ -25,12 +25,10 @@ PENDING = {
 def foreign(path: Path) -> Iterator[str]:
     """Imports of a file, those within functions too, of what the command line must not know."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        for name in names:
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        within = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+        for name in (f"{within}{alias.name}" for alias in node.names):
             if name.partition(".")[0] not in OTHERS and not f"{name}.".startswith(
                 tuple(f"{one}." for one in OURS)
             ):
