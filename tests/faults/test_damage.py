@@ -14,7 +14,7 @@ from mnc.compile.artifact.store import Artifact
 from mnc.compile.records import line_codec
 from mnc.compile.records.ranking import best, measured, summary
 from mnc.compile.records.tuning_log import TuningLog
-from tests.compile.records.test_tuning_log import failed, made, read, write
+from tests.compile.records.trials import failed, made, read, write
 from tests.faults.conftest import Mnc
 
 VERBS = ("verify", "bench", "profile", "report")

@@ -20,7 +20,7 @@ from PIL import Image
 from mnc.compile.artifact.manifest import MANIFEST
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.records import line_codec
-from tests.compile.records.test_tuning_log import made
+from tests.compile.records.trials import made
 from tests.faults.conftest import MANY, Mnc
 
 ROOT = Path(__file__).parents[2]

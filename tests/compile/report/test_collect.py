@@ -24,7 +24,7 @@ from mnc.support.errors import UserError
 from mnc.targets import load
 from tests.compile import tuning_tasks
 from tests.compile.conftest import Tiny
-from tests.compile.records.test_tuning_log import failed, made, read, write
+from tests.compile.records.trials import failed, made, read, write
 from tests.compile.report import samples
 
 KEY = json.dumps(

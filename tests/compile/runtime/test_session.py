@@ -6,7 +6,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -15,11 +14,9 @@ import pytest
 from mnc.compile.artifact import store
 from mnc.compile.artifact.manifest import Platform
 from mnc.compile.artifact.store import Artifact
-from mnc.compile.runtime import benchmark
 from mnc.compile.runtime.session import Session
-from mnc.compile.toolchain import cpu_features
+from mnc.compile.toolchain.cpu_features import machine_arch
 from mnc.support.errors import UserError
-from mnc.support.latency import Latency
 from mnc.targets import topology
 from tests.compile.conftest import SHAPE, Tiny
 
@@ -120,7 +117,7 @@ def test_inputs_of_any_memory_order_are_taken(tiny: Tiny, tiny_artifact: Artifac
 
 
 def test_another_architecture_is_refused_before_loading(tiny_artifact: Artifact) -> None:
-    other = "aarch64" if cpu_features.machine_arch() == "x86_64" else "x86_64"
+    other = "aarch64" if machine_arch() == "x86_64" else "x86_64"
     tiny_artifact.library.write_bytes(b"not even a library")
     with pytest.raises(UserError, match=f"is for {other}"):
         Session(changed(tiny_artifact, arch=other))
@@ -130,33 +127,6 @@ def test_a_feature_this_cpu_lacks_is_named(tiny_artifact: Artifact) -> None:
     with pytest.raises(UserError, match="lacks avx1024") as refused:
         Session(changed(tiny_artifact, features=("avx1024",)))
     assert "\n" not in str(refused.value)
-
-
-def test_this_cpu_has_what_code_for_it_requires(tiny: Tiny) -> None:
-    target = tiny.manifest.target
-    assert cpu_features.missing(target.features, target.arch) == ()
-    assert len(target.features) > 2
-
-
-def test_features_of_other_machines(tmp_path: Path) -> None:
-    skylake = cpu_features.required("llvm -mtriple=x86_64-linux-gnu -mcpu=skylake-avx512", "x86_64")
-    old = "processor : 0\nflags : fpu pni ssse3 sse4_1 sse4_2 popcnt avx\n"
-    (tmp_path / "proc").mkdir()
-    (tmp_path / "proc/cpuinfo").write_text(old)
-    lacking = cpu_features.missing(skylake, "x86_64", root=tmp_path)
-    assert {"avx2", "fma", "avx512f", "avx512vl"} <= set(lacking)
-    assert not {"avx", "sse4.2", "popcnt"} & set(lacking)
-    big_little = (
-        "processor : 0\nFeatures : fp asimd atomics asimddp\n\nprocessor : 1\nFeatures : fp asimd\n"
-    )
-    (tmp_path / "proc/cpuinfo").write_text(big_little)
-    a76 = cpu_features.required(
-        "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a76 -mattr=+neon", "aarch64"
-    )
-    assert {"neon", "lse", "dotprod"} <= set(a76)
-    assert "lse" in cpu_features.missing(a76, "aarch64", root=tmp_path)
-    (tmp_path / "proc/cpuinfo").write_text("processor : 0\n")
-    assert cpu_features.missing(a76, "aarch64", root=tmp_path) == ()
 
 
 def test_a_library_that_cannot_be_loaded_is_one_line(tiny_artifact: Artifact) -> None:
@@ -172,29 +142,6 @@ def test_top_is_softmax_with_labels(tiny_artifact: Artifact) -> None:
     labels, shares = zip(*session.top(logits, 2), strict=True)
     assert labels == ("class 1", "class 2")
     assert shares == pytest.approx((0.5, 0.2))
-
-
-def test_bench_takes_turns(tiny: Tiny, tiny_artifact: Artifact) -> None:
-    session = Session(tiny_artifact, threads=1)
-    x = tiny.golden.inputs[0][0]
-    called: list[int] = []
-    found = benchmark.bench(
-        session, x, seconds=0.0, rivals={"other": lambda: called.append(len(called))}
-    )
-    assert len(found["mnc"].times) == len(found["other"].times) == 10  # one turn of ten
-    assert len(called) == 3 + 10 + 1  # to warm up, timed, one untimed a turn
-    assert found["mnc"].threads == 1
-    assert found["other"].threads is None
-    with pytest.raises(UserError):
-        benchmark.bench(session, x[:0])
-
-
-def test_latency_statistics() -> None:
-    latency = Latency(tuple(float(value) for value in (10, 1, 2, 3, 4, 5, 6, 7, 8, 9)))
-    assert (latency.minimum, latency.median, latency.p90) == (1, 5.5, 9)
-    assert latency.spread == pytest.approx((7.75 - 3.25) / 5.5)
-    assert Latency((1.0,)).p90 == 1.0
-    assert Latency((1.0,)).spread == 0.0
 
 
 def test_the_manifest_says_what_it_was_built_with(tiny_artifact: Artifact) -> None:

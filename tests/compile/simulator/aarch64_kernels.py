@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small real kernels for AArch64: every template of ours and the stock ones that tuning chooses among.
 
-Gives workloads, and a configuration of one compiled to a `Kernel`.
+Gives workloads, and a configuration of one, or a few lines of C, compiled to a `Kernel`.
 """
 
 import random
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ import mnc.compile.templates  # noqa: F401 - AutoTVM learns of them
 from mnc.compile.simulator.simulate import Kernel
 from mnc.compile.templates import depthwise, direct, pointwise
 from mnc.compile.toolchain import pass_context
+from mnc.compile.toolchain.zig import zig
 from mnc.targets import Target
 
 Workload = tuple[str, tuple[Any, ...]]
+ONE_BUFFER = (((64,), "float32", True),)
+SIGNATURE = "int kernel(void **args, int *codes, int n, void *ret, int *code, void *resource)"
 
 
 def _tensor(*shape: int) -> tuple[str, tuple[int, ...], str]:
@@ -113,3 +117,13 @@ def _compiled(schedule: Any, tensors: Any, target: Any, folder: Path) -> Kernel:
         for one in tensors
     )
     return Kernel(path.read_bytes(), arguments)
+
+
+def compiled(folder: Path, body: str) -> Kernel:
+    """A kernel in C, compiled for AArch64."""
+    source, target = folder / "kernel.c", folder / "kernel.o"
+    source.write_text(f"#include <stdint.h>\n{SIGNATURE} {{ {body} }}\n")
+    compiler = [*zig("cc"), "-target", "aarch64-linux-gnu"]
+    flags = ["-O1", "-fno-sanitize=all", "-g0", "-c"]
+    subprocess.run([*compiler, *flags, str(source), "-o", str(target)], check=True)
+    return Kernel(target.read_bytes(), ONE_BUFFER)

@@ -12,7 +12,7 @@ from mnc.compile.simulator.loader import image as images
 from mnc.compile.simulator.simulate import TIMED, WINDOW, Kernel, simulate
 from mnc.targets import load
 from tests.compile.simulator import aarch64_kernels
-from tests.compile.simulator.test_simulate import compiled
+from tests.compile.simulator.aarch64_kernels import compiled
 
 TARGET = load("rk3399")
 # Reads and writes memory, then calculates in L1, over and over: neither may weigh more than its share.

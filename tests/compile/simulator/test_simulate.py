@@ -10,13 +10,11 @@ import pytest
 
 from mnc.compile.simulator.isa.errors import SimulationError
 from mnc.compile.simulator.simulate import Kernel, Simulation, simulate
-from mnc.compile.toolchain.zig import zig
 from mnc.targets import load
 from tests.compile.simulator import aarch64_kernels
+from tests.compile.simulator.aarch64_kernels import ONE_BUFFER, compiled
 
 TARGET = load("rk3399")
-ONE_BUFFER = (((64,), "float32", True),)
-SIGNATURE = "int kernel(void **args, int *codes, int n, void *ret, int *code, void *resource)"
 ONCE_MORE = """
 import pickle, sys
 from mnc.compile.simulator.simulate import simulate
@@ -32,16 +30,6 @@ def pointwise(tmp_path_factory: pytest.TempPathFactory) -> Kernel:
     """Sixteen channels to sixteen on 14x14 pixels."""
     workload = aarch64_kernels.workloads(14)["pointwise"]
     return aarch64_kernels.build(workload, TARGET, 1, tmp_path_factory.mktemp("kernel"))
-
-
-def compiled(folder: Path, body: str) -> Kernel:
-    """A kernel in C, compiled for AArch64."""
-    source, target = folder / "kernel.c", folder / "kernel.o"
-    source.write_text(f"#include <stdint.h>\n{SIGNATURE} {{ {body} }}\n")
-    compiler = [*zig("cc"), "-target", "aarch64-linux-gnu"]
-    flags = ["-O1", "-fno-sanitize=all", "-g0", "-c"]
-    subprocess.run([*compiler, *flags, str(source), "-o", str(target)], check=True)
-    return Kernel(target.read_bytes(), ONE_BUFFER)
 
 
 def test_counts_what_the_workload_asks_for(pointwise: Kernel) -> None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tuning for real, on small tasks: what is searched, logged, skipped, resumed, and survived."""
 
-import io
 import random
 import signal
 import subprocess
@@ -12,17 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from mnc.compile.cli.tuning_display import Display, clock, describe
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.measure.local import LocalMeasurer
 from mnc.compile.measure.options import LocalOptions
 from mnc.compile.records.ranking import best
 from mnc.compile.records.trial import Trial
 from mnc.compile.records.tuning_log import TuningLog
-from mnc.compile.tuning.search import TUNERS, Search
-from mnc.compile.tuning.tuner import TuningOptions, TuningProgress, TuningSummary, tune
+from mnc.compile.tuning.search import TUNERS
+from mnc.compile.tuning.tuner import TuningOptions, TuningSummary, tune
 from mnc.support.errors import UserError
 from mnc.targets import Target, load
 from tests.compile import faulty_template, tuning_tasks
@@ -57,10 +54,9 @@ def run(
     target: Target,
     measurer: LocalMeasurer,
     options: TuningOptions,
-    observer: Display | None = None,
 ) -> TuningSummary:
     with TuningLog.open(path, exclusive=True, target=target.tvm_target()) as tuning_log:
-        return tune(tasks, target, tuning_log, measurer, options=options, observer=observer)
+        return tune(tasks, target, tuning_log, measurer, options=options)
 
 
 def trials_of(path: Path) -> list[Trial]:
@@ -179,13 +175,6 @@ def test_unknown_tuners_and_other_targets_are_refused(
         run(tmp_path / "b", tasks, load("rpi4"), measurer, TuningOptions())
 
 
-def test_a_search_asks_for_nothing_it_knows(tasks: list[TunableTask]) -> None:
-    task = tasks[1].task
-    search = Search(task, tuner="ga")
-    asked = [config.index for _ in range(6) for config in search.ask(10)]
-    assert len(asked) == len(set(asked)) == 60
-
-
 TUNE = """
 import sys
 from pathlib import Path
@@ -250,58 +239,3 @@ def test_a_log_in_use_is_refused(tmp_path: Path) -> None:
     assert b"UserError" in said and str(first.pid).encode() in said
     first.kill()
     first.communicate()
-
-
-def state() -> TuningProgress:
-    return TuningProgress(
-        tasks=9,
-        trials=32,
-        total=200,
-        task="pointwise 64->64 14x14",
-        number=2,
-        task_trials=16,
-        gflops=50.04,
-        best_gflops=80.0,
-        failures=Counter(wrong=1, compile=2),
-        seconds_left=725.0,
-    )
-
-
-def test_a_line_tells_where_it_stands() -> None:
-    assert describe(state(), peak_gflops=100.0) == (
-        "task 2/9 pointwise 64->64 14x14: 16 trials, now 50.0, best 80.0 GFLOP/s (80% of peak), "
-        "failed: 2 compile, 1 wrong, 12:05 left"
-    )
-    assert clock(3725.4) == "1:02:05"
-
-
-def test_off_a_terminal_each_batch_is_a_plain_line(
-    tmp_path: Path, tasks: list[TunableTask], target: Target, measurer: LocalMeasurer
-) -> None:
-    out = io.StringIO()
-    with Display(peak_gflops=1e9, console=Console(file=out, width=60)) as display:
-        run(tmp_path / "log", tasks[1:2], target, measurer, TuningOptions(trials=20), display)
-    lines = out.getvalue().splitlines()
-    assert [line.split(" ", 1)[0] for line in lines] == ["16/20", "20/20"]
-    assert "\x1b" not in out.getvalue() and "0:00 left" in lines[-1]
-
-
-def test_on_a_terminal_one_place_is_drawn_over(
-    tmp_path: Path, tasks: list[TunableTask], target: Target, measurer: LocalMeasurer
-) -> None:
-    out = io.StringIO()
-    console = Console(file=out, force_terminal=True, width=100, no_color=True)
-    with Display(console=console) as display:
-        run(tmp_path / "log", tasks[1:2], target, measurer, TuningOptions(trials=20), display)
-    assert "20/20" in out.getvalue() and "GFLOP/s" in out.getvalue()
-    assert "\x1b[3" not in out.getvalue().replace("\x1b[3A", "")  # no colour
-
-
-def test_the_default_config_is_tried_first() -> None:
-    from mnc.compile.tuning.search import Search, default_config
-    from tests.compile.templates.workloads import CASES
-
-    for task in CASES.values():
-        wanted = default_config(task.task)
-        assert wanted is not None, task.shape
-        assert Search(task.task, tuner="random").ask(3)[0].index == wanted.index
