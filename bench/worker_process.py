@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from bench import environments
 from bench.peers import Peer
+from mnc.support import error_text
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir
 
@@ -104,9 +105,8 @@ class Worker:
         """How it ended, with the last line it wrote to standard error."""
         code = self._process.wait()
         self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").splitlines()
-        how = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
-        return f"{how}: {lines[-1][:250] if lines else 'no message'}"
+        said = error_text.last_words(self._errors.read().decode(errors="replace"))
+        return f"{error_text.exit_name(code)}: {said or 'no message'}"
 
 
 def _variables(peer: Peer, threads: int, cpus: Sequence[int]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from mnc.support import error_text
 from mnc.support.errors import UserError
 
 SUFFIXES = (".pt", ".pt2")
@@ -86,7 +87,7 @@ def _torchscript(path: Path) -> nn.Module:
                 path, map_location="cpu"
             )
     except Exception as error:
-        reason = _first_line(error)
+        reason = error_text.of_exception(error)
         raise UserError(
             f"{path} is not a TorchScript file ({reason}); save it with torch.jit.save, or give a"
             " state dict to --weights"
@@ -100,7 +101,7 @@ def _exported(path: Path) -> tuple[nn.Module, tuple[int, ...] | None]:
         with _quiet(), _plain_data_only():
             program = torch.export.load(path)
     except Exception as error:
-        reason = _first_line(error)
+        reason = error_text.of_exception(error)
         raise UserError(
             f"{path} is not an exported program ({reason}); save it with torch.export.save"
         ) from error
@@ -140,7 +141,7 @@ def _check_runs(spec: str, module: nn.Module, shape: tuple[int, ...]) -> None:
     except Exception as error:
         shown = "x".join(str(part) for part in shape)
         raise UserError(
-            f"{spec} does not run on an input of {shown} ({_first_line(error)});"
+            f"{spec} does not run on an input of {shown} ({error_text.of_exception(error)});"
             " check --input-shape"
         ) from error
     if not isinstance(output, Tensor):
@@ -150,8 +151,3 @@ def _check_runs(spec: str, module: nn.Module, shape: tuple[int, ...]) -> None:
 def _must_exist(path: Path) -> None:
     if not path.is_file():
         raise UserError(f"no model file at {path}; check the path")
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

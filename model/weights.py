@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from mnc.model import frozen_graph
+from mnc.support import error_text
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir, sha256, write_atomic
 from mnc.support.registry import pip_files
@@ -131,9 +132,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
             " save it as torch.save(module.state_dict(), path) or as .safetensors"
         ) from error
     except Exception as error:  # damaged zip, header or pickle: the readers raise many types
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"{path} is not a checkpoint ({reason}); give a .pth or .safetensors"
+            f"{path} is not a checkpoint ({error_text.of_exception(error)}); give a .pth or .safetensors"
         ) from error
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):

@@ -19,11 +19,11 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mnc.support import error_text
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir, folder_atomic, sha256
 
 GLIBC_MINORS = range(17, 37)  # manylinux_2_17 (2014) to Debian 12's glibc 2.36
-CAUSE = re.compile(r"(^|\s)(error|err!|e:|fatal)", re.IGNORECASE)
 NOISE = re.compile(r"complete log|\.log$|notice", re.IGNORECASE)
 
 
@@ -264,9 +264,10 @@ def _run(
 
 def _cause(output: str) -> str:
     """The client's own line about the error, without what surrounds it."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if CAUSE.search(line) and not NOISE.search(line)]
+    lines = [line for line in output.splitlines() if not NOISE.search(line)]
     # APT tells the cause first and what follows from it after; pip and npm conclude.
-    apt = [line for line in errors if line.startswith("E:")]
-    found = apt[0] if apt else (errors or lines or ["the client gave no reason"])[-1]
+    apt = [line for line in lines if line.startswith("E:")]
+    found = (
+        apt[0] if apt else error_text.last_words("\n".join(lines)) or "the client gave no reason"
+    )
     return re.sub(r"https?://\S+", "the registry", found)

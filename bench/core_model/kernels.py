@@ -18,6 +18,7 @@ import msgspec
 
 from bench.core_model.boards import MeasuredBoard
 from bench.core_model.records import Record
+from mnc.support import error_text
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir, write_atomic
 
@@ -131,8 +132,8 @@ def _object(module: Any, board: MeasuredBoard, path: Path) -> None:
     code = module.get_source("ll")
     done = subprocess.run(command, input=code, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines()[:1] or [f"exit status {done.returncode}"]
-        raise UserError(f"LLVM's llc failed: {said[0]}; run `make setup`")
+        said = error_text.of_tool(done.stderr, done.returncode)
+        raise UserError(f"LLVM's llc failed: {said}; run `make setup`")
 
 
 def _options(board: MeasuredBoard) -> list[str]:

@@ -13,6 +13,7 @@ import msgspec
 from mnc.compile.artifact.provenance import Source, Versions
 from mnc.compile.records.trial import SIMULATED
 from mnc.model.preprocess import Preprocess
+from mnc.support import error_text
 from mnc.support.errors import UserError
 
 FORMAT = 1
@@ -142,5 +143,5 @@ def decode(data: bytes, *, where: str) -> Manifest:
             )
         return msgspec.json.decode(data, type=Manifest)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = error_text.of_exception(error)
         raise UserError(f"{where} has a damaged {MANIFEST} ({reason}); {again}") from None

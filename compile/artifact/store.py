@@ -27,6 +27,7 @@ from mnc.compile.artifact.manifest import (
     Manifest,
     Tensor,
 )
+from mnc.support import error_text
 from mnc.support.errors import UserError
 from mnc.support.files import folder_atomic, sha256
 
@@ -210,7 +211,7 @@ def _read_golden(path: Path, manifest: Manifest) -> Golden:
         golden = Golden(inputs=inputs, outputs=tuple(arrays.values())[len(inputs) :])
         _check_golden(golden, manifest)
     except Exception as error:  # zipfile and numpy raise nearly anything for a crafted file
-        reason = " ".join(str(error).split())[:200]
+        reason = error_text.of_exception(error)
         raise UserError(f"{path} is damaged ({reason}); build the artifact again") from None
     return golden
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
+from mnc.support import error_text
 from mnc.support.errors import UserError
 
 HIDDEN = 2
@@ -71,7 +72,7 @@ def _reading() -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # damage makes pyelftools fail in any way
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = error_text.of_exception(error)
         raise UserError(f"the kernels' object is damaged ({reason}); build it again") from None
 
 

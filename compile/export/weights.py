@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from elftools.elf.elffile import ELFFile
 
+from mnc.support import error_text
 from mnc.support.errors import UserError
 
 BLOB = "__tvm_dev_mblob"
@@ -36,7 +37,7 @@ def read(library: Path) -> dict[str, Array]:
             return _factory(_Reader(_symbol(ELFFile(file), BLOB)))
     except Exception as error:  # damage makes pyelftools fail in any way
         raise UserError(
-            f"{library} holds no weights that can be read ({' '.join(str(error).split())}); "
+            f"{library} holds no weights that can be read ({error_text.of_exception(error)}); "
             "build the artifact again"
         ) from None
 

@@ -15,6 +15,7 @@ from mnc.compile.templates.families import BLOCKED
 from mnc.compile.toolchain import pass_context
 from mnc.model import prepare
 from mnc.model.zoo import Model
+from mnc.support import error_text
 from mnc.support.errors import UserError
 from mnc.targets import Target
 
@@ -40,10 +41,9 @@ def import_model(model: Model, target: Target, *, family: str = BLOCKED) -> Prog
         traced = prepare.trace(model)
         mod, params = relay.frontend.from_pytorch(traced, [(INPUT_NAME, model.input_shape)])
     except (tvm.error.TVMError, NotImplementedError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()
         raise UserError(
             f"{model.name} cannot be imported for input {model.input_shape}: "
-            f"{reason[-1] if reason else type(error).__name__}; check --input-shape, "
+            f"{error_text.of_exception(error)}; check --input-shape, "
             "or replace the operator it names"
         ) from error
     mod["main"] = relay.build_module.bind_params_by_name(mod["main"], params)

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from mnc.support import child_process
+from mnc.support import child_process, error_text
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir, write_atomic
 from mnc.targets import Target
@@ -140,9 +140,9 @@ def _measure_apart(target: Target, threads: int) -> Figures:
         check=False,
     )
     if done.returncode != 0:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+        said = error_text.last_words(done.stderr.decode("utf-8", "replace"))
         raise UserError(
-            f"cannot measure {target.name} here: {' '.join(said) or done.returncode}; "
+            f"cannot measure {target.name} here: {said or error_text.exit_name(done.returncode)}; "
             "only the machine that this runs on can be measured"
         )
     return msgspec.json.decode(done.stdout.splitlines()[-1], type=Figures)

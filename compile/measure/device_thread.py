@@ -33,6 +33,7 @@ from mnc.compile.measure.worker_pool import WorkerPool
 from mnc.compile.records.trial import Failure
 from mnc.compile.rpc import tracker
 from mnc.compile.rpc.address import Address
+from mnc.support import error_text
 
 STEPS = ("load", "call", "check", "time")
 ATTEMPTS = 4  # on devices that fail, before a config is given up for now
@@ -252,7 +253,7 @@ class DeviceThread(threading.Thread):
             return self._device_failed(work, f"{where} was restarted")
         if after.crashes == before.crashes:
             return self._device_failed(work, f"{where} lost its connection: {said}")
-        name = _exit_name(after.last_exit)
+        name = error_text.exit_name(after.last_exit)
         if after.last_exit in OWN_DEATHS or after.last_exit > 0:
             return "crash", f"the kernel died on the device: {name}", True
         return self._device_failed(work, f"the session on {where} was killed: {name}")
@@ -312,9 +313,3 @@ def _said(outcome: Outcome) -> str:
     if isinstance(outcome, TimedOut):
         return f"no answer in {outcome.seconds:g} s"
     return f"our process died: {outcome.cause}" if isinstance(outcome, Died) else "no device"
-
-
-def _exit_name(code: int) -> str:
-    with contextlib.suppress(ValueError):
-        return signal.Signals(-code).name
-    return f"exit status {code}"

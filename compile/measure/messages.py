@@ -10,6 +10,7 @@ import msgspec
 
 from mnc.compile.records.trial import Failure, task_key
 from mnc.compile.toolchain.graph import Role
+from mnc.support import error_text
 from mnc.targets import Target
 
 if TYPE_CHECKING:
@@ -212,15 +213,4 @@ def explain(outcome: Outcome, stage: str) -> tuple[Failure, str]:
 
 def failed(kind: str, error: BaseException) -> Failed:
     """The answer for an exception."""
-    return Failed(error=kind, message=first_line(error))
-
-
-def first_line(error: BaseException) -> str:
-    """The line of an exception that says what was wrong; TVM puts a stack trace before it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    said = [
-        line for line in lines if line.startswith(("TVMError:", "InternalError:", "Check failed"))
-    ]
-    return (said[-1] if said else lines[0])[:300]
+    return Failed(error=kind, message=error_text.of_exception(error))

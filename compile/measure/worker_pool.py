@@ -8,7 +8,6 @@ worker's answer, Died with the signal's name, or TimedOut.
 import contextlib
 import os
 import selectors
-import signal
 import subprocess
 import time
 from collections import deque
@@ -18,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from mnc.compile.measure.messages import Died, Job, Outcome, Reply, TimedOut
-from mnc.support import child_process
+from mnc.support import child_process, error_text
 from mnc.support.closing import Closing
 
 START_SECONDS = 120.0  # a loaded machine may need long to import TVM; a broken one must not hang us
@@ -95,14 +94,9 @@ class WorkerProcess:
         return self._ready
 
     def _cause_of_death(self) -> str:
-        code = self.process.wait()
-        cause = f"exit status {code}"
-        if code < 0:
-            with contextlib.suppress(ValueError):
-                cause = signal.Signals(-code).name
-        said = self.errors.read_text("utf-8", errors="replace").strip().splitlines()
-        last = [line for line in said if "exec only" not in line][-1:]
-        return ": ".join([cause, *last])[:300]
+        how = error_text.exit_name(self.process.wait())
+        said = error_text.last_words(self.errors.read_text("utf-8", errors="replace"))
+        return ": ".join([how, said] if said else [how])
 
 
 class WorkerPool(Closing):

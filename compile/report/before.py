@@ -15,7 +15,7 @@ from typing import Any
 
 from mnc.compile.artifact import provenance
 from mnc.compile.artifact.manifest import Manifest
-from mnc.support import child_process
+from mnc.support import child_process, error_text
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir
 
@@ -43,8 +43,8 @@ def library(manifest: Manifest, kind: str) -> Path:
             command, env=child_process.environment(), capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise UserError(f"{kind} cannot be built: {said[:200]}")
+            said = error_text.last_words(done.stderr) or error_text.exit_name(done.returncode)
+            raise UserError(f"{kind} cannot be built: {said}")
     return path
 
 

@@ -7,7 +7,6 @@ tracker that is not there to a board that freezes in a call, is a UserError.
 
 import contextlib
 import logging
-import re
 import sys
 import threading
 import time
@@ -21,6 +20,7 @@ from tvm import rpc
 from mnc.compile.rpc import server_names, tracker
 from mnc.compile.rpc.address import Address, Cores
 from mnc.compile.toolchain.cpu_features import MACHINES
+from mnc.support import error_text
 from mnc.support.closing import Closing
 from mnc.support.errors import UserError
 
@@ -102,7 +102,8 @@ class Connection(Closing):
                 f"{self} gave no answer in {seconds:g} s: it hangs, or its network is gone; restart it"
             ) from None
         except Exception as error:
-            raise UserError(f"{self} failed: {cause(error)}; see its server's log") from None
+            reason = error_text.of_exception(error)
+            raise UserError(f"{self} failed: {reason}; see its server's log") from None
 
     def use_threads(self, count: int | None, *, cores: Cores = "big") -> int | None:
         """Set how many threads kernels use, on cores of which class; None: all of the class.
@@ -200,18 +201,12 @@ def open_session(
             "hangs, or this machine cannot reach it; restart it, or check the network"
         ) from None
     except Exception as error:
+        reason = error_text.of_exception(error)
         raise UserError(
-            f"device {address.key} at {where} is registered but cannot be used: {cause(error)}; if it "
+            f"device {address.key} at {where} is registered but cannot be used: {reason}; if it "
             "is on another network, give its server --custom-addr with an address reachable from here"
         ) from None
     return Connection(remote, address, where)
-
-
-def cause(error: BaseException) -> str:
-    """The line of an error that says what was wrong; over RPC it comes with both sides' stack traces."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    named = [line for line in lines if re.match(r"\w*Error\b.*: \S", line)]
-    return (named or lines or [type(error).__name__])[-1][:300]
 
 
 def within(seconds: float, function: Callable[[], T]) -> T:

@@ -7,7 +7,6 @@ when this process is gone, even by SIGKILL, it ends the command's process group 
 
 import contextlib
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -21,7 +20,7 @@ import msgspec
 
 from mnc.compile.rpc import supervisor
 from mnc.compile.rpc.supervisor import BoardState, Command
-from mnc.support import child_process
+from mnc.support import child_process, error_text
 from mnc.support.errors import UserError
 
 PREFIX = "mnc-daemon-"
@@ -129,9 +128,7 @@ class Daemon:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _last_words(self) -> str:
-        lines = [line.strip() for line in self.log.splitlines() if line.strip()]
-        errors = [line for line in lines if re.search("error|cannot|no free", line, re.IGNORECASE)]
-        return (errors or lines or ["it said nothing"])[-1][:300]
+        return error_text.last_words(self.log) or "it said nothing"
 
 
 def _sweep() -> None:

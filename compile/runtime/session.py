@@ -15,6 +15,7 @@ import numpy as np
 from mnc.compile.artifact.manifest import Platform, Tensor
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.toolchain import cpu_features
+from mnc.support import error_text
 from mnc.support.errors import UserError
 from mnc.targets import topology
 
@@ -81,7 +82,9 @@ class Session:
         try:
             return self.factory["default"](tvm.cpu(0))
         except (tvm.TVMError, AttributeError) as error:
-            raise UserError(f"the library is no network of TVM's: {_first_line(error)}") from None
+            raise UserError(
+                f"the library is no network of TVM's: {error_text.of_exception(error)}"
+            ) from None
 
 
 def check_signature(graph: Any, artifact: Artifact) -> None:
@@ -171,7 +174,7 @@ def _load_library(artifact: Artifact) -> Any:
     try:
         return tvm.runtime.load_module(str(artifact.library.resolve()))
     except Exception as error:  # the dynamic loader's words, in whichever error TVM puts them
-        reason = _first_line(error).rpartition(f"{artifact.library.resolve()}: ")[2]
+        reason = error_text.of_exception(error).rpartition(f"{artifact.library.resolve()}: ")[2]
         raise UserError(
             f"cannot load {artifact.library}: {reason}; build it again on this machine"
         ) from None
@@ -186,10 +189,3 @@ def _mcpu(target: Platform) -> str:
 
 def _text(tensor: Tensor) -> str:
     return f"{tensor.dtype} {'x'.join(map(str, tensor.shape))} ({tensor.layout})"
-
-
-def _first_line(error: Exception) -> str:
-    """The line of a TVM error that says what went wrong, without its C++ stack."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    named = [line for line in lines if "Error" in line or "Check failed" in line]
-    return (named or lines or [type(error).__name__])[-1][:300]

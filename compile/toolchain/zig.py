@@ -11,11 +11,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from mnc.support import error_text
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir
 
 TIMEOUT = 600.0  # seconds; the first link for a system builds zig's stubs of its C library
-LONGEST = 300  # characters of a compiler's own words
 
 
 def zig(tool: str) -> tuple[str, ...]:
@@ -45,18 +45,10 @@ def run(command: Sequence[str], *, failed: str, remedy: str) -> None:
     if done.returncode != 0 and full in said:
         raise UserError(f"{failed}: {full}; free space or choose another folder")
     if done.returncode != 0:
-        raise UserError(f"{failed}: {_cause(said, done.returncode)}; {remedy}")
+        raise UserError(f"{failed}: {error_text.of_tool(said, done.returncode)}; {remedy}")
 
 
 def _environment() -> dict[str, str]:
     cache = str(cache_dir("zig"))
     caches = {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
-    return os.environ | caches | {"LC_ALL": "C.UTF-8"}  # English, which `_cause` reads
-
-
-def _cause(said: str, status: int) -> str:
-    """The line that names the error, else the first of them."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = ("error", "cannot", "undefined")
-    errors = [line for line in lines if any(word in line.lower() for word in telling)]
-    return (errors or lines or [f"exit status {status}"])[0][:LONGEST]
+    return os.environ | caches | {"LC_ALL": "C.UTF-8"}  # English, which `error_text` reads

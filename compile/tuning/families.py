@@ -16,6 +16,7 @@ import msgspec
 from mnc.compile.records.family_choice import Choice, chosen, path_beside
 from mnc.compile.records.trial import SIMULATED, Trial
 from mnc.compile.templates.families import FAMILIES
+from mnc.support import error_text
 from mnc.support.errors import UserError
 from mnc.support.files import write_atomic
 
@@ -57,8 +58,7 @@ def choose(
             seconds[name] = _time(model, target, trials, timer, name)
             logger.info("family %s: %.2f ms (%s)", name, seconds[name] * 1e3, words)
         except Exception as error:  # TVM raises nearly anything for a layout it has no kernels for
-            lines = str(error).strip().splitlines()
-            failed[name] = lines[-1][:200] if lines else type(error).__name__
+            failed[name] = error_text.of_exception(error)
             logger.info("family %s: left out, %s", name, failed[name])
     if not seconds:
         raise UserError(f"no family of kernels works for {model.name} on {target.name}: {failed}")
