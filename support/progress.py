@@ -6,7 +6,7 @@ Takes a text that names the work; gives a context to do it in, and how long the 
 
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -20,13 +20,18 @@ _show: ContextVar[Show] = ContextVar("show", default=contextlib.nullcontext)
 
 
 def working(text: str) -> contextlib.AbstractContextManager[object]:
-    """A context for the work that `text` names, shown while it lasts by what `show_with` was given."""
+    """A context for the work that `text` names, shown while it lasts by what `shown_by` was given."""
     return _show.get()(text)
 
 
-def show_with(show: Show) -> None:
-    """Have `show` entered for all work of this thread from now on."""
-    _show.set(show)
+@contextlib.contextmanager
+def shown_by(show: Show) -> Iterator[None]:
+    """Have `show` entered for all work of this thread meanwhile."""
+    before = _show.set(show)
+    try:
+        yield
+    finally:
+        _show.reset(before)
 
 
 def last_time(text: str) -> float | None:

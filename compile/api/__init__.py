@@ -8,6 +8,15 @@ and raise UserError with what to do next. Importing them loads neither PyTorch n
 
 from mnc.compile.api.building import BuildResult, build
 from mnc.compile.api.comparing import BenchReport, bench, verify
+from mnc.compile.api.devices import (
+    JoinedWorkers,
+    doctor,
+    enroll,
+    list_devices,
+    simulate_workers,
+    start_tracker,
+    virtual_boards,
+)
 from mnc.compile.api.explaining import explain
 from mnc.compile.api.exporting import ExportResult, export
 from mnc.compile.api.listing import (
@@ -23,21 +32,25 @@ from mnc.compile.api.listing import (
     tasks,
 )
 from mnc.compile.api.named import LOGS, OUT, ModelSpec, as_model, as_target
+from mnc.compile.api.reporting import report
 from mnc.compile.api.running import classify, load, open_artifact, read_images, runs_here
 from mnc.compile.api.tuning import choose_family, open_measurer, rerank, select_tasks, tune
 from mnc.compile.report.explain import Explanation
-from mnc.compile.rpc.address import Cores
+from mnc.compile.rpc.address import HOST, PORT, Cores
 from mnc.compile.runtime.verify import VerifyReport
 from mnc.support import progress
 
 __all__ = [
+    "HOST",
     "LOGS",
     "OUT",
+    "PORT",
     "BenchReport",
     "BuildResult",
     "Cores",
     "Explanation",
     "ExportResult",
+    "JoinedWorkers",
     "MachineReport",
     "ModelSpec",
     "TaskRow",
@@ -49,9 +62,12 @@ __all__ = [
     "build",
     "choose_family",
     "classify",
+    "doctor",
+    "enroll",
     "explain",
     "export",
     "layers",
+    "list_devices",
     "load",
     "machine",
     "model_names",
@@ -60,12 +76,16 @@ __all__ = [
     "open_measurer",
     "progress",
     "read_images",
+    "report",
     "rerank",
     "runs_here",
     "select_tasks",
+    "simulate_workers",
+    "start_tracker",
     "target_names",
     "targets",
     "tasks",
     "tune",
     "verify",
+    "virtual_boards",
 ]

@@ -44,11 +44,11 @@ def cli(context: click.Context, quiet: bool, verbose: bool) -> None:
     mnc run   build/x86/mobilenet_v1_1.0_224 --image photo.jpg
     """
     console.quiet = quiet
-    progress.show_with(console.working)
     logging.getLogger().setLevel(logging.DEBUG if verbose else logging.ERROR)
     for name in ("autotvm", "te_compiler", "strategy"):
         logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.ERROR)
     context.with_resource(library_messages())
+    context.with_resource(progress.shown_by(console.working))
     if not verbose:
         warnings.simplefilter("ignore")
 

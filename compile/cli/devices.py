@@ -10,28 +10,29 @@ from typing import Any
 import click
 import msgspec
 
+from mnc.compile import api
+from mnc.compile.api import HOST, PORT
 from mnc.compile.cli.common import as_json_option, console, table, target_option
 
 UNHEALTHY = 1
-LOOPBACK, TRACKER_PORT = "127.0.0.1", 9190
 tracker_option = click.option(
     "--tracker",
     "tracker_text",
     metavar="HOST:PORT",
-    default=f"{LOOPBACK}:{TRACKER_PORT}",
+    default=f"{HOST}:{PORT}",
     show_default=True,
     help="Where the tracker is.",
 )
 host_option = click.option(
     "--host",
-    default=LOOPBACK,
+    default=HOST,
     show_default=True,
     help="Address to listen on. RPC has no authentication: anything but the loopback is a risk.",
 )
 port_option = click.option(
     "--port",
     type=click.IntRange(1, 65535),
-    default=TRACKER_PORT,
+    default=PORT,
     show_default=True,
     help="The tracker's port.",
 )
@@ -52,7 +53,12 @@ def device() -> None:
     "--cores", type=click.IntRange(1, 64), default=1, show_default=True, help="Cores of each."
 )
 @click.option("--cpu", help="CPU that qemu emulates, or max. [default: the target's]")
-@click.option("--tracker", "tracker_text", metavar="HOST:PORT", help="Tracker to register with.")
+@click.option(
+    "--tracker",
+    "tracker_text",
+    metavar="HOST:PORT",
+    help="Tracker to register with. [default: the one here, started when there is none]",
+)
 @host_option
 def start(
     target_name: str,
@@ -67,14 +73,8 @@ def start(
 
     What they compute is exact; their times say nothing about a real core.
     """
-    from mnc.compile.rpc.address import parse_tracker
-    from mnc.compile.rpc.board import running_boards
-    from mnc.targets import load
-
-    tracker = parse_tracker(tracker_text) if tracker_text else None
-    target = load(target_name)
-    with running_boards(
-        target, tracker=tracker, key=key, count=boards, cores=cores, cpu=cpu, host=host
+    with api.virtual_boards(
+        target_name, tracker=tracker_text, key=key, count=boards, cores=cores, cpu=cpu, host=host
     ) as running:
         console.result(f"use it with --device {running[-1].address}; Ctrl-C stops it")
         _wait_for_ctrl_c()
@@ -85,9 +85,7 @@ def start(
 @port_option
 def tracker(host: str, port: int) -> None:
     """Run TVM's tracker until Ctrl-C: devices register with it, tools ask it for them."""
-    from mnc.compile.rpc.tracker import start_tracker
-
-    with start_tracker(host=host, port=port) as started:
+    with api.start_tracker(host=host, port=port) as started:
         console.result(f"tracker at {started}; Ctrl-C stops it")
         _wait_for_ctrl_c()
 
@@ -97,10 +95,7 @@ def tracker(host: str, port: int) -> None:
 @as_json_option
 def list_devices(tracker_text: str, as_json: bool) -> None:
     """List the tracker's devices: key, free or busy, CPU, cores, TVM version, last seen."""
-    from mnc.compile.rpc.address import parse_tracker
-    from mnc.compile.rpc.fleet import devices
-
-    found = devices(parse_tracker(tracker_text))
+    found = api.list_devices(tracker_text)
     if not found and not as_json:
         console.note(f"the tracker at {tracker_text} knows no device; `mnc device start` makes one")
         return
@@ -117,14 +112,12 @@ def _row(value: Any) -> dict[str, Any]:
 @click.option("--key", required=True, help="Name to give the device, such as rpi4.")
 @click.option("--login", default="pi@raspberrypi.local", show_default=True, help="The board's.")
 @click.option(
-    "--host", default=LOOPBACK, show_default=True, help="This machine, as the board reaches it."
+    "--host", default=HOST, show_default=True, help="This machine, as the board reaches it."
 )
 @port_option
 def enroll(kind: str, key: str, login: str, host: str, port: int) -> None:
     """Print the commands that make a device of a board: on its network, over SSH, or a phone on USB."""
-    from mnc.compile.rpc.enroll import enroll as commands
-
-    console.result(commands(kind, key=key, login=login, host=host, port=port))
+    console.result(api.enroll(kind, key=key, login=login, host=host, port=port))
 
 
 @click.command()
@@ -140,13 +133,7 @@ def doctor(
 
     Says what to fix; exits with 1 when a link is broken.
     """
-    from mnc.compile.rpc.address import parse
-    from mnc.compile.rpc.doctor import examine
-    from mnc.targets import load
-
-    target = load(target_name)
-    address = parse(device_text, key=target.name) if device_text else None
-    checks = examine(target, device=address, cc=cc)
+    checks = api.doctor(target_name, device=device_text, cc=cc)
     table([_row(check) for check in checks], as_json=as_json)
     if not all(check.ok for check in checks):
         context.exit(UNHEALTHY)
@@ -169,15 +156,9 @@ def simulate_worker(tracker_text: str | None, count: int | None, host: str) -> N
     It joins a tracker, as a board does; `mnc tune --tracker HOST:PORT` then spreads its candidates over all
     that have joined. HOST is this machine's address where those others reach it.
     """
-    from mnc.compile.measure.fleet.workers import running_workers
-    from mnc.compile.rpc.address import parse_tracker
-    from mnc.compile.rpc.tracker import text
-
-    tracker = parse_tracker(tracker_text) if tracker_text else None
-    with running_workers(tracker=tracker, count=count, host=host) as workers:
-        where = text(workers[0].tracker)
+    with api.simulate_workers(tracker=tracker_text, count=count, host=host) as joined:
         console.result(
-            f"{len(workers)} worker(s) have joined; use them with `mnc tune --tracker {where}`"
+            f"{joined.count} worker(s) have joined; use them with `mnc tune --tracker {joined.tracker}`"
         )
         console.result("Ctrl-C stops them; what they are at is done by others")
         _wait_for_ctrl_c()

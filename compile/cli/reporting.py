@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 from click.shell_completion import get_completion_class
 
+from mnc.compile import api
 from mnc.compile.cli import complete
 from mnc.compile.cli.common import as_json_option, console, logs_option, print_json
 from mnc.support.errors import UserError
 
-BUILD = Path("build")
 SHELLS = {
     "bash": "mnc completion bash > ~/.local/share/bash-completion/completions/mnc",
     "zsh": 'mnc completion zsh > "${fpath[1]}/_mnc"',
@@ -71,27 +71,15 @@ def report(
     Layers under the roofline, tuning curves, before and after, failures, parity, the machine. Artifacts of
     this machine are run for it; of others, manifest and log are shown. Without ARTIFACT: all under build/.
     """
-    from mnc.compile.artifact import store
-    from mnc.compile.report import collect
-    from mnc.compile.report.options import ReportOptions
-    from mnc.compile.report.page import page
-    from mnc.support.files import write_atomic
-    from mnc.targets import topology
-
-    chosen = folders or tuple(sorted(path.parent for path in BUILD.glob("*/*/manifest.json")))
-    if not chosen:
-        raise UserError(f"no artifact under {BUILD}; make one with `mnc build`, or name its folder")
-    checked = [store.load(folder) for folder in chosen]
-    counts = threads or tuple(sorted({1, topology.usable_cores()}))
-    options = ReportOptions(
-        logs=logs,
-        threads=tuple(dict.fromkeys(counts)) if run else (),
-        seconds=seconds,
+    gathered = api.report(
+        folders,
+        out,
+        threads=threads,
+        run=run,
         before=before,
-        working=console.working,
+        seconds=seconds,
+        logs=logs,
     )
-    gathered = collect.report(checked, options)
-    write_atomic(out, page(gathered).encode())
     if as_json:
         print_json(gathered)
     else:

@@ -18,6 +18,7 @@ from mnc.compile.runtime import session as runner
 from mnc.compile.runtime.layer_profile import Profile, profile
 from mnc.model import torch_run
 from mnc.support.errors import UserError
+from mnc.support.progress import working
 from mnc.targets import load, topology
 
 if TYPE_CHECKING:
@@ -51,21 +52,21 @@ def measure(artifact: Artifact, options: "ReportOptions") -> Measured:
     except UserError as error:
         return nothing(f"cannot be run here: {error}")
     host = load("host")
-    with options.working("measuring what this machine can do"):
+    with working("measuring what this machine can do"):
         roof = measured_here(host, sessions[0].threads)
-    with options.working(f"loading {name} into PyTorch"):
+    with working(f"loading {name} into PyTorch"):
         module, why = verify.rebuild_module(artifact.manifest)
     if module is None:
         notes.append(f"PyTorch is not measured: {why}")
     reference = torch_run.torch_reference(module) if module is not None else None
-    with options.working(f"comparing {name} with PyTorch"):
+    with working(f"comparing {name} with PyTorch"):
         compared = verify.verify(artifact, session=sessions[0], reference=reference)
     timings: list[Timing] = []
     for session in sessions:
         timed, left_out = _race(artifact, session, module, options)
         timings += timed
         notes += left_out
-    with options.working(f"timing the layers of {name}"):
+    with working(f"timing the layers of {name}"):
         layers = profile(sessions[0], peak_gflops=roof.gflops)
     return Measured(
         notes=tuple(dict.fromkeys(notes)),
@@ -106,16 +107,14 @@ def _race(
         rivals["PyTorch"] = torch_run.torch_call(module, inputs, session.threads)
         if options.before:
             try:
-                with options.working("building what there was before tuning, once"):
+                with working("building what there was before tuning, once"):
                     rivals |= before.rivals(artifact.manifest, inputs, session.threads)
             except UserError as error:
                 notes.append(str(error))
     if not options.before:
         notes.append("TVM as it comes is not measured: make the page with --before to have it")
     name = artifact.manifest.network.name
-    with options.working(
-        f"timing {name} on {session.threads} thread(s), {len(rivals) + 1} runtimes"
-    ):
+    with working(f"timing {name} on {session.threads} thread(s), {len(rivals) + 1} runtimes"):
         found = benchmark.bench(session, *inputs, seconds=options.seconds, rivals=rivals)
     ours = found["mnc"].median
     return [

@@ -20,6 +20,7 @@ from mnc.compile.report.data import Curve
 from mnc.compile.report.options import ReportOptions
 from mnc.compile.report.page import page
 from mnc.compile.report.roofs import of_target
+from mnc.support import progress
 from mnc.support.errors import UserError
 from mnc.targets import load
 from tests.compile import tuning_tasks
@@ -135,8 +136,9 @@ def test_an_artifact_of_this_machine_is_run(tiny_artifact: Artifact, tmp_path: P
         said.append(text)
         yield
 
-    options = ReportOptions(logs=tmp_path, threads=(1,), seconds=0.05, working=working)
-    (subject,) = collect.report([tiny_artifact], options).subjects
+    options = ReportOptions(logs=tmp_path, threads=(1,), seconds=0.05)
+    with progress.shown_by(working):
+        (subject,) = collect.report([tiny_artifact], options).subjects
     assert subject.is_measured and subject.latency and all(check.ok for check in subject.parity)
     assert {row.kind for row in subject.rows} >= {"depthwise", "pool"}
     assert subject.seconds and subject.bound and 0 < subject.bound < subject.seconds
