@@ -35,9 +35,11 @@ from mnc.compile.api.named import LOGS, OUT, ModelSpec, as_model, as_target
 from mnc.compile.api.reporting import report
 from mnc.compile.api.running import classify, load, open_artifact, read_images, runs_here
 from mnc.compile.api.tuning import choose_family, open_measurer, rerank, select_tasks, tune
+from mnc.compile.records.trial import Trial
 from mnc.compile.report.explain import Explanation
 from mnc.compile.rpc.address import HOST, PORT, Cores
 from mnc.compile.runtime.verify import VerifyReport
+from mnc.compile.tuning.progress import Observer, TuningProgress, TuningSummary
 from mnc.support import progress
 
 __all__ = [
@@ -53,7 +55,11 @@ __all__ = [
     "JoinedWorkers",
     "MachineReport",
     "ModelSpec",
+    "Observer",
     "TaskRow",
+    "Trial",
+    "TuningProgress",
+    "TuningSummary",
     "VerifyReport",
     "artifact_folders",
     "as_model",

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mnc.compile.frontend.tasks import TunableTask
     from mnc.compile.measure.measurer import Measurer
     from mnc.compile.records.family_choice import Choice
+    from mnc.compile.tuning.progress import Observer, TuningSummary
     from mnc.compile.tuning.rerank import RerankSummary as Reranked
-    from mnc.compile.tuning.tuner import Observer, TuningSummary
     from mnc.model.zoo import Model
 
 MOBILENET_KINDS = ("pointwise", "depthwise", "fused")  # nearly all of a MobileNet's work

@@ -13,12 +13,11 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from mnc.compile.records.trial import Trial
-from mnc.compile.tuning.tuner import TuningProgress
+from mnc.compile.api import Trial, TuningProgress
 
 
 class Display:
-    """A `mnc.compile.tuning.tuner.Observer`. `peak_gflops` is of the cores a kernel uses, None: unknown.
+    """An `Observer` of `mnc.compile.api.tune`. `peak_gflops` is of the cores a kernel uses, None: unknown.
 
     Use as a context manager, so that the terminal is left in order.
     """

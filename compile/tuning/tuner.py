@@ -7,9 +7,8 @@ with the same log, it goes on where it was: the log is all its memory.
 
 import math
 import time
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,6 +17,7 @@ from mnc.compile.records.ranking import current
 from mnc.compile.records.trial import Trial, task_key
 from mnc.compile.records.tuning_log import TuningLog
 from mnc.compile.tuning.budget import Standing, allowances, choose, guess_seconds
+from mnc.compile.tuning.progress import Observer, TaskOutcome, TuningProgress, TuningSummary
 from mnc.compile.tuning.search import TUNERS, Search, as_pair
 from mnc.compile.tuning.transfer import Transfer
 from mnc.compile.tuning.warm_start import warm_start
@@ -41,54 +41,6 @@ class TuningOptions(msgspec.Struct, frozen=True, kw_only=True):
     tuner: str = "xgb"
     floor: int = 16
     force: bool = False
-
-
-class TuningProgress(msgspec.Struct, kw_only=True):
-    """Where the tuning is. Rates are GFLOP/s, `seconds_left` an estimate (None: not known yet)."""
-
-    tasks: int
-    trials: int
-    total: int
-    task: str = ""
-    number: int = 0
-    task_trials: int = 0
-    gflops: float | None = None
-    best_gflops: float | None = None
-    failures: Counter[str] = msgspec.field(default_factory=Counter)
-    seconds_left: float | None = None
-
-
-class Observer(Protocol):
-    """Is told how it goes."""
-
-    def on_batch(self, state: TuningProgress) -> None:
-        """A task's next batch begins."""
-        ...
-
-    def on_trial(self, state: TuningProgress, trial: Trial) -> None:
-        """A trial is known and in the log."""
-        ...
-
-
-class TaskOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """A task's standing at the end: `cost` is the best, in seconds a call."""
-
-    key: str
-    kind: str
-    shape: str
-    trials: int
-    new: int
-    cost: float | None
-    gflops: float | None
-
-
-class TuningSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a call of `tune` did: trials made now, seconds taken, failures by kind, every task."""
-
-    trials: int
-    seconds: float
-    failures: dict[str, int]
-    tasks: tuple[TaskOutcome, ...]
 
 
 def tune(

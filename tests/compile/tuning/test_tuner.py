@@ -18,8 +18,9 @@ from mnc.compile.measure.options import LocalOptions
 from mnc.compile.records.ranking import best
 from mnc.compile.records.trial import Trial
 from mnc.compile.records.tuning_log import TuningLog
+from mnc.compile.tuning.progress import TuningSummary
 from mnc.compile.tuning.search import TUNERS
-from mnc.compile.tuning.tuner import TuningOptions, TuningSummary, tune
+from mnc.compile.tuning.tuner import TuningOptions, tune
 from mnc.support.errors import UserError
 from mnc.targets import Target, load
 from tests.compile import faulty_template, tuning_tasks
