@@ -11,7 +11,8 @@ from mnc.compile.cli.tuning_display import Display, clock, describe
 from mnc.compile.measure.local import LocalMeasurer
 from mnc.compile.measure.options import LocalOptions
 from mnc.compile.records.tuning_log import TuningLog
-from mnc.compile.tuning.tuner import TuningOptions, TuningProgress, tune
+from mnc.compile.tuning.progress import TuningProgress
+from mnc.compile.tuning.tuner import TuningOptions, tune
 from tests.compile import tuning_tasks
 
 
