@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the documents name is there: modules and what is in them, files, modules run with `python -m`."""
+
+import importlib
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").glob("*.md"),
+    *(ROOT / "docs/contributing").glob("*.md"),
+]
+TOPS = "|".join(path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] != ".")
+FILE = re.compile(rf"(?<![\w./-])(?:{TOPS})/[\w./-]*\.(?:py|c|h|toml|md|sh|txt|rs|cpp)\b")
+NAME = re.compile(r"\bmnc\.(?:compile|model|targets|support)(?:\.\w+)+")
+RUN = re.compile(r"python -m ((?:bench|mnc)[\w.]*)")
+
+
+def ids(path: Path) -> str:
+    """A page's name."""
+    return str(path.relative_to(ROOT))
+
+
+def is_there(name: str) -> bool:
+    """Whether a dotted name is a module, or something in one."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        return hasattr(importlib.import_module(module), attribute) or bool(
+            importlib.util.find_spec(name)
+        )
+    except ImportError:
+        return False
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_what_a_page_names_is_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    files = {name for name in FILE.findall(text) if not (ROOT / name).is_file()}
+    names = {name for name in NAME.findall(text) if not is_there(name)}
+    runs = {name for name in RUN.findall(text) if importlib.util.find_spec(name) is None}
+    assert not files | names | runs
+
+
+def test_names_are_found_and_missed() -> None:
+    assert is_there("mnc.compile.api.build") and is_there("mnc.targets.host")
+    assert not is_there("mnc.compile.api.nothing") and not is_there("mnc.nothing.at_all")
+    assert any(NAME.findall(page.read_text("utf-8")) for page in PAGES)
+    assert any(FILE.findall(page.read_text("utf-8")) for page in PAGES)
