@@ -10,23 +10,18 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from mnc.compile.measure.device_thread import DeviceQueue, Result, Work
 from mnc.compile.measure.messages import (
     Compiled,
     CompileJob,
-    Outcome,
-    ReferenceJob,
     RunJob,
-    Stored,
-    TaskSpec,
     explain,
 )
+from mnc.compile.measure.reference_cache import ReferenceCache
 from mnc.compile.measure.worker_pool import WorkerPool
 
 Prepare = Callable[[CompileJob, Compiled, str | None], RunJob]
-REFERENCE_SECONDS = 120.0
 
 
 class BackgroundBuilder(threading.Thread):
@@ -38,7 +33,7 @@ class BackgroundBuilder(threading.Thread):
         super().__init__(name="kiln", daemon=True)
         self.hub, self._prepare = hub, prepare
         self._batches: queue.SimpleQueue[tuple[int, Sequence[CompileJob]]] = queue.SimpleQueue()
-        self._references: dict[str, str] = {}
+        self._references = ReferenceCache(hub.scratch)
         self._pool: WorkerPool | None = None
 
     def put(self, batch: int, jobs: Sequence[CompileJob]) -> None:
@@ -65,7 +60,8 @@ class BackgroundBuilder(threading.Thread):
                 os.kill(pid, signal.SIGKILL)
 
     def _batch(self, pool: WorkerPool, batch: int, jobs: Sequence[CompileJob]) -> None:
-        reference = self._reference(pool, jobs[0].task) if self.hub.options.verify else None
+        verify = self.hub.options.verify
+        reference = self._references.path(jobs[0].task, pool) if verify else None
         for index, outcome in pool.run(jobs, timeout=self.hub.options.compile_timeout):
             if self.hub.stop.is_set() or batch != self.hub.batch:
                 return
@@ -74,18 +70,3 @@ class BackgroundBuilder(threading.Thread):
             else:
                 error, message = explain(outcome, "compiler")
                 self.hub.give(Result(batch, index, (), error, message))
-
-    def _reference(self, pool: WorkerPool, spec: TaskSpec) -> str:
-        """The file with the task's inputs and right output, worked out once."""
-        if spec.key not in self._references:
-            path = Path(self.hub.scratch) / f"reference-{len(self._references)}.npz"
-            outcome: Outcome
-            ((_, outcome),) = pool.run(
-                [ReferenceJob(task=spec, path=str(path))], timeout=REFERENCE_SECONDS
-            )
-            if not isinstance(outcome, Stored):
-                raise RuntimeError(
-                    f"no reference for {spec.key}: {explain(outcome, 'reference')[1]}"
-                )
-            self._references[spec.key] = str(path)
-        return self._references[spec.key]

@@ -16,19 +16,18 @@ import msgspec
 from mnc.compile.measure.messages import (
     Compiled,
     CompileJob,
-    ReferenceJob,
     RunJob,
-    Stored,
     TaskSpec,
     Timed,
     explain,
 )
+from mnc.compile.measure.reference_cache import ReferenceCache
 from mnc.compile.measure.scratch import scratch_folder
 from mnc.compile.measure.worker_pool import WorkerPool
 from mnc.compile.records.trial import Failure
 from mnc.targets import load
 
-COMPILE_SECONDS, RUN_SECONDS, REFERENCE_SECONDS = 60.0, 30.0, 120.0
+COMPILE_SECONDS, RUN_SECONDS = 60.0, 30.0
 SOME = 64  # bytes to stream: nothing is timed
 
 
@@ -42,7 +41,7 @@ class HostCheck:
         self._target = load("host").tvm_target()
         self._scratch = scratch_folder()
         self._pools: dict[str, WorkerPool] = {}
-        self._references: dict[str, str] = {}
+        self._references = ReferenceCache(self._scratch)
 
     def close(self) -> None:
         """End the processes and remove their files; safe to call twice."""
@@ -54,7 +53,7 @@ class HostCheck:
     def wrong(self, spec: TaskSpec, config: Mapping[str, Any]) -> tuple[Failure, str] | None:
         """None when the output is right; else the kind of failure and one line about it."""
         here = msgspec.structs.replace(spec, target=self._target)
-        reference = self._reference(here)
+        reference = self._references.path(here, self._pool("compile"))
         library = str(self._scratch / "kernel.so")
         job = CompileJob(task=here, config=dict(config), library=library)
         ((_, made),) = self._pool("compile").run([job], timeout=COMPILE_SECONDS)
@@ -76,19 +75,6 @@ class HostCheck:
             return None
         self._pool("run").restart()  # it may have written where it should not
         return explain(outcome, "kernel")
-
-    def _reference(self, spec: TaskSpec) -> str:
-        """The file with the task's inputs and right output, worked out once."""
-        if spec.key not in self._references:
-            path = str(self._scratch / f"reference-{len(self._references)}.npz")
-            job = ReferenceJob(task=spec, path=path)
-            ((_, outcome),) = self._pool("compile").run([job], timeout=REFERENCE_SECONDS)
-            if not isinstance(outcome, Stored):
-                raise RuntimeError(
-                    f"no reference for {spec.key}: {explain(outcome, 'reference')[1]}"
-                )
-            self._references[spec.key] = path
-        return self._references[spec.key]
 
     def _pool(self, role: str) -> WorkerPool:
         if role not in self._pools:

@@ -9,6 +9,7 @@ own, which may crash or hang without harm.
 import os
 import platform
 import shutil
+import statistics
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,15 +20,14 @@ from mnc.compile.measure.messages import (
     CompileJob,
     Failed,
     Outcome,
-    ReferenceJob,
     RunJob,
-    Stored,
     TaskSpec,
     Timed,
     explain,
     spec_of,
 )
 from mnc.compile.measure.options import LocalOptions
+from mnc.compile.measure.reference_cache import ReferenceCache
 from mnc.compile.measure.scratch import scratch_folder
 from mnc.compile.measure.worker_pool import WorkerPool
 from mnc.compile.records.trial import Trial, trial_of
@@ -54,7 +54,7 @@ class LocalMeasurer(Closing):
         self._target = target
         _check(target, self.options.threads)
         self._scratch = scratch_folder()
-        self._references: dict[str, str | None] = {}
+        self._references = ReferenceCache(self._scratch)
         self._best: dict[str, float] = {}
         self._count = 0
         cpus = sorted(os.sched_getaffinity(0))
@@ -92,7 +92,7 @@ class LocalMeasurer(Closing):
     def measure(self, task: "TunableTask", configs: Sequence[Any]) -> Iterator[Trial]:
         """Yield a Trial a configuration: failures to compile first, then the timings one by one."""
         spec = spec_of(task, templates=self.options.templates)
-        reference = self._reference(spec)
+        reference = self._references.path(spec, self._compilers) if self.options.verify else None
         started = time.monotonic()
         libraries = [str(self._scratch / f"{self._count + i}.so") for i in range(len(configs))]
         self._count += len(configs)
@@ -127,27 +127,12 @@ class LocalMeasurer(Closing):
         )
         ((_, outcome),) = self._runner.run([job], timeout=self.options.run_timeout)
         if isinstance(outcome, Timed):
-            cost = sorted(outcome.costs)[len(outcome.costs) // 2]
+            cost = statistics.median_high(outcome.costs)
             self._best[spec.key] = min(cost, self._best.get(spec.key, cost))
         if isinstance(outcome, Failed):
             # It may have written where it should not: the next kernel gets a clean process.
             self._runner.restart()
         return outcome
-
-    def _reference(self, spec: TaskSpec) -> str | None:
-        """The file with the task's inputs and right output, worked out once."""
-        if not self.options.verify:
-            return None
-        if spec.key not in self._references:
-            path = str(self._scratch / f"reference-{len(self._references)}.npz")
-            job = ReferenceJob(task=spec, path=path)
-            ((_, outcome),) = self._compilers.run([job], timeout=120.0)
-            if not isinstance(outcome, Stored):
-                raise RuntimeError(
-                    f"no reference for {spec.key}: {explain(outcome, 'reference')[1]}"
-                )
-            self._references[spec.key] = path
-        return self._references[spec.key]
 
     def _trial(
         self,

@@ -6,6 +6,7 @@ each time a device failed: its configuration is tried again, on another device i
 """
 
 import shutil
+import statistics
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -116,7 +117,7 @@ class RpcMeasurer(Closing):
 
     def _learn(self, spec: TaskSpec, result: Result) -> None:
         if result.costs:
-            cost = sorted(result.costs)[len(result.costs) // 2]
+            cost = statistics.median_high(result.costs)
             self._best[spec.key] = min(cost, self._best.get(spec.key, cost))
 
     def _results(self) -> list[Result]:
