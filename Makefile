@@ -37,12 +37,12 @@ tune: setup ## search the best kernels of MODEL for TARGET, simulated where it i
 build: setup ## compile MODEL for TARGET, compare with PyTorch on photographs, time it
 	$(MNC) build --model $(MODEL) --target $(TARGET)
 
-test: setup ## every test, the fast ones first
-	.venv/bin/pytest -m "not slow"
-	.venv/bin/pytest -m slow
+test: setup test-fast ## every test, the fast ones first
+	.venv/bin/pytest -m slow --durations 20
 
+# Two at a time, a file's tests together; the slow ones time kernels and start boards, so they have the machine.
 test-fast: setup ## the tests that take less than a few seconds each
-	.venv/bin/pytest -m "not slow"
+	.venv/bin/pytest -m "not slow" -n 2 --dist loadfile
 
 check: setup ## ruff (lint, format) and the strict type checker
 	.venv/bin/ruff check .

@@ -138,14 +138,15 @@ def test_an_artifact_of_this_machine_is_run(tiny_artifact: Artifact, tmp_path: P
 
     options = ReportOptions(logs=tmp_path, threads=(1,), seconds=0.05)
     with progress.shown_by(working):
-        (subject,) = collect.report([tiny_artifact], options).subjects
+        report = collect.report([tiny_artifact], options)
+    (subject,) = report.subjects
     assert subject.is_measured and subject.latency and all(check.ok for check in subject.parity)
     assert {row.kind for row in subject.rows} >= {"depthwise", "pool"}
     assert subject.seconds and subject.bound and 0 < subject.bound < subject.seconds
     assert [t.name for t in subject.timings] == ["mnc"]  # tiny is not of the zoo
     assert any("PyTorch is not measured" in note for note in subject.notes)
     assert any(text.startswith("timing tiny") for text in said)
-    assert "not measured" in page(collect.report([tiny_artifact], options))
+    assert "not measured" in page(report)
 
 
 def test_nothing_is_run_when_asked_or_for_another_cpu(tiny: Tiny, tmp_path: Path) -> None:
