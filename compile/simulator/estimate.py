@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mnc.compile.simulator.core.params import Cause, CoreStats
-from mnc.compile.simulator.isa.micro_ops import Array, Flag
+from mnc.compile.simulator.core.structs import Cause, CoreStats
+from mnc.compile.simulator.isa.instructions import Flag
+from mnc.compile.simulator.isa.packing import Array
 from mnc.compile.simulator.kernel import Executed, Simulation
 from mnc.compile.simulator.program import DecodedProgram
 

@@ -4,8 +4,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from mnc.compile.simulator.core.params import Cause
-from mnc.compile.simulator.isa.micro_ops import Line
+from mnc.compile.simulator.core.structs import Cause
+from mnc.compile.simulator.isa.instructions import Line
+from mnc.compile.simulator.loader.arguments import KernelArgument
 
 CacheState = Literal["warm", "cold"]
 
@@ -19,7 +20,7 @@ class Kernel:
     """
 
     code: bytes
-    arguments: tuple[tuple[tuple[int, ...], str, bool], ...]
+    arguments: tuple[KernelArgument, ...]
     unwritten: tuple[int, ...] = ()
     function: str | None = None
 

@@ -8,45 +8,33 @@ statistics.
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import IntEnum
 
 import numpy as np
 
 from mnc.compile.simulator.core import native
-from mnc.compile.simulator.core.params import Cause, CoreStats, core_params
+from mnc.compile.simulator.core.params import core_params
+from mnc.compile.simulator.core.structs import (
+    ARGUMENT_REGISTERS,
+    MAX_UNWRITTEN,
+    Cause,
+    CoreStats,
+    MachineLayout,
+    Mode,
+    RunOutcome,
+)
 from mnc.compile.simulator.isa.errors import SimulationError
-from mnc.compile.simulator.isa.micro_ops import Array, Op
+from mnc.compile.simulator.isa.micro_ops import SINK, Op
+from mnc.compile.simulator.isa.packing import Array
 from mnc.compile.simulator.kernel import Kernel
 from mnc.compile.simulator.loader import image as images
+from mnc.compile.simulator.loader.arguments import PlacedBuffer
+from mnc.compile.simulator.loader.builder import PAGE
 from mnc.compile.simulator.loader.image import Image
 from mnc.compile.simulator.program import DecodedProgram
 from mnc.targets import Target
 
-UNUSED_REGISTER = 33
 PIECE = 4096  # bytes read, then written
 MAX_INSTRUCTIONS = 40_000_000_000  # some minutes of simulation
-
-
-class RunOutcome(IntEnum):
-    """`outcome` of interpret.h."""
-
-    RAN = 0
-    FAULT = 1
-    NO_SUCH_CODE = 2
-    FLAGS_NEEDED = 3
-    VECTOR_NEEDED = 4
-    TOO_LONG = 5
-    KERNEL_FAILED = 6
-    OUT_OF_MEMORY = 7
-    NESTED = 8
-
-
-class Mode(IntEnum):
-    """`mode` of interpret.h: what becomes of a kernel's instructions."""
-
-    TOUCHED = 0
-    TIMED = 1
-    COUNTED = 2
 
 
 class Machine:
@@ -87,7 +75,7 @@ class Machine:
         for buffer in sorted(others, key=lambda one: -one.size)[:1]:
             self._write_from_elsewhere(buffer)
 
-    def _write_from_elsewhere(self, buffer: images.Buffer) -> None:
+    def _write_from_elsewhere(self, buffer: PlacedBuffer) -> None:
         """The layer before reads as much as it writes, which takes its place in the caches too."""
         half = images.HEAP_BYTES // 2
         sweep, elsewhere = native.library().machine_sweep, self._image.heap + half
@@ -117,7 +105,7 @@ class Machine:
         native.library().core_stats(self._core, ctypes.byref(stats), cycles.ctypes.data)
         return stats, cycles
 
-    def _sweep(self, buffer: images.Buffer, *, store: bool) -> None:
+    def _sweep(self, buffer: PlacedBuffer, *, store: bool) -> None:
         native.library().machine_sweep(self._core, buffer.address, buffer.size, store)
 
     def _call(self, mode: Mode, *, window: int = 0, gap: int = 0) -> None:
@@ -157,10 +145,10 @@ def load(
         library.machine_destroy(machine)
 
 
-def _layout(image: Image, code: DecodedProgram, threads: int) -> native.Layout:
+def _layout(image: Image, code: DecodedProgram, threads: int) -> MachineLayout:
     abi = code.abi
-    registers = (*abi.arguments, *[UNUSED_REGISTER] * (8 - len(abi.arguments)))
-    return native.Layout(
+    registers = (*abi.arguments, *[SINK] * (ARGUMENT_REGISTERS - len(abi.arguments)))
+    return MachineLayout(
         base=image.base,
         bytes=len(image.memory),
         magic=image.magic,
@@ -182,14 +170,14 @@ def _layout(image: Image, code: DecodedProgram, threads: int) -> native.Layout:
     )
 
 
-def _mark_unwritten(layout: native.Layout, image: Image, kernel: Kernel) -> None:
+def _mark_unwritten(layout: MachineLayout, image: Image, kernel: Kernel) -> None:
     """Whole pages only: the first and last may hold something else."""
-    chosen = kernel.unwritten[: native.MAX_UNWRITTEN]
+    chosen = kernel.unwritten[:MAX_UNWRITTEN]
     layout.zeros, layout.n_unwritten = image.zeros, len(chosen)
     for i, index in enumerate(chosen):
         buffer = image.buffers[index]
-        end = (buffer.address + buffer.size) // images.PAGE * images.PAGE
-        layout.unwritten[i][:] = (-(-buffer.address // images.PAGE) * images.PAGE, end)
+        end = (buffer.address + buffer.size) // PAGE * PAGE
+        layout.unwritten[i][:] = (-(-buffer.address // PAGE) * PAGE, end)
 
 
 def _per_insn(blocks: Array, code: DecodedProgram) -> Array:

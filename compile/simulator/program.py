@@ -14,21 +14,12 @@ from typing import Any
 from mnc.compile.simulator.decoders import aarch64, arm, x86
 from mnc.compile.simulator.decoders.disassembly import disassemble
 from mnc.compile.simulator.isa.errors import SimulationError
-from mnc.compile.simulator.isa.micro_ops import (
-    Abi,
-    Array,
-    Class,
-    Instruction,
-    Line,
-    MicroOp,
-    Op,
-    pack,
-)
+from mnc.compile.simulator.isa.instructions import Abi, Class, Instruction, Line, Option
+from mnc.compile.simulator.isa.micro_ops import MicroOp, Op
+from mnc.compile.simulator.isa.packing import Array, pack
 from mnc.compile.simulator.loader.image import Image
 
 DECODERS: dict[str, Any] = {"aarch64": aarch64, "arm": arm, "x86_64": x86}
-# Bits of insn.spare[0], as interpret.c has them.
-TRACK, TOUCH_ONLY = 1, 2
 _OUT_OF_VECTORS = (Op.V_GET, Op.V_GET_S)
 _BRANCHES = frozenset((Op.BRANCH, Op.BRANCH_IF, Op.BRANCH_ZERO, Op.BRANCH_NONZERO, Op.BRANCH_BIT))
 # Written beside the kernel by TVM, never called by kernels of float32.
@@ -60,7 +51,7 @@ def decode(image: Image) -> DecodedProgram:
             code.append((line.address, part))
     insns, micro_ops = pack(code)
     for first, last in _functions(image, [line.address for line in lines]):
-        insns["spare"][first:last, 0] = _options(code[first:last])
+        insns["options"][first:last] = _options(code[first:last])
     return DecodedProgram(decoder.ABI, insns, micro_ops, tuple(lines), refused)
 
 
@@ -105,8 +96,8 @@ def _options(code: Sequence[tuple[int, Instruction]]) -> list[int]:
     function has such an instruction; inside its loops, if it has none, vector data are floats.
     """
     if any(op.op in _OUT_OF_VECTORS for _, one in code for op in one.micro_ops):
-        return [TRACK] * len(code)
-    options = [0] * len(code)
+        return [Option.TRACK] * len(code)
+    options: list[int] = [0] * len(code)
     index = {address: i for i, (address, _) in reversed(list(enumerate(code)))}
     for i, (_, one) in enumerate(code):
         last = one.micro_ops[-1] if one.micro_ops else None
@@ -114,5 +105,5 @@ def _options(code: Sequence[tuple[int, Instruction]]) -> list[int]:
             continue
         target = index.get(last.imm)
         if target is not None and target <= i:
-            options[target : i + 1] = [TOUCH_ONLY] * (i + 1 - target)
+            options[target : i + 1] = [Option.TOUCH_ONLY] * (i + 1 - target)
     return options

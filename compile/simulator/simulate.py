@@ -6,7 +6,8 @@ the cycles go. Pure computation, the same bit for bit in every process on every 
 """
 
 from mnc.compile.simulator import machine, program
-from mnc.compile.simulator.core.params import Cause, clock_ghz
+from mnc.compile.simulator.core.params import clock_ghz
+from mnc.compile.simulator.core.structs import Cause
 from mnc.compile.simulator.estimate import Measured, estimate
 from mnc.compile.simulator.isa.errors import SimulationError
 from mnc.compile.simulator.kernel import CacheState, Executed, Kernel, Simulation

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of the simulator share: micro-ops and instructions (written by micro_ops.py, same layout),
- * memory accesses, and the calls by which the interpreter drives a core model and its memory system.
+/* What the parts of the simulator share: instructions, memory accesses, and the calls by which the interpreter drives
+ * a core model and its memory system. What Python declares too, here and in other headers, c_headers.py holds it to.
  *
  * All sources are compiled as one unit (simulator.c includes them), so core_step can be inlined: keep private
  * names static. Deterministic: integers or IEEE doubles in a fixed order, nothing of the host's libm.
@@ -14,10 +14,11 @@
 #define NOINLINE __attribute__((noinline)) /* the rare way, kept from where the common one is inlined */
 #define EXPORT __attribute__((visibility("default")))
 
-enum { REGISTER_FLAGS = 96, REGISTER_NONE = 255, REGISTERS = 97 };
-enum { FIRST_VECTOR = 32 };
+static inline int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* Timing classes; micro_ops.Class has the same order. */
+enum { REGISTER_NONE = 255 };
+
+/* Timing classes: Class of instructions.py. */
 enum instruction_class {
     CLASS_NOP, CLASS_INT, CLASS_SHIFT, CLASS_MUL, CLASS_DIV, CLASS_BRANCH, CLASS_CALL,
     CLASS_LOAD_INT, CLASS_STORE_INT, CLASS_LOAD_VEC, CLASS_STORE_VEC, CLASS_LOAD_BROADCAST, CLASS_LOAD_LANE,
@@ -26,12 +27,15 @@ enum instruction_class {
     CLASSES
 };
 
-enum {
+enum { /* Flag of instructions.py */
     INSN_ENDS_BLOCK = 1, /* a branch, call or return */
     INSN_CONTINUES = 2,  /* a further part of the machine instruction before it: one more micro-op to dispatch, not counted as an instruction */
     INSN_STACK = 4,      /* its memory operand is based on the stack pointer */
     INSN_BY_ELEMENT = 8, /* a multiply-add by one lane (fmla v.4s, v.4s, v.s[i]) */
 };
+
+/* What a pass over the code found that the interpreter may leave out: Option of instructions.py. */
+enum { OPTION_TRACK = 1, OPTION_TOUCH_ONLY = 2 };
 
 enum { MAX_DST = 6, MAX_SRC = 6, MAX_ACCESSES = 16 };
 
@@ -45,12 +49,13 @@ typedef struct insn {
     uint8_t width;           /* bytes of vector operated on (4..64), 0 for integer instructions */
     uint8_t flags;           /* INSN_* */
     uint8_t loads, stores;   /* accesses it makes, in the order of its micro-ops */
-    uint8_t accumulator;     /* index in src[] of a multiply-add's accumulator, 255 none */
-    uint8_t base_update;     /* index in dst[] of an updated base register (known early), 255 none */
-    uint8_t first_address;   /* index in src[]: this and later sources form addresses (needed before data); 255 none */
+    uint8_t accumulator;     /* index in src[] of a multiply-add's accumulator, or REGISTER_NONE */
+    uint8_t base_update;     /* index in dst[] of an updated base register (known early), or REGISTER_NONE */
+    uint8_t first_address;   /* index in src[]: this and later sources form addresses (needed before data), or REGISTER_NONE */
     uint8_t n_dst, n_src;
     uint8_t dst[MAX_DST], src[MAX_SRC]; /* 0-31 integer, 32-95 vector and mask, 96 flags */
-    uint8_t spare[2];
+    uint8_t options;         /* OPTION_* */
+    uint8_t spare;
 } insn;
 
 typedef struct access {
@@ -59,11 +64,11 @@ typedef struct access {
     uint32_t is_store;
 } access;
 
-/* ---- The core model: pipeline.c, memory.c (and their headers). ---- */
+/* ---- The core model: pipeline/ and memory/. ---- */
 
 typedef struct core core;
-struct core_params; /* pipeline.h; cores.py packs the same layout */
-struct core_stats;  /* pipeline.h; cores.py reads the same layout */
+struct core_params; /* both of pipeline.h */
+struct core_stats;
 
 /* A core in its initial state (empty caches, cycle 0) for a program of `count` instructions, which outlives it. */
 EXPORT core *core_create(const struct core_params *params, const insn *program, uint32_t count);

@@ -13,7 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mnc.compile.simulator.isa.micro_ops import Op
+from mnc.compile.simulator.core.c_headers import headers
+from mnc.compile.simulator.core.structs import MachineLayout
 from mnc.compile.toolchain.zig import run, zig
 from mnc.support.files import cache_dir, writing
 
@@ -21,34 +22,11 @@ HERE = Path(__file__).parent
 # Fused multiply-adds would round differently from one architecture to another.
 FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fno-sanitize=all", "-g0")
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-Wno-gnu")
-MAX_ARGUMENTS = 6
-MAX_UNWRITTEN = 4
-
-
-class Layout(ctypes.Structure):
-    """`layout` of interpret.h."""
-
-    _fields_ = (
-        *((name, ctypes.c_uint64) for name in ("base", "bytes", "magic", "text", "text_bytes")),
-        *((name, ctypes.c_uint64) for name in ("heap", "heap_bytes", "environment", "stack")),
-        ("entry", ctypes.c_uint64),
-        ("arguments", ctypes.c_uint64 * MAX_ARGUMENTS),
-        ("argument_registers", ctypes.c_uint8 * 8),
-        ("result_register", ctypes.c_uint32),
-        ("stack_register", ctypes.c_uint32),
-        ("link_register", ctypes.c_int32),
-        ("pointer_bytes", ctypes.c_uint32),
-        ("threads", ctypes.c_uint32),
-        ("n_unwritten", ctypes.c_uint32),
-        ("unwritten", (ctypes.c_uint64 * 2) * MAX_UNWRITTEN),
-        ("zeros", ctypes.c_uint64),
-        ("max_instructions", ctypes.c_uint64),
-    )
 
 
 @functools.cache
 def library(source: Path = HERE / "simulator.c") -> Any:
-    """The loaded library, its functions typed; tests give another core's `source`.
+    """The loaded library, its functions typed; tests give another `source`, whose folder is looked in first.
 
     UserError when it cannot be built.
     """
@@ -56,7 +34,7 @@ def library(source: Path = HERE / "simulator.c") -> Any:
     pointer, count, number = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int
     long = ctypes.c_int64
     signatures: dict[str, tuple[Any, list[Any]]] = {
-        "machine_create": (pointer, [ctypes.POINTER(Layout), pointer, pointer, count]),
+        "machine_create": (pointer, [ctypes.POINTER(MachineLayout), pointer, pointer, count]),
         "machine_destroy": (None, [pointer]),
         "machine_run": (number, [pointer, pointer, pointer, count, number, long, long]),
         "machine_error": (None, [pointer, pointer, pointer]),
@@ -75,16 +53,10 @@ def library(source: Path = HERE / "simulator.c") -> Any:
     return loaded
 
 
-def micro_ops_header() -> str:
-    """`Op` for C: one macro that lists the names in order."""
-    names = " ".join(f"X({op.name})" for op in Op)
-    return f"#define MICRO_OPS(X) {names}\n"
-
-
 def _built(source: Path) -> Path:
     """The shared library's path; compiled when the cache has none of these sources."""
-    digest = hashlib.sha256(micro_ops_header().encode())
-    for file in sorted({source, *HERE.glob("*.c"), *HERE.glob("*.h")}):
+    digest = hashlib.sha256(repr(headers()).encode())
+    for file in sorted({*source.parent.rglob("*.[ch]"), *HERE.rglob("*.[ch]")}):
         digest.update(file.name.encode() + file.read_bytes())
     digest.update(" ".join(_command(source, Path(), Path())).encode())
     path = cache_dir("simulator") / f"{digest.hexdigest()[:16]}.so"
@@ -96,14 +68,16 @@ def _built(source: Path) -> Path:
 def _command(source: Path, include: Path, output: Path) -> list[str]:
     triple = f"{platform.machine()}-linux-gnu.2.17"
     compiler = [*zig("cc"), "-target", triple]
-    files = [f"-I{include}", f"-I{HERE}", str(source), "-o", str(output)]
-    return [*compiler, *FLAGS, *WARNINGS, "-fvisibility=hidden", "-shared", "-fPIC", *files]
+    folders = [f"-I{folder}" for folder in (include, source.parent, HERE)]
+    options = [*FLAGS, *WARNINGS, "-fvisibility=hidden", "-shared", "-fPIC", *folders]
+    return [*compiler, *options, str(source), "-o", str(output)]
 
 
 def _compile(source: Path, path: Path) -> None:
     with writing(path), tempfile.TemporaryDirectory(dir=path.parent) as folder:
         scratch = Path(folder)
-        (scratch / "micro_ops.h").write_text(micro_ops_header(), "utf-8")
+        for name, text in headers().items():
+            (scratch / name).write_text(text, "utf-8")
         built = scratch / path.name
         run(
             _command(source, scratch, built),

@@ -1,23 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the C core model is told of a target's fast cores, and what it tells back.
+"""What the C core model is told of a target's fast cores.
 
-Takes a `Target` and a number of threads; gives `CoreParams`, laid out as pipeline.h and memory.h declare
-it. `CoreStats` is read the same way.
+Takes a `Target` and a number of threads; gives `CoreParams`.
 """
 
 import ctypes
-from enum import IntEnum
-from typing import get_args
 
-from mnc.compile.simulator.isa.micro_ops import Class
+from mnc.compile.simulator.core.structs import (
+    MAX_FILLS,
+    MAX_LEVELS,
+    MAX_STREAMS,
+    QUEUES,
+    REPLACEMENTS,
+    CacheParams,
+    CoreParams,
+    MemoryParams,
+    OpParams,
+)
+from mnc.compile.simulator.isa.instructions import Class
 from mnc.targets import Cache, CoreClass, Pipeline, Target, pipeline_of
 from mnc.targets.pipeline import WIDTHS, Operation
-from mnc.targets.target import Replacement
 
-MAX_LEVELS = 3
-QUEUES = 3
 POINT = 256  # line times are in 1/256 cycles
-REPLACEMENTS = get_args(Replacement)  # in the order of memory.h
 DEFAULT_CLOCK_GHZ = 2.5  # where neither the device nor its core tells one
 
 MEMORY_CLASSES = frozenset(
@@ -48,109 +52,6 @@ VECTOR_CLASSES = frozenset(
 PRICED_AS = {Class.NOP: None, Class.CALL: "branch", Class.PREFETCH: "load_int"}
 
 
-class Cause(IntEnum):
-    """What cycles are spent on, in the order of pipeline.h."""
-
-    FMA = 0
-    VECTOR = 1
-    LOAD_STORE = 2
-    INTEGER = 3
-    FRONT_END = 4
-    LATENCY = 5
-    L1 = 6
-    L2 = 7
-    L3 = 8
-    DRAM = 9
-    STORE = 10
-    LAUNCH = 11
-
-    @property
-    def label(self) -> str:
-        """In words."""
-        return CAUSE_LABELS[self]
-
-
-CAUSE_LABELS = {
-    Cause.FMA: "multiply-add issue",
-    Cause.VECTOR: "other vector issue",
-    Cause.LOAD_STORE: "load and store issue",
-    Cause.INTEGER: "integer and loop overhead",
-    Cause.FRONT_END: "front end",
-    Cause.LATENCY: "dependence chains",
-    Cause.L1: "L1 misses on their way",
-    Cause.L2: "L2",
-    Cause.L3: "L3",
-    Cause.DRAM: "DRAM",
-    Cause.STORE: "stores",
-    Cause.LAUNCH: "parallel launch",
-}
-
-
-def _fields(kind: "type[ctypes._SimpleCData[int]]", names: str) -> list[tuple[str, type]]:
-    return [(name, kind) for name in names.split()]
-
-
-U8, U16, U32, U64 = ctypes.c_uint8, ctypes.c_uint16, ctypes.c_uint32, ctypes.c_uint64
-
-
-class OpParams(ctypes.Structure):
-    """struct op_params."""
-
-    _fields_ = [
-        *_fields(U16, "ports then_ports"),
-        *_fields(U8, "slots then_slots"),
-        ("latency", ctypes.c_int8),
-        *_fields(U8, "accumulate micro_ops alone queue blocks"),
-    ]
-
-
-class CacheParams(ctypes.Structure):
-    """struct cache_params."""
-
-    _fields_ = _fields(U32, "bytes ways latency line_time shared replacement")
-
-
-class MemoryParams(ctypes.Structure):
-    """struct memory_params."""
-
-    _fields_ = [
-        *_fields(U32, "levels line_shift"),
-        ("level", CacheParams * MAX_LEVELS),
-        *_fields(U32, "dram_latency dram_line_time dram_all_time misses misses_l2"),
-        *_fields(U32, "streams trigger max_stride depth_l1 depth_l2 prefetches"),
-        *_fields(U32, "crosses_pages store_prefetch by_page pairs stride_ahead"),
-        *_fields(U32, "streaming_lines merging store_buffer stores_merge write_back"),
-        *_fields(U32, "page_shift tlb_entries tlb2_entries tlb2_ways tlb2_latency walk_latency"),
-    ]
-
-
-class CoreParams(ctypes.Structure):
-    """struct core_params."""
-
-    _fields_ = [
-        ("ops", (OpParams * len(WIDTHS)) * len(Class)),
-        ("memory", MemoryParams),
-        *_fields(U32, "in_order width retire_width window"),
-        ("queue", U32 * QUEUES),
-        *_fields(U32, "load_queue store_queue mispredict taken history"),
-        *_fields(U32, "code_bytes code_ways code_latency code_next decode_bytes"),
-        *_fields(U32, "forward replays alias binds launch launch_task in_order_vector"),
-    ]
-
-
-class CoreStats(ctypes.Structure):
-    """struct core_stats."""
-
-    _fields_ = [
-        ("cycles", ctypes.c_double),
-        ("causes", ctypes.c_double * len(Cause)),
-        ("spill_cycles", ctypes.c_double),
-        *_fields(U64, "instructions flops loads stores spill_loads spill_stores"),
-        ("misses", U64 * MAX_LEVELS),
-        *_fields(U64, "dram_lines tlb_misses walks prefetches mispredicted launches"),
-    ]
-
-
 def clock_ghz(core: CoreClass) -> float:
     """The clock cycles are counted in: the device's, else the one assumed for its core."""
     return core.clock_ghz or pipeline_of(core).clock_ghz or DEFAULT_CLOCK_GHZ
@@ -169,7 +70,7 @@ def core_params(target: Target, *, threads: int) -> CoreParams:
     params.width = pipeline.width
     params.retire_width = 2 * pipeline.width
     params.window = pipeline.window
-    params.queue = (U32 * QUEUES)(*pipeline.queues)
+    params.queue = (ctypes.c_uint32 * QUEUES)(*pipeline.queues)
     params.load_queue = pipeline.load_queue
     params.store_queue = pipeline.stores.buffer
     params.mispredict = pipeline.mispredict_cycles
@@ -227,9 +128,9 @@ def _memory(target: Target, pipeline: Pipeline) -> MemoryParams:
         dram_latency=round(dram.latency_ns * ghz),
         dram_line_time=round(POINT * line * ghz / dram.core_bandwidth_gb_s),
         dram_all_time=round(POINT * line * ghz / dram.bandwidth_gb_s),
-        misses=core.misses_in_flight,
-        misses_l2=min(64, core.misses_in_flight + prefetcher.outstanding),
-        streams=core.prefetch_streams,
+        misses=min(MAX_FILLS, core.misses_in_flight),
+        misses_l2=min(MAX_FILLS, core.misses_in_flight + prefetcher.outstanding),
+        streams=min(MAX_STREAMS, core.prefetch_streams),
         trigger=prefetcher.trigger,
         max_stride=prefetcher.max_stride,
         depth_l1=prefetcher.l1_lines,
@@ -242,7 +143,6 @@ def _memory(target: Target, pipeline: Pipeline) -> MemoryParams:
         stride_ahead=prefetcher.stride_ahead,
         streaming_lines=stores.streaming_lines,
         merging=stores.merging_lines,
-        store_buffer=stores.buffer,
         stores_merge=stores.merge_with_fills,
         write_back=stores.write_back_reads,
         page_shift=12,

@@ -23,18 +23,8 @@ from mnc.compile.simulator.decoders.aarch64_operands import (
 )
 from mnc.compile.simulator.decoders.instruction_builder import Draft
 from mnc.compile.simulator.isa.errors import SimulationError
-from mnc.compile.simulator.isa.micro_ops import (
-    FLAGS,
-    ZERO,
-    Abi,
-    Class,
-    Condition,
-    Flag,
-    Instruction,
-    Line,
-    Modify,
-    Op,
-)
+from mnc.compile.simulator.isa.instructions import FLAGS, Abi, Class, Flag, Instruction, Line
+from mnc.compile.simulator.isa.micro_ops import ZERO, Condition, Modify, Op
 
 ABI = Abi(arguments=(0, 1, 2, 3, 4, 5), result=0, stack_pointer=SP, link=LINK, pointer_bytes=8)
 Operands = tuple[Operand, ...]

@@ -18,16 +18,8 @@ from mnc.compile.simulator.decoders.aarch64_operands import (
 )
 from mnc.compile.simulator.decoders.instruction_builder import Draft
 from mnc.compile.simulator.isa.errors import SimulationError
-from mnc.compile.simulator.isa.micro_ops import (
-    FIRST_VECTOR,
-    SINK,
-    ZERO,
-    Class,
-    Flag,
-    Instruction,
-    Modify,
-    Op,
-)
+from mnc.compile.simulator.isa.instructions import FIRST_VECTOR, Class, Flag, Instruction
+from mnc.compile.simulator.isa.micro_ops import SINK, ZERO, Modify, Op
 
 _PLAIN = re.compile(r"(ld|st)(u|n|a|l|t|nt)?(r|p|ur|tr)(s?[bhw])?$")
 _STRUCTURE = re.compile(r"(ld|st)([1-4])(r?)$")

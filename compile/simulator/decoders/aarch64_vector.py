@@ -18,7 +18,8 @@ from mnc.compile.simulator.decoders.aarch64_operands import (
 )
 from mnc.compile.simulator.decoders.instruction_builder import Draft
 from mnc.compile.simulator.isa.errors import SimulationError
-from mnc.compile.simulator.isa.micro_ops import FLAGS, Class, Flag, Instruction, Op
+from mnc.compile.simulator.isa.instructions import FLAGS, Class, Flag, Instruction
+from mnc.compile.simulator.isa.micro_ops import Op
 
 Operands = tuple[Operand, ...]
 

@@ -24,19 +24,8 @@ from mnc.compile.simulator.decoders.arm_operands import (
 )
 from mnc.compile.simulator.decoders.arm_values import ArmDraft, shifted, value
 from mnc.compile.simulator.isa.errors import SimulationError
-from mnc.compile.simulator.isa.micro_ops import (
-    FLAGS,
-    ZERO,
-    Abi,
-    Class,
-    Condition,
-    Flag,
-    Instruction,
-    Line,
-    MicroOp,
-    Modify,
-    Op,
-)
+from mnc.compile.simulator.isa.instructions import FLAGS, Abi, Class, Flag, Instruction, Line
+from mnc.compile.simulator.isa.micro_ops import ZERO, Condition, MicroOp, Modify, Op
 
 # The packed function's last two arguments are on the stack; no kernel reads them.
 ABI = Abi(arguments=(0, 1, 2, 3), result=0, stack_pointer=SP, link=LR, pointer_bytes=4)

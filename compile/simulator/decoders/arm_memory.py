@@ -17,7 +17,8 @@ from mnc.compile.simulator.decoders.arm_operands import (
     parse,
 )
 from mnc.compile.simulator.decoders.arm_values import ArmDraft, address, update, value
-from mnc.compile.simulator.isa.micro_ops import ZERO, Class, Flag, Instruction, Line, Op
+from mnc.compile.simulator.isa.instructions import Class, Flag, Instruction, Line
+from mnc.compile.simulator.isa.micro_ops import ZERO, Op
 
 _SIZES = {"b": 1, "h": 2, "sb": 1, "sh": 2, "": 4, "d": 4}
 PART = 4  # registers of a list in one part

@@ -10,7 +10,8 @@ import functools
 import re
 from dataclasses import dataclass
 
-from mnc.compile.simulator.isa.micro_ops import FIRST_VECTOR, Condition
+from mnc.compile.simulator.isa.instructions import FIRST_VECTOR
+from mnc.compile.simulator.isa.micro_ops import Condition
 
 SP, LR, PC = 13, 14, 15
 _ALIASES = {"sp": SP, "lr": LR, "pc": PC, "r13": SP, "r14": LR, "r15": PC, "r12": 12}

@@ -15,7 +15,8 @@ from mnc.compile.simulator.decoders.arm_operands import (
     Shifted,
 )
 from mnc.compile.simulator.decoders.instruction_builder import Draft
-from mnc.compile.simulator.isa.micro_ops import FLAGS, ZERO, Condition, Flag, Modify, Op
+from mnc.compile.simulator.isa.instructions import FLAGS, Flag
+from mnc.compile.simulator.isa.micro_ops import ZERO, Condition, Modify, Op
 
 _MODIFY = {"lsl": Modify.LSL, "lsr": Modify.LSR, "asr": Modify.ASR, "ror": Modify.ROR}
 _SHIFTS = {"lsl": Op.SHL, "lsr": Op.SHR, "asr": Op.SAR}

@@ -20,7 +20,8 @@ from mnc.compile.simulator.decoders.arm_operands import (
 )
 from mnc.compile.simulator.decoders.arm_values import ArmDraft
 from mnc.compile.simulator.decoders.arm_vector_memory import HANDLERS as MEMORY
-from mnc.compile.simulator.isa.micro_ops import FLAGS, Class, Flag, Instruction, Line, Op
+from mnc.compile.simulator.isa.instructions import FLAGS, Class, Flag, Instruction, Line
+from mnc.compile.simulator.isa.micro_ops import Op
 
 _FLOAT = re.compile(r"\.f(16|32|64)$")
 # By stem; the first that matches. Of floating point:

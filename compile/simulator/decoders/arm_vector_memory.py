@@ -20,7 +20,8 @@ from mnc.compile.simulator.decoders.arm_operands import (
     parse,
 )
 from mnc.compile.simulator.decoders.arm_values import ArmDraft, address, update, value
-from mnc.compile.simulator.isa.micro_ops import FLAGS, Class, Flag, Instruction, Line, Op
+from mnc.compile.simulator.isa.instructions import FLAGS, Class, Flag, Instruction, Line
+from mnc.compile.simulator.isa.micro_ops import Op
 
 PART = 2  # accesses of a list in one part
 _STRUCTURE = re.compile(r"v(ld|st)([1-4])$")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mnc.compile.simulator.isa.errors import SimulationError
-from mnc.compile.simulator.isa.micro_ops import Line
+from mnc.compile.simulator.isa.instructions import Line
 from mnc.support.errors import UserError
 
 COMPONENTS = {"aarch64": "AArch64", "arm": "ARM", "x86_64": "X86"}

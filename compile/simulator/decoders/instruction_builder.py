@@ -4,17 +4,15 @@
 Takes what the decoder finds out, piece by piece; gives the finished `Instruction`.
 """
 
-from mnc.compile.simulator.isa.micro_ops import (
+from mnc.compile.simulator.isa.instructions import (
     FIRST_VECTOR,
     FLAGS,
     NONE,
-    TEMPORARIES,
     Class,
     Flag,
     Instruction,
-    MicroOp,
-    Op,
 )
+from mnc.compile.simulator.isa.micro_ops import TEMPORARIES, MicroOp, Op
 
 
 class Draft:

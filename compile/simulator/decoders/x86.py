@@ -29,18 +29,8 @@ from mnc.compile.simulator.decoders.x86_values import (
     value,
 )
 from mnc.compile.simulator.isa.errors import SimulationError
-from mnc.compile.simulator.isa.micro_ops import (
-    FLAGS,
-    ZERO,
-    Abi,
-    Class,
-    Condition,
-    Flag,
-    Instruction,
-    Line,
-    MicroOp,
-    Op,
-)
+from mnc.compile.simulator.isa.instructions import FLAGS, Abi, Class, Flag, Instruction, Line
+from mnc.compile.simulator.isa.micro_ops import ZERO, Condition, MicroOp, Op
 
 RAX, RBP = 0, 5
 ABI = Abi(arguments=(7, 6, 2, 1, 8, 9), result=RAX, stack_pointer=RSP, link=None, pointer_bytes=8)

@@ -18,7 +18,8 @@ from mnc.compile.simulator.decoders.x86_values import (
     target_of,
     value,
 )
-from mnc.compile.simulator.isa.micro_ops import FLAGS, ZERO, Class, Instruction, Line, Modify, Op
+from mnc.compile.simulator.isa.instructions import FLAGS, Class, Instruction, Line
+from mnc.compile.simulator.isa.micro_ops import ZERO, Modify, Op
 
 RAX, RDX = 0, 2
 _PLAIN = {"add": Op.ADD, "sub": Op.SUB, "and": Op.AND, "or": Op.OR, "xor": Op.XOR, "sbb": Op.SBC}

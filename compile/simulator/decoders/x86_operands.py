@@ -9,7 +9,8 @@ import functools
 import re
 from dataclasses import dataclass
 
-from mnc.compile.simulator.isa.micro_ops import FIRST_VECTOR, ZERO, Line
+from mnc.compile.simulator.isa.instructions import FIRST_VECTOR, Line
+from mnc.compile.simulator.isa.micro_ops import ZERO
 
 RSP = 4
 FIRST_MASK = 56  # k0 among the vector registers: 88 in timing's numbering

@@ -7,7 +7,8 @@
 import functools
 import re
 
-from mnc.compile.simulator.isa.micro_ops import Class, Op
+from mnc.compile.simulator.isa.instructions import Class
+from mnc.compile.simulator.isa.micro_ops import Op
 
 _PACKED = ("aps", "ups", "apd", "upd", "dqa", "dqu", "ntps", "ntpd", "ntdq", "ntdqa", "ss", "sd")
 _SIZED = ("dqa32", "dqa64", "dqu8", "dqu16", "dqu32", "dqu64")

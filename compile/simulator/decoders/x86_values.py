@@ -7,7 +7,8 @@ inverted, as ARM has it after a subtraction: set when there was no borrow.
 
 from mnc.compile.simulator.decoders.instruction_builder import Draft
 from mnc.compile.simulator.decoders.x86_operands import RSP, Constant, Memory, Operand, Register
-from mnc.compile.simulator.isa.micro_ops import FLAGS, ZERO, Instruction, Op
+from mnc.compile.simulator.isa.instructions import FLAGS, Instruction
+from mnc.compile.simulator.isa.micro_ops import ZERO, Op
 
 STORES = (Op.STORE, Op.TOUCH_STORE, Op.V_STORE, Op.V_STORE_LANE)
 

@@ -29,7 +29,8 @@ from mnc.compile.simulator.decoders.x86_tables import (
     is_scalar,
 )
 from mnc.compile.simulator.decoders.x86_values import access, register
-from mnc.compile.simulator.isa.micro_ops import FLAGS, Class, Instruction, Line, Op
+from mnc.compile.simulator.isa.instructions import FLAGS, Class, Instruction, Line
+from mnc.compile.simulator.isa.micro_ops import Op
 
 _MOVE_OF_INTEGER = re.compile(r"v?mov([dqw])$")
 _EXTRACT = re.compile(r"v?(?:pextr([bwdq])|extractps)$")

@@ -1,27 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What decoders turn machine code into: micro-ops for the interpreter, and what timing needs to know.
+"""What the interpreter executes: micro-ops on integer and vector registers, for all architectures alike.
 
-Takes nothing; gives the enums, `MicroOp`, `Instruction`, and `pack`, which lays them out as core.h declares
-them. One numbering of registers serves all architectures.
+Takes nothing; gives `Op`, how operands are modified and conditions held, and `MicroOp`.
 """
 
-from collections.abc import Sequence
 from enum import IntEnum, auto
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-
-# Registers as timing sees them: 0-31 integer, 32-95 vector and mask, 96 flags.
-FIRST_VECTOR = 32
-FLAGS = 96
-NONE = 255
 # Integer registers of micro-ops only: always zero; written and forgotten; temporaries.
 ZERO = 32
 SINK = 33
 TEMPORARIES = (34, 35, 36, 37, 38, 39)
-INTEGERS = 40
-
-MAX_DST = MAX_SRC = 6
 
 
 class Op(IntEnum):
@@ -132,7 +121,7 @@ class Op(IntEnum):
     V_SAR = auto()
     V_WIDEN_U = (
         auto()
-    )  # lanes of `size` bytes from lanes of `size / 2` bytes of V[a], from lane `shift` on
+    )  # lanes of `size` bytes from those of half as many of V[a], from lane `shift` on
     V_WIDEN_S = auto()
     V_NARROW = auto()  # lanes of `size` bytes: the low halves of lanes of V[a]
     V_UNKNOWN = auto()  # V[dst] = the result of arithmetic that is priced, not computed
@@ -180,44 +169,6 @@ class Condition(IntEnum):
     AL = 14
 
 
-class Class(IntEnum):
-    """Timing classes, in the order of core.h."""
-
-    NOP = 0
-    INT = auto()
-    SHIFT = auto()
-    MUL = auto()
-    DIV = auto()
-    BRANCH = auto()
-    CALL = auto()
-    LOAD_INT = auto()
-    STORE_INT = auto()
-    LOAD_VEC = auto()
-    STORE_VEC = auto()
-    LOAD_BROADCAST = auto()
-    LOAD_LANE = auto()
-    FMA = auto()
-    FP_ADD = auto()
-    FP_MUL = auto()
-    FP_CMP = auto()
-    FP_DIV_SQRT = auto()
-    VEC_MOVE = auto()
-    VEC_PERMUTE = auto()
-    VEC_INT = auto()
-    VEC_TO_INT = auto()
-    INT_TO_VEC = auto()
-    PREFETCH = auto()
-
-
-class Flag(IntEnum):
-    """Bits of `Instruction.flags`, as core.h has them."""
-
-    ENDS_BLOCK = 1
-    CONTINUES = 2
-    STACK = 4
-    BY_ELEMENT = 8
-
-
 class MicroOp(NamedTuple):
     """One step of the interpreter; what the fields mean is said at each `Op`."""
 
@@ -230,101 +181,3 @@ class MicroOp(NamedTuple):
     shift: int = 0
     modify: Modify = Modify.LSL
     imm: int = 0
-
-
-class Instruction(NamedTuple):
-    """One machine instruction, or a part of one (Flag.CONTINUES).
-
-    `dst` and `src` are registers as timing sees them, `accumulator` and `base_update` indices into them,
-    `first_address` the index in `src` from which registers form the address.
-    """
-
-    cls: Class
-    micro_ops: tuple[MicroOp, ...] = ()
-    dst: tuple[int, ...] = ()
-    src: tuple[int, ...] = ()
-    width: int = 0
-    loads: int = 0
-    stores: int = 0
-    flops: int = 0
-    accumulator: int = NONE
-    base_update: int = NONE
-    first_address: int = NONE
-    flags: int = 0
-
-
-class Line(NamedTuple):
-    """One disassembled instruction: `operands` as text, comments removed; addresses as in the image."""
-
-    address: int
-    size: int
-    mnemonic: str
-    operands: str
-
-    @property
-    def text(self) -> str:
-        return f"{self.mnemonic} {self.operands}".strip()
-
-
-class Abi(NamedTuple):
-    """How a function is called: argument registers (integer numbering), result, stack pointer, and where the
-    return address goes (a register, or None: pushed).
-    """
-
-    arguments: tuple[int, ...]
-    result: int
-    stack_pointer: int
-    link: int | None
-    pointer_bytes: int
-
-
-MICRO_OP = np.dtype(
-    [(name, "u1") for name in ("op", "size", "dst", "a", "b", "c", "shift", "modify")]
-    + [("imm", "<i8")]
-)
-INSN = np.dtype(
-    [
-        ("address", "<u8"),
-        ("first", "<u4"),
-        ("count", "<u2"),
-        ("flops", "<u2"),
-        *((name, "u1") for name in ("cls", "width", "flags", "loads", "stores")),
-        *((name, "u1") for name in ("accumulator", "base_update", "first_address")),
-        ("n_dst", "u1"),
-        ("n_src", "u1"),
-        ("dst", "u1", (MAX_DST,)),
-        ("src", "u1", (MAX_SRC,)),
-        ("spare", "u1", (2,)),
-    ]
-)
-
-Array = np.ndarray[Any, Any]
-
-
-def pack(code: Sequence[tuple[int, Instruction]]) -> tuple[Array, Array]:
-    """Instructions with their addresses as arrays of `struct insn` and `struct micro_op`."""
-    ops: list[MicroOp] = []
-    rows = []
-    for address, one in code:
-        rows.append(_row(address, one, len(ops)))
-        ops += one.micro_ops
-    return np.array(rows, INSN), np.array([_signed(op) for op in ops], MICRO_OP)
-
-
-def _signed(op: MicroOp) -> MicroOp:
-    """Constants of 64 bits may be written without a sign."""
-    return op if op.imm < 1 << 63 else op._replace(imm=op.imm - (1 << 64))
-
-
-def _row(address: int, one: Instruction, first: int) -> tuple[Any, ...]:
-    sizes = (first, len(one.micro_ops), one.flops)
-    kind = (one.cls, one.width, one.flags, one.loads, one.stores)
-    indices = (one.accumulator, one.base_update, one.first_address)
-    counts = (len(one.dst), len(one.src))
-    dst = _padded(one.dst, MAX_DST)
-    src = _padded(one.src, MAX_SRC)
-    return (address, *sizes, *kind, *indices, *counts, dst, src, (0, 0))
-
-
-def _padded(registers: tuple[int, ...], size: int) -> tuple[int, ...]:
-    return registers + (NONE,) * (size - len(registers))

@@ -51,4 +51,4 @@ static double core_stream_cycles(const core *c) { (void)c; return 0; }
 static void core_skim(core *c, const access *a) { (void)c, (void)a; }
 static void core_resume(core *c, const paused *p) { (void)c, (void)p; }
 
-#include "interpret.c"
+#include "interpreter/interpret.c"

@@ -12,8 +12,10 @@ import numpy as np
 from msgspec.structs import replace
 
 from mnc.compile.simulator.core.native import library
-from mnc.compile.simulator.core.params import CoreParams, CoreStats, core_params
-from mnc.compile.simulator.isa.micro_ops import NONE, Class, Flag, Instruction, pack
+from mnc.compile.simulator.core.params import core_params
+from mnc.compile.simulator.core.structs import CoreParams, CoreStats
+from mnc.compile.simulator.isa.instructions import NONE, Class, Flag, Instruction
+from mnc.compile.simulator.isa.packing import pack
 from mnc.targets import load
 from mnc.targets.target import Cache
 

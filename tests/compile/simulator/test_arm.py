@@ -6,16 +6,15 @@ import pytest
 from mnc.compile.simulator.decoders.arm import decode
 from mnc.compile.simulator.decoders.arm_operands import name_of
 from mnc.compile.simulator.isa.errors import SimulationError
-from mnc.compile.simulator.isa.micro_ops import (
+from mnc.compile.simulator.isa.instructions import (
     FIRST_VECTOR,
     FLAGS,
     Class,
-    Condition,
     Flag,
     Instruction,
     Line,
-    Op,
 )
+from mnc.compile.simulator.isa.micro_ops import Condition, Op
 from mnc.compile.simulator.simulate import simulate
 from mnc.targets import load
 from tests.compile.simulator import arm_kernels

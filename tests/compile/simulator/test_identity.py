@@ -50,8 +50,8 @@ def rename(folder: Path, old: str, new: str) -> None:
 def rename_a_c_file(folder: Path) -> None:
     (found,) = folder.rglob("branches.c")
     found.rename(found.with_stem("guesses"))
-    (unit,) = folder.rglob("simulator.c")
-    edit(unit, "branches.c", "guesses.c")
+    (unit,) = folder.rglob("pipeline.c")
+    edit(unit, '"branches.c"', '"guesses.c"')
 
 
 def change_words(folder: Path) -> None:

@@ -3,7 +3,7 @@
 
 import pytest
 
-from mnc.compile.simulator.core.params import Cause
+from mnc.compile.simulator.core.structs import Cause
 from tests.compile.simulator.streams import (
     BASE,
     Run,

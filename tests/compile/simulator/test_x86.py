@@ -8,7 +8,7 @@ import pytest
 
 from mnc.compile.simulator.decoders.x86 import decode
 from mnc.compile.simulator.isa.errors import SimulationError
-from mnc.compile.simulator.isa.micro_ops import (
+from mnc.compile.simulator.isa.instructions import (
     FIRST_VECTOR,
     FLAGS,
     NONE,
@@ -16,9 +16,10 @@ from mnc.compile.simulator.isa.micro_ops import (
     Flag,
     Instruction,
     Line,
-    Op,
 )
+from mnc.compile.simulator.isa.micro_ops import Op
 from mnc.compile.simulator.loader import image
+from mnc.compile.simulator.loader.builder import PAGE
 from mnc.compile.simulator.simulate import simulate
 from mnc.targets import load
 from tests.compile.simulator import single_step, x86_kernels
@@ -122,7 +123,7 @@ def test_every_instruction_runs_as_often_as_on_this_core(
     target = x86_kernels.target_for(cpu, bits)
     kernel = x86_kernels.built(workload, 3, target, library)
     truth = single_step.count(library, tuple(shape for shape, _, _ in kernel.arguments))
-    start = image.build(kernel.code, kernel.arguments).base + image.PAGE
+    start = image.build(kernel.code, kernel.arguments).base + PAGE
     found = simulate(kernel, load("host"), exact=True)
     assert found.instructions == sum(truth.values())
     assert {one.line.address - start: one.count for one in found.listing} == dict(truth)

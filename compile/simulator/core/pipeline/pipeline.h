@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The core: front end, ports, dependences, in order or out of order. cores.py mirrors core_params and core_stats.
+/* The core: front end, ports, dependences, in order or out of order.
  *
  * Each instruction is timed once, in program order: when it can be dispatched, when its operands are there, when a
  * port that can do it is free, when it is done. Out of order, ports keep a calendar of busy cycles, so that a later
@@ -7,11 +7,11 @@
  */
 #pragma once
 
-#include "memory.h"
+#include "memory/memory.h"
 
-enum { PORTS = 16, WIDTHS = 4, QUEUES = 3, CALENDAR = 64 /* words of 64 cycles */, MAX_WINDOW = 1024 };
+enum { PORTS = 16, WIDTHS = 4, QUEUES = 3, CALENDAR = 64 /* words of 64 cycles */ };
 
-/* What a cycle is spent on. cores.Cause has the same order. */
+/* What a cycle is spent on. */
 enum cause {
     CAUSE_FMA, CAUSE_VECTOR, CAUSE_LOAD_STORE, CAUSE_INTEGER, CAUSE_FRONT_END, CAUSE_LATENCY,
     CAUSE_L1, CAUSE_L2, CAUSE_L3, CAUSE_DRAM, CAUSE_STORE, CAUSE_LAUNCH, CAUSES
@@ -40,7 +40,6 @@ typedef struct core_params {
     uint32_t mispredict, taken;   /* cycles lost by a wrong guess, by a taken branch */
     uint32_t history;             /* branches that the predictor remembers */
     uint32_t code_bytes, code_ways, code_latency, code_next; /* instruction cache; 1: the next line is prefetched */
-    uint32_t decode_bytes;        /* instruction bytes fetched in a cycle, 0 no limit */
     uint32_t forward;             /* cycles from a store's data to a load of the same address */
     uint32_t replays;             /* times a load takes its port again when it finds the data of a store before it missing */
     uint32_t alias;               /* cycles a load is late that has its place in a page in common with a store before it; 0 none */
@@ -52,7 +51,5 @@ typedef struct core_params {
 struct core_stats {
     double cycles;
     double causes[CAUSES];
-    double spill_cycles;
-    uint64_t instructions, flops, loads, stores, spill_loads, spill_stores;
-    uint64_t misses[MAX_LEVELS], dram_lines, tlb_misses, walks, prefetches, mispredicted, launches;
+    uint64_t instructions, misses[MAX_LEVELS], dram_lines, tlb_misses, walks, mispredicted;
 };

@@ -5,9 +5,8 @@
 #include <stddef.h>
 
 #include "core.h"
-#include "micro_ops.h" /* made by native.py: MICRO_OPS(X) lists Op of micro_ops.py in order */
+#include "micro_ops.h" /* made by c_headers.py: MICRO_OPS(X) lists Op of micro_ops.py in order */
 
-/* As micro_ops.py packs it. */
 typedef struct micro_op {
     uint8_t op, size, dst, a, b, c, shift, modify;
     int64_t imm;
@@ -29,6 +28,10 @@ enum { BEFORE_SPECIAL = GENERIC_OPS - 1, SPECIAL_OPS(ENUMERATE) ALL_OPS };
 #undef ENUMERATE
 
 enum { MODIFY_LSL, MODIFY_UXTB, MODIFY_UXTH, MODIFY_UXTW, MODIFY_SXTB, MODIFY_SXTH, MODIFY_SXTW, MODIFY_LSR, MODIFY_ASR, MODIFY_ROR };
+enum condition { /* ARM's, over N Z C V; each odd one is the opposite of the one before */
+    CONDITION_EQ, CONDITION_NE, CONDITION_CS, CONDITION_CC, CONDITION_MI, CONDITION_PL, CONDITION_VS, CONDITION_VC,
+    CONDITION_HI, CONDITION_LS, CONDITION_GE, CONDITION_LT, CONDITION_GT, CONDITION_LE, CONDITION_AL
+};
 enum { ZERO_REGISTER = 32, SINK_REGISTER = 33, INTEGER_REGISTERS = 64, VECTOR_REGISTERS = 64, VECTOR_BYTES = 64 };
 
 typedef struct step {
@@ -44,7 +47,7 @@ typedef struct step {
 
 enum flags_kind { FLAGS_OF_SUB, FLAGS_EXPLICIT, FLAGS_NOT_KNOWN };
 
-/* Imports: what a jump to `magic + IMPORT_BYTES * k` calls. image.py numbers the same. */
+/* Imports: what a jump to `magic + IMPORT_BYTES * k` calls, by imports.py. */
 enum { IMPORT_BYTES = 16 };
 enum import {
     IMPORT_RETURN,          /* the kernel returns to its caller */
@@ -59,10 +62,10 @@ enum { PAGE_SHIFT = 12, MAX_UNWRITTEN = 4 };
 /* Instructions of TVM's runtime for a workspace, counted on x86-64: a look into thread-local storage and lists. */
 enum { ALLOC_INSTRUCTIONS = 180, FREE_INSTRUCTIONS = 163 };
 
-enum { MAX_ARGUMENTS = 6, MAX_WORKSPACES = 64, MAX_SECTIONS = 8 };
+enum { MAX_ARGUMENTS = 6, ARGUMENT_REGISTERS = 8, MAX_WORKSPACES = 64, MAX_SECTIONS = 8 };
 
-/* How a function is called, and where things are; simulate.py fills it. */
-typedef struct layout {
+/* How a function is called, and where things are; machine.py fills it. */
+typedef struct machine_layout {
     uint64_t base, bytes;         /* of the memory image */
     uint64_t magic;               /* address of import 0 */
     uint64_t text, text_bytes;    /* where instructions are */
@@ -71,7 +74,7 @@ typedef struct layout {
     uint64_t stack;               /* top */
     uint64_t entry;
     uint64_t arguments[MAX_ARGUMENTS];
-    uint8_t argument_registers[8];
+    uint8_t argument_registers[ARGUMENT_REGISTERS];
     uint32_t result_register, stack_register;
     int32_t link_register;        /* -1: return addresses are pushed */
     uint32_t pointer_bytes;
@@ -80,7 +83,7 @@ typedef struct layout {
     uint64_t unwritten[MAX_UNWRITTEN][2]; /* first and end of memory that nothing has written: one page of zeros, */
     uint64_t zeros;                       /* which is here */
     uint64_t max_instructions;    /* give up after so many */
-} layout;
+} machine_layout;
 
 enum outcome {
     RAN, FAULT, NO_SUCH_CODE, FLAGS_NEEDED, VECTOR_NEEDED, TOO_LONG, KERNEL_FAILED, OUT_OF_MEMORY, NESTED, BUDGET_SPENT,
@@ -109,7 +112,7 @@ typedef struct code {
 enum { NOWHERE = UINT32_MAX };
 
 typedef struct machine {
-    layout at;
+    machine_layout at;
     uint8_t *memory;
     uint64_t limit;
     const insn *program;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lets a core skip a stretch of the program: its caches follow, its clock does not.
  *
- * At a pause the core keeps what is in flight. While it is paused the interpreter touches memory only. It goes on as if the last instruction before the pause had come just before the next: all
- * its times move on by the same number of cycles.
+ * At a pause the core keeps what is in flight. While it is paused the interpreter touches memory only. It goes on as if
+ * the last instruction before the pause had come just before the next: all its times move on by the same number of
+ * cycles.
  */
+#include "state.h"
 
 enum { CALENDAR_CYCLES = CALENDAR * 64 }; /* ports keep a calendar that returns after so many */
 

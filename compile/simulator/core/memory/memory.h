@@ -15,7 +15,7 @@ enum { MAX_LEVELS = 3, MAX_STREAMS = 32, MAX_FILLS = 64, MAX_TLB = 128, MAX_MERG
 /* Which level gave the data; the last is a store buffer's. */
 enum { FROM_L1, FROM_L2, FROM_L3, FROM_DRAM };
 
-enum { REPLACE_OLDEST, REPLACE_RANDOM, REPLACE_TREES }; /* Replacement of targets/target.py has the same order */
+enum { REPLACE_LONGEST_AGO, REPLACE_RANDOM, REPLACE_TREES }; 
 
 typedef struct cache_params {
     uint32_t bytes, ways, latency; /* latency: load to use, in cycles */
@@ -36,7 +36,7 @@ typedef struct memory_params {
     /* Strides by instruction: how many strides ahead; 0 none. */
     uint32_t stride_ahead;
     /* Full lines in a row after which stores no longer fetch what they overwrite; 0 never. */
-    uint32_t streaming_lines, merging, store_buffer, stores_merge;
+    uint32_t streaming_lines, merging, stores_merge;
     uint32_t write_back; /* reads in whose time a cache takes one line that is written back into it */
     uint32_t page_shift, tlb_entries, tlb2_entries, tlb2_ways, tlb2_latency, walk_latency;
 } memory_params;
@@ -99,5 +99,5 @@ typedef struct memory {
     uint64_t *tlb2;
     uint32_t *tlb2_used;
     int walking;
-    uint64_t loads, stores, tlb_misses, walks, prefetches, dram_lines;
+    uint64_t tlb_misses, walks, dram_lines;
 } memory;

@@ -3,20 +3,7 @@
  *
  * Each table knows branches by a longer history than the one before; the longest that knows this one decides.
  */
-#include "core.h"
-
-enum { TABLES = 4, TAGGED = 1024, BRANCHES = 4096 };
-
-typedef struct tagged { /* what a branch did after one history */
-    uint16_t tag;       /* 0: nothing yet */
-    uint8_t counter, useful;
-} tagged;
-
-typedef struct predictor {
-    uint64_t history;
-    uint8_t counters[BRANCHES]; /* whatever the history; 2 and 3 mean taken */
-    tagged tables[TABLES][TAGGED];
-} predictor;
+#include "branches.h"
 
 static inline void count_to(uint8_t *counter, int taken)
 {

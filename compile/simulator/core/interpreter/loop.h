@@ -58,8 +58,8 @@ static const void *const *LOOP(machine *m, enum outcome *result)
     ALU(ADD, r[s->a] + OPERAND)
     ALU(SUB, r[s->a] - OPERAND)
     ALU(RSB, OPERAND - r[s->a])
-    ALU(ADC, r[s->a] + OPERAND + HOLDS(2))
-    ALU(SBC, r[s->a] - OPERAND - 1 + HOLDS(2))
+    ALU(ADC, r[s->a] + OPERAND + HOLDS(CONDITION_CS))
+    ALU(SBC, r[s->a] - OPERAND - 1 + HOLDS(CONDITION_CS))
     ALU(MUL, r[s->a] * r[s->b])
     ALU(MADD, r[s->c] + r[s->a] * r[s->b])
     ALU(MSUB, r[s->c] - r[s->a] * r[s->b])
@@ -101,8 +101,8 @@ static const void *const *LOOP(machine *m, enum outcome *result)
     ALU(SELECT_NEG, HOLDS(s->c) ? r[s->a] : -OPERAND)
 
     L_FLAGS_ADD: flags_of_sum(m, r[s->a], OPERAND, 0, s->size); NEXT;
-    L_FLAGS_ADC: flags_of_sum(m, r[s->a], OPERAND, HOLDS(2), s->size); NEXT;
-    L_FLAGS_SBC: flags_of_sum(m, r[s->a], ~OPERAND, HOLDS(2), s->size); NEXT;
+    L_FLAGS_ADC: flags_of_sum(m, r[s->a], OPERAND, HOLDS(CONDITION_CS), s->size); NEXT;
+    L_FLAGS_SBC: flags_of_sum(m, r[s->a], ~OPERAND, HOLDS(CONDITION_CS), s->size); NEXT;
     L_FLAGS_SUB: SUB_FLAGS(TOP(r[s->a]), TOP(OPERAND)); NEXT;
     L_FLAGS_LOGIC: SUB_FLAGS(TOP(r[s->a] & OPERAND), 0); NEXT;
     L_FLAGS_SUB_IF:
