@@ -42,7 +42,7 @@ def save(
 
     def write(path: Path) -> None:
         link_library(built.factory, path, target, cc=cc)
-        kernel_object.write(built.factory, path.parent)
+        kernel_object.write(built.factory, path.parent, keys=built.keys)
 
     described = _manifest(built, model, target, log=log, outputs=golden.outputs)
     choice = choice or Choice(family=BLOCKED, why=UNMEASURED)

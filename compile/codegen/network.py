@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
-import numpy as np
 import tvm
 from tvm import relay
 
@@ -24,7 +22,7 @@ from mnc.compile.records.trial import Trial, task_key
 from mnc.compile.templates import op_strategy
 from mnc.compile.templates.families import BLOCKED
 from mnc.compile.templates.workload import convolutions
-from mnc.compile.toolchain import pass_context
+from mnc.compile.toolchain import graph, pass_context
 from mnc.model.zoo import Model
 from mnc.targets import Target
 from mnc.targets.llvm import check_cpu
@@ -42,6 +40,11 @@ class Built:
     tasks: tuple[TunableTask, ...]
     used: dict[str, Trial]
     workspace_bytes: int
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Of the tasks."""
+        return tuple(task.key for task in self.tasks)
 
     @property
     def fell_back(self) -> tuple[TunableTask, ...]:
@@ -93,11 +96,10 @@ def _pays(pair: Pair, records: BestRecords) -> bool:
 
 def _workspace_bytes(factory: Any) -> int:
     """Bytes of the storage that TVM's memory plan shares among the tensors between kernels."""
-    graph = msgspec.json.decode(factory.get_graph_json())
-    shapes, storage = graph["attrs"]["shape"][1], graph["attrs"]["storage_id"][1]
-    given = {storage[graph["node_row_ptr"][node]] for node in graph["arg_nodes"]}
+    network = graph.read(factory.get_graph_json(), where="the compiled network")
+    given = {network.tensors[entry].storage for entry in network.inputs.values()}
     sizes: dict[int, int] = {}
-    for shape, identity in zip(shapes, storage, strict=True):
-        if identity not in given:
-            sizes[identity] = max(sizes.get(identity, 0), 4 * int(np.prod(shape)))
+    for tensor in network.tensors:
+        if tensor.storage not in given:
+            sizes[tensor.storage] = max(sizes.get(tensor.storage, 0), 4 * tensor.elements)
     return sum(sizes.values())

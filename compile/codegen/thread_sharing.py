@@ -1,25 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the threads of a freestanding library can do each kernel, found out when it is compiled.
 
-Takes TVM's graph executor factory; gives one word for each kernel, which `kernels.write` keeps in the graph.
+Takes what TVM tells of the functions it compiled; gives one word for each kernel, which `kernel_object.write`
+keeps in the graph.
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 from tvm import tir
 
-Way = Literal["shares", "alone", "forks"]
+from mnc.compile.toolchain.graph import Way
+
 # What stands around a kernel's statements without doing anything: all threads may do it at once.
 WRAPPERS = (tir.AttrStmt, tir.LetStmt, tir.AssertStmt, tir.DeclBuffer)
 
 
-def ways(factory: Any) -> dict[str, Way]:
-    """Each kernel's way, by name."""
-    return {
-        str(name): way(list(info.tir_primfuncs.values()))
-        for name, info in factory.function_metadata.items()
-        if str(name) != "__tvm_main__"
-    }
+def ways(kernels: Mapping[str, Any]) -> dict[str, Way]:
+    """The way of each kernel, by name; the kernels as TVM's FunctionInfo."""
+    return {name: way(list(info.tir_primfuncs.values())) for name, info in kernels.items()}
 
 
 def way(functions: list[Any]) -> Way:

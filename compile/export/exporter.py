@@ -14,9 +14,17 @@ import msgspec
 
 from mnc.compile.artifact.manifest import LIBRARY
 from mnc.compile.artifact.store import Artifact
-from mnc.compile.codegen import kernel_object
-from mnc.compile.export import elf_check, graph, memory_plan, objects, source, toolchain, weights
+from mnc.compile.export import (
+    elf_check,
+    graph_check,
+    memory_plan,
+    objects,
+    source,
+    toolchain,
+    weights,
+)
 from mnc.compile.export.source import Contents
+from mnc.compile.toolchain import graph
 from mnc.support.errors import UserError
 from mnc.support.files import folder_atomic, sha256
 from mnc.targets import Target
@@ -122,14 +130,14 @@ def check_replaceable(folder: Path) -> None:
 def _contents(artifact: Artifact, prefix: str) -> Contents:
     """All that is read of the artifact, checked against each other."""
     where = str(artifact.folder)
-    for name in (kernel_object.OBJECT, kernel_object.GRAPH):
+    for name in (graph.OBJECT, graph.GRAPH):
         if name not in artifact.manifest.files:
             raise UserError(
                 f"{where} has no {name}, which export needs; build it again with this mnc"
             )
     arrays = weights.read(artifact.folder / LIBRARY)
-    text = (artifact.folder / kernel_object.GRAPH).read_bytes()
-    network = graph.read(text, weights=set(arrays), where=where)
+    network = graph.load(artifact.folder, weights=arrays)
+    scratch_bytes = graph_check.check(network, where=where)
     _check_ports(artifact, network)
     for name, entry in network.weights.items():
         tensor = network.tensors[entry]
@@ -139,6 +147,7 @@ def _contents(artifact: Artifact, prefix: str) -> Contents:
         prefix=prefix,
         manifest=artifact.manifest,
         graph=network,
+        scratch_bytes=scratch_bytes,
         layout=memory_plan.plan(network),
         arrays=arrays,
         labels=artifact.labels,
@@ -196,7 +205,7 @@ def _compile_weights(contents: Contents, tools: toolchain.Toolchain, work: Path)
 
 
 def _private_kernels(artifact: Artifact, contents: Contents, work: Path) -> Path:
-    data = (artifact.folder / kernel_object.OBJECT).read_bytes()
+    data = (artifact.folder / graph.OBJECT).read_bytes()
     defined = objects.defined(data)
     wanted = {name for name in defined if name.startswith("__TVM")} - PROVIDED
     if wanted:
@@ -206,9 +215,7 @@ def _private_kernels(artifact: Artifact, contents: Contents, work: Path) -> Path
         )
     missing = {call.kernel for call in contents.graph.calls} - defined
     if missing:
-        raise UserError(
-            f"{artifact.folder}: {kernel_object.OBJECT} lacks {min(missing)}; build it again"
-        )
+        raise UserError(f"{artifact.folder}: {graph.OBJECT} lacks {min(missing)}; build it again")
     target = work / f"{contents.prefix}_kernels.o"
     target.write_bytes(objects.privatise(data, source.private(contents.prefix)))
     return target

@@ -10,7 +10,7 @@ goes first and the rest again in the same order, until nothing can be gained.
 from dataclasses import dataclass
 
 from mnc.compile.codegen import alignment
-from mnc.compile.export.graph import Graph
+from mnc.compile.toolchain.graph import Graph
 
 TRIES = 100
 

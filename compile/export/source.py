@@ -16,9 +16,9 @@ from mnc.compile.artifact.manifest import Manifest
 from mnc.compile.artifact.manifest import Tensor as Port
 from mnc.compile.codegen import alignment
 from mnc.compile.export import feature_checks
-from mnc.compile.export.graph import Call, Graph, Tensor
 from mnc.compile.export.memory_plan import MemoryPlan
 from mnc.compile.export.weights import Array
+from mnc.compile.toolchain.graph import Call, Graph, Tensor
 
 RUNTIME = Path(__file__).parent / "runtime"
 MAX_THREADS = 64
@@ -32,11 +32,14 @@ SMALL_BYTES = 32 * 1024
 
 @dataclass(frozen=True)
 class Contents:
-    """All that goes into the C. `arrays` are the weights by name, `cores` the fast cores of the target."""
+    """All that goes into the C. `scratch_bytes` are what a kernel asks for on one thread, `arrays` the
+    weights by name, `cores` the fast cores of the target.
+    """
 
     prefix: str
     manifest: Manifest
     graph: Graph
+    scratch_bytes: int
     layout: MemoryPlan
     arrays: dict[str, Array]
     labels: tuple[str, ...]
@@ -63,7 +66,7 @@ class Contents:
 
     def peak_bytes(self, threads: int) -> int:
         """The header's PEAK_BYTES(threads)."""
-        each = self.graph.scratch_bytes
+        each = self.scratch_bytes
         stacks = (threads - 1) * STACK_BYTES
         return self.fixed_bytes + self.layout.size + threads * each + stacks
 
@@ -75,7 +78,7 @@ def header(contents: Contents) -> str:
     numbers = {
         "weight_bytes": contents.weight_offsets()[1],
         "arena_bytes": contents.layout.size,
-        "scratch_bytes": contents.graph.scratch_bytes,
+        "scratch_bytes": contents.scratch_bytes,
         "stack_bytes": STACK_BYTES,
         "fixed_bytes": contents.fixed_bytes,
         "max_threads": MAX_THREADS,
@@ -179,7 +182,7 @@ def _constants(contents: Contents, arguments: list[int]) -> dict[str, str | int]
         "CORES": contents.cores,
         "MAX_THREADS": MAX_THREADS,
         "ARENA_BYTES": contents.layout.size,
-        "SCRATCH_BYTES": contents.graph.scratch_bytes,
+        "SCRATCH_BYTES": contents.scratch_bytes,
         "STACK_BYTES": STACK_BYTES,
         "FIXED_BYTES": contents.fixed_bytes,
         "WEIGHT_BYTES": contents.weight_offsets()[1],

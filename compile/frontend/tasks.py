@@ -50,12 +50,16 @@ def extract(program: Program, target: Target) -> tuple[TunableTask, ...]:
     """Every distinct tunable workload of the program as it stands, in the order the network meets them."""
     tvm_target = tvm.target.Target(target.tvm_target())
     calls: Counter[Workload] = Counter()
-    relay.analysis.post_order_visit(
-        program.mod["main"], lambda node: calls.update(_workloads(node))
-    )
+
+    def look(node: Any) -> None:
+        workload = workload_of(node)
+        if workload is not None:
+            calls[workload] += 1
+
+    relay.analysis.post_order_visit(program.mod["main"], look)
     last = _classifier(program.mod["main"].body)
     return tuple(
-        from_workload(*workload, tvm_target, calls=count, is_classifier=[workload] == last)
+        from_workload(*workload, tvm_target, calls=count, is_classifier=workload == last)
         for workload, count in calls.items()
     )
 
@@ -92,34 +96,35 @@ def select(tasks: Sequence[TunableTask], kinds: Sequence[str]) -> tuple[TunableT
     return tuple(task for task in tasks if task.kind in wanted or "all" in wanted)
 
 
-def _workloads(node: Any) -> list[Workload]:
-    """The workload of a Relay call that one of our templates implements, in a list, or nothing."""
+def workload_of(node: Any) -> Workload | None:
+    """The workload of a typed Relay expression, where it is a call that one of our templates implements."""
     if not isinstance(node, relay.Call) or not isinstance(node.op, tvm.ir.Op):
-        return []
+        return None
     if node.op.name == fusion.OPERATOR:
-        return [fusion.workload_of(node)]
+        return fusion.workload_of(node)
     template = op_strategy.template_of(node)
     if template is None:
-        return []
+        return None
     attrs = node.attrs
     tensors = tuple(("TENSOR", _dims(a), a.checked_type.dtype) for a in node.args)
     numbers = tuple(
         tuple(int(v) for v in values) for values in (attrs.strides, attrs.padding, attrs.dilation)
     )
     layouts = (str(attrs.data_layout), str(attrs.out_layout))
-    return [(template.NAME, (*tensors, *numbers, *layouts, "float32"))]
+    return template.NAME, (*tensors, *numbers, *layouts, "float32")
 
 
 def _dims(node: Any) -> tuple[int, ...]:
     return tuple(int(d) for d in node.checked_type.shape)
 
 
-def _classifier(body: Any) -> list[Workload]:
+def _classifier(body: Any) -> Workload | None:
     """The last workload before the output when it works on one pixel: a dense layer in the blocked layout."""
-    while isinstance(body, relay.Call) and not _workloads(body):
+    found = workload_of(body)
+    while found is None and isinstance(body, relay.Call):
         body = body.args[0]
-    found = _workloads(body)
-    return found if found and found[0][1][0][1][2:4] == (1, 1) else []
+        found = workload_of(body)
+    return found if found is not None and found[1][0][1][2:4] == (1, 1) else None
 
 
 def _kind(part: Convolution, *, is_classifier: bool) -> Kind:

@@ -119,25 +119,23 @@ class _Json(msgspec.Struct, frozen=True):
     tasks: dict[str, KernelTask] = {}
 
 
-def load(folder: Path) -> Graph:
-    """The graph of the artifact at `folder`, no arguments taken for weights. UserError as `read`, and when
-    there is none.
-    """
+def load(folder: Path, *, weights: Collection[str] = ()) -> Graph:
+    """The graph of the artifact at `folder`. UserError as `read`, and when there is none."""
     try:
         text = (folder / GRAPH).read_bytes()
     except OSError as error:
         raise UserError(f"{folder} has no {GRAPH} ({error.strerror}); build it again") from None
-    return read(text, where=str(folder))
+    return read(text, weights=weights, where=str(folder))
 
 
-def read(text: str | bytes, *, where: str, weights: Collection[str] = ()) -> Graph:
+def read(text: str | bytes, *, weights: Collection[str] = (), where: str) -> Graph:
     """The graph in `text`; `weights` names the arguments whose content is known.
 
     UserError, naming `where` it was, when it is damaged.
     """
     try:
         return _graph(msgspec.json.decode(text, type=_Json), weights, where)
-    except (msgspec.MsgspecError, ValueError, IndexError, TypeError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, IndexError, RecursionError) as error:
         raise UserError(
             f"{where}: its graph cannot be read ({type(error).__name__}: {error}); build it again"
         ) from None

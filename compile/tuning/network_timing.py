@@ -82,7 +82,7 @@ def _simulated(target: Target, threads: int) -> tuple[Timer, str]:
         from mnc.compile.codegen import kernel_object
 
         with TemporaryDirectory(prefix="mnc-family-") as folder:
-            kernel_object.write(built.factory, Path(folder))
+            kernel_object.write(built.factory, Path(folder), keys=built.keys)
             return seconds_of(Path(folder), target, threads=threads)
 
     return worked_out, describe(target, threads=threads)

@@ -67,7 +67,7 @@ def make_artifact(model: Model, target: Target, folder: Path) -> Artifact:
 
     def write(path: Path) -> None:
         shutil.copy(plain.library, path)
-        kernel_object.write(built.factory, path.parent)
+        kernel_object.write(built.factory, path.parent, keys=built.keys)
 
     made = folder / model.name
     store.save(made, plain.manifest, library=write, golden=plain.golden(), labels=plain.labels)

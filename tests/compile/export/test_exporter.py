@@ -17,8 +17,8 @@ from mnc.compile.artifact import manifest as manifests
 from mnc.compile.artifact import store as artifacts
 from mnc.compile.artifact.manifest import FileInfo
 from mnc.compile.artifact.store import Artifact
-from mnc.compile.codegen import kernel_object
 from mnc.compile.export import exporter, objects, source, weights
+from mnc.compile.toolchain.graph import GRAPH, OBJECT
 from mnc.support.errors import UserError
 from mnc.support.files import sha256
 from mnc.targets import load
@@ -90,8 +90,8 @@ def test_an_artifact_without_kernels_or_with_wrong_ones_is_refused(
     shipped: Shipped, tmp_path: Path
 ) -> None:
     original, host = shipped.artifact, load("host")
-    data = (original.folder / kernel_object.OBJECT).read_bytes()
-    graph = msgspec.json.decode((original.folder / kernel_object.GRAPH).read_bytes())
+    data = (original.folder / OBJECT).read_bytes()
+    graph = msgspec.json.decode((original.folder / GRAPH).read_bytes())
     graph["nodes"][-1]["attrs"]["func_name"] = "tvmgen_default_missing"
     cases = {
         "has no kernels.o": altered(original, tmp_path / "a", drop="kernels.o"),
@@ -117,7 +117,7 @@ def test_an_artifact_without_kernels_or_with_wrong_ones_is_refused(
 
 
 def test_private_symbols_are_renamed_hidden_and_still_found(shipped: Shipped) -> None:
-    data = (shipped.artifact.folder / kernel_object.OBJECT).read_bytes()
+    data = (shipped.artifact.folder / OBJECT).read_bytes()
     private = objects.privatise(data, "p_")
     assert objects.undefined(private) == objects.undefined(data)
     assert objects.defined(private) == {f"p_{name}" for name in objects.defined(data)}
@@ -128,7 +128,7 @@ def test_private_symbols_are_renamed_hidden_and_still_found(shipped: Shipped) ->
 
 def test_a_damaged_object_or_library_is_a_user_error(shipped: Shipped, tmp_path: Path) -> None:
     random_ = random.Random(0)
-    good = (shipped.artifact.folder / kernel_object.OBJECT).read_bytes()
+    good = (shipped.artifact.folder / OBJECT).read_bytes()
     library = shipped.artifact.library.read_bytes()
     path = tmp_path / "library.so"
     for _ in range(150):
@@ -156,9 +156,7 @@ def test_the_weights_are_read_as_tvm_wrote_them(shipped: Shipped) -> None:
     found = weights.read(shipped.artifact.library)
     module = tvm.runtime.load_module(str(shipped.artifact.library))
     graph = module["default"](tvm.cpu())
-    names = msgspec.json.decode((shipped.artifact.folder / kernel_object.GRAPH).read_bytes())[
-        "nodes"
-    ]
+    names = msgspec.json.decode((shipped.artifact.folder / GRAPH).read_bytes())["nodes"]
     wanted = {node["name"] for node in names if node["op"] == "null"} - {"input"}
     assert set(found) == wanted and wanted
     for name, array in found.items():
