@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may be called by every thread at once, and what must happen once."""
 
+from pathlib import Path
+
+import msgspec
 import tvm
 from tvm import te, tir
 
-from mnc.compile.codegen import thread_sharing
+from mnc.compile.codegen import kernel_object, thread_sharing
+from mnc.compile.codegen.network import Built
+from mnc.compile.toolchain import graph
 
 
 def doubled(*, parallel: int) -> tir.PrimFunc:
@@ -40,3 +45,14 @@ def test_only_a_single_parallel_loop_is_shared() -> None:
     assert thread_sharing.way([doubled(parallel=1)]) == "forks"
     assert thread_sharing.way([doubled(parallel=2)]) == "forks"
     assert thread_sharing.way([one_loop(), one_loop()]) == "forks"
+
+
+def test_a_graph_says_how_its_kernels_are_shared(two_heads_built: Built, tmp_path: Path) -> None:
+    """Without the key, as in artifacts of before, every kernel is left to the general case."""
+    kernel_object.write(two_heads_built.factory, tmp_path, keys=())
+    found = graph.load(tmp_path)
+    assert {"shares"} <= {call.way for call in found.calls} <= {"shares", "alone", "forks"}
+    older = msgspec.json.decode((tmp_path / graph.GRAPH).read_bytes())
+    del older["ways"]
+    calls = graph.read(msgspec.json.encode(older), where="here").calls
+    assert {call.way for call in calls} == {"forks"}
