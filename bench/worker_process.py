@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from bench import environments
 from bench.peers import Peer
-from mnc.support import error_text
+from mnc.support import child_process, error_text
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir
 
@@ -51,10 +51,10 @@ class Worker:
     def ask(self, what: str, **details: Any) -> dict[str, Any]:
         """Send a request, give the answer."""
         line = json.dumps({"do": what, **details}) + "\n"
-        assert self._process.stdin is not None
+        requests = child_process.pipe(self._process.stdin)
         try:
-            self._process.stdin.write(line.encode())
-            self._process.stdin.flush()
+            requests.write(line.encode())
+            requests.flush()
         except BrokenPipeError:
             raise UserError(self._last_words()) from None
         return self._answer(ANSWER_LIMIT if what == "run" else LOAD_LIMIT)
@@ -83,15 +83,13 @@ class Worker:
         self.close()
 
     def _answer(self, limit: float) -> dict[str, Any]:
-        assert self._process.stdout is not None
+        answers = child_process.pipe(self._process.stdout)
         end = time.monotonic() + limit
         while b"\n" not in self._buffer:
-            ready, _, _ = select.select(
-                [self._process.stdout], [], [], max(0, end - time.monotonic())
-            )
+            ready, _, _ = select.select([answers], [], [], max(0, end - time.monotonic()))
             if not ready:
                 raise UserError(f"no answer in {limit:.0f} s")
-            more = os.read(self._process.stdout.fileno(), 1 << 20)
+            more = os.read(answers.fileno(), 1 << 20)
             if not more:
                 raise UserError(self._last_words())
             self._buffer += more

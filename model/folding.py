@@ -115,8 +115,7 @@ def evaluation(module: nn.Module) -> nn.Module:
         return module
 
 
-def _statistics(norm: nn.Module) -> Statistics | None:
-    assert isinstance(norm, BatchNorm)
+def _statistics(norm: BatchNorm) -> Statistics | None:
     if norm.running_mean is None or norm.running_var is None:
         return None
     return Statistics(norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.eps)

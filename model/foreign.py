@@ -7,7 +7,6 @@ and the shape. All three run code of whoever wrote them; load only what you trus
 
 import contextlib
 import importlib
-import os
 import re
 import sys
 import warnings
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from mnc.support import error_text
+from mnc.support.environment import variables
 from mnc.support.errors import UserError
 
 SUFFIXES = (".pt", ".pt2")
@@ -118,20 +118,10 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def _plain_data_only() -> Iterator[None]:
+def _plain_data_only() -> contextlib.AbstractContextManager[None]:
     """torch.export.load unpickles some parts without asking; this makes every torch.load refuse
     pickles that hold more than plain data."""
-    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+    return variables(TORCH_FORCE_WEIGHTS_ONLY_LOAD="1")
 
 
 def _check_runs(spec: str, module: nn.Module, shape: tuple[int, ...]) -> None:

@@ -149,24 +149,25 @@ class DeviceThread(threading.Thread):
                 self.hub.changed.wait(TICK)
             self._release_when_idle()
             return
-        if not self._ready() and not self._acquire():
+        device = self._held() or self._acquire()
+        if device is None:
             self.hub.stop.wait(self._pause)
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
             return
         work = self.hub.take()
         if work is not None:
             self._since = time.monotonic()
-            result = self._measure(work)
+            result = self._measure(device, work)
             self.hub.give(result, again=None if result.final else work)
 
-    def _ready(self) -> bool:
-        """Whether we hold a device, whose session has enough of its time left."""
+    def _held(self) -> Connected | None:
+        """The device that we hold, if its session has enough of its time left."""
         age = time.monotonic() - self._connected_at if self.device is not None else 0.0
         if self.device is not None and age > self.hub.options.session_seconds / 2:
             self._drop()
-        return self.device is not None
+        return self.device
 
-    def _acquire(self) -> bool:
+    def _acquire(self) -> Connected | None:
         options, address = self.hub.options, self.hub.address
         job = ConnectJob(
             host=address.host,
@@ -180,17 +181,17 @@ class DeviceThread(threading.Thread):
         outcome = self._do(job, options.wait_seconds + options.connect_seconds)
         if not isinstance(outcome, Connected):
             self.hub.waiting[self.number] = _said(outcome)
-            return False
+            return None
         if bool(outcome.emulated) != self.hub.emulated:
             self.hub.problem = (
                 f"some {address.key} are emulated, some are not; give them different keys"
             )
-            return False
+            return None
         self.device, self._connected_at, self._pause = outcome, time.monotonic(), FIRST_PAUSE
         self.hub.waiting.pop(self.number, None)
-        return True
+        return outcome
 
-    def _measure(self, work: Work) -> Result:
+    def _measure(self, device: Connected, work: Work) -> Result:
         """All steps of one kernel, or why they ended early."""
         started = time.monotonic()
         costs: tuple[float, ...] = ()
@@ -203,7 +204,7 @@ class DeviceThread(threading.Thread):
             if isinstance(outcome, Timed):
                 costs, error, message = outcome.costs, None, ""
                 break
-            error, message, final = self._judge(work, step, outcome)
+            error, message, final = self._judge(device, work, step, outcome)
             break
         seconds = time.monotonic() - started
         return Result(work.batch, work.index, costs, error, message, seconds, final)
@@ -215,10 +216,10 @@ class DeviceThread(threading.Thread):
         trip = self.device.round_trip if self.device is not None else 0.0
         return self.hub.options.run_timeout + 20 * trip
 
-    def _judge(self, work: Work, step: str, outcome: Outcome) -> tuple[Failure, str, bool]:
+    def _judge(
+        self, device: Connected, work: Work, step: str, outcome: Outcome
+    ) -> tuple[Failure, str, bool]:
         """What failed: (error, message, whether that is the end of it)."""
-        device = self.device
-        assert device is not None
         where = f"device {device.host}:{device.port}"
         if isinstance(outcome, Failed) and outcome.error != "device":
             self._drop()  # the kernel may have written where it should not
@@ -234,16 +235,14 @@ class DeviceThread(threading.Thread):
                 return self._device_failed(work, f"{where} answered late, or {message}")
             return self._device_failed(work, f"{where} hangs: no answer in {outcome.seconds:g} s")
         self._drop()
-        if answers(device, self.hub.options.probe_seconds) and self._acquire():
-            return self._compare(work, step, device, _said(outcome))
+        if answers(device, self.hub.options.probe_seconds) and (after := self._acquire()):
+            return self._compare(work, step, device, after, _said(outcome))
         return self._device_failed(work, f"{where} is gone: {_said(outcome)}", doubt=step == "call")
 
     def _compare(
-        self, work: Work, step: str, before: Connected, said: str
+        self, work: Work, step: str, before: Connected, after: Connected, said: str
     ) -> tuple[Failure, str, bool]:
         """The device before and after a lost connection."""
-        after = self.device
-        assert after is not None
         where = f"device {before.host}:{before.port}"
         if (after.host, after.port) != (before.host, before.port) or not after.identity:
             return self._device_failed(
@@ -277,13 +276,17 @@ class DeviceThread(threading.Thread):
     def _drop(self) -> None:
         """Give the device back: a new process makes sure of it."""
         self.device = None
-        assert self._pool is not None
-        self._pool.restart()
+        self._process.restart()
 
     def _do(self, job: ConnectJob | StepJob, timeout: float) -> Outcome:
-        assert self._pool is not None
-        ((_, outcome),) = self._pool.run([job], timeout=timeout)
+        ((_, outcome),) = self._process.run([job], timeout=timeout)
         return outcome
+
+    @property
+    def _process(self) -> WorkerPool:
+        if self._pool is None:
+            raise RuntimeError("a device's process is started by the thread that uses it")
+        return self._pool
 
 
 def answers(device: Connected, seconds: float) -> bool:

@@ -52,18 +52,17 @@ class WorkerProcess:
 
     def fileno(self) -> int:
         """Where answers arrive, for a selector."""
-        assert self.process.stdout is not None
-        return self.process.stdout.fileno()
+        return child_process.pipe(self.process.stdout).fileno()
 
     def start(self, number: int, job: Job, *, timeout: float) -> None:
         """Hand over a job; the time allowed begins when the process is up."""
         self.job, self._allowed = number, timeout
         self.deadline = time.monotonic() + (timeout if self._ready else START_SECONDS)
-        assert self.process.stdin is not None
+        jobs = child_process.pipe(self.process.stdin)
         # A process that has just died shows at the next read, with the reason.
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(_encode(job) + b"\n")
-            self.process.stdin.flush()
+            jobs.write(_encode(job) + b"\n")
+            jobs.flush()
 
     def receive(self) -> Reply | Died | None:
         """What came: an answer, a death, or nothing whole yet."""
@@ -85,8 +84,7 @@ class WorkerProcess:
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
             with contextlib.suppress(OSError):
-                assert stream is not None
-                stream.close()
+                child_process.pipe(stream).close()
 
     @property
     def started_well(self) -> bool:
@@ -167,13 +165,12 @@ class WorkerPool(Closing):
             self._replace(worker)
         return None if number is None else (number, outcome)
 
-    def _kill(self, worker: WorkerProcess, timeout: float) -> tuple[int, Outcome]:
-        assert worker.job is not None
+    def _kill(self, worker: WorkerProcess, timeout: float) -> tuple[int, Outcome] | None:
         number = worker.job
         if not worker.started_well:
             raise RuntimeError(f"a {self._role} process did not start in {START_SECONDS:g} s")
         self._replace(worker)
-        return number, TimedOut(seconds=timeout)
+        return None if number is None else (number, TimedOut(seconds=timeout))
 
     def _busy(self) -> list[WorkerProcess]:
         return [worker for worker in self._workers if worker.job is not None]

@@ -164,8 +164,8 @@ def connect(
 
     The device ends it by itself after `session_seconds` (0: never). UserError, naming the cause.
     """
-    last: UserError | None = None
-    for _ in range(ATTEMPTS):
+    left = ATTEMPTS
+    while True:
         _log_a_wait(address, wait_seconds)
         host, port, password = tracker.request(
             address.tracker, address.key, wait_seconds=wait_seconds
@@ -173,12 +173,10 @@ def connect(
         try:
             return open_session(address, host, port, password, session_seconds=session_seconds)
         except UserError as error:  # it may have died since it registered: the next may be well
-            last = error
             logger.info("%s", error)
-            if not _another(address):
-                break
-    assert last is not None
-    raise last
+            left -= 1
+            if not left or not _another(address):
+                raise
 
 
 def open_session(

@@ -117,9 +117,8 @@ class Daemon:
 
     def stop(self) -> None:
         """End it and all it has started, remove its files. Safe to call twice."""
-        assert self._supervisor.stdin is not None
         with contextlib.suppress(OSError):
-            self._supervisor.stdin.close()
+            child_process.pipe(self._supervisor.stdin).close()
         try:
             self._supervisor.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

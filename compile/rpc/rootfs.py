@@ -131,7 +131,8 @@ def _assemble(folder: Path, system: System, wanted: list[str]) -> None:
         if system.built_for is None:
             _add_wheels(scratch / SITE, wanted, system.wheels)
         else:
-            _add_python(scratch / SITE, wanted, system)
+            _add_python(scratch / SITE, wanted, system.wheels)
+            _link(runtime_library(*system.built_for), scratch / SITE / "tvm" / LIBRARY)
         logger.info("compiling Python files")
         compileall.compile_dir(scratch / SITE, quiet=2, workers=1)
         compileall.compile_dir(scratch / "usr/lib/python3.11", quiet=2, workers=1)
@@ -144,15 +145,13 @@ def _add_wheels(site: Path, wanted: list[str], platform: str) -> None:
         _link_tree(pip_files(requirement, platform=platform), site, keep)
 
 
-def _add_python(site: Path, wanted: list[str], system: System) -> None:
-    """Python files of the wheels, and a TVM runtime made here."""
-    assert system.built_for is not None
+def _add_python(site: Path, wanted: list[str], platform: str) -> None:
+    """Python files of the wheels, TVM's own among them."""
     for requirement in wanted:
         if not requirement.startswith((RUNTIME, *COMPILED)):
             logger.info("wheel %s, its Python files", requirement)
-            _link_tree(pip_files(requirement, platform=system.wheels), site, _python_only)
+            _link_tree(pip_files(requirement, platform=platform), site, _python_only)
     _link_tree(tvm_package(), site / "tvm", _python_only)
-    _link(runtime_library(*system.built_for), site / "tvm" / LIBRARY)
 
 
 def _qemu(system: System) -> Path:

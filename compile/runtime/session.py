@@ -16,6 +16,7 @@ from mnc.compile.artifact.manifest import Platform, Tensor
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.toolchain import cpu_features
 from mnc.support import error_text
+from mnc.support.environment import variables
 from mnc.support.errors import UserError
 from mnc.targets import topology
 
@@ -131,15 +132,10 @@ def fresh_pool(count: int) -> Iterator[None]:
     """Make the pools that TVM starts meanwhile have `count` threads. Its profiler starts a new one for every
     report, which knows nothing of `use_threads`.
     """
-    before = os.environ.get("TVM_NUM_THREADS")
-    os.environ["TVM_NUM_THREADS"] = str(count)
     try:
-        yield
+        with variables(TVM_NUM_THREADS=str(count)):
+            yield
     finally:
-        if before is None:
-            del os.environ["TVM_NUM_THREADS"]
-        else:
-            os.environ["TVM_NUM_THREADS"] = before
         _configured.count = None
 
 

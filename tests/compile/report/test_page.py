@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mnc.compile.records.trial import FAILURES
 from mnc.compile.report import plots
-from mnc.compile.report.page import number, page, percent
+from mnc.compile.report.page import MEANINGS, number, page, percent
 from tests.compile.report import samples
 from tests.compile.report.browser import CHROMIUM, Page, browser
 
@@ -180,3 +181,7 @@ def test_dark_and_light_are_both_drawn(opened: Page, tmp_path: Path) -> None:
             background = np.median(crop)
             drawn = np.abs(crop - background) > 60
             assert 0.003 < drawn.mean() < 0.5, (part, dark)
+
+
+def test_every_failure_s_meaning_is_told() -> None:
+    assert set(MEANINGS) == set(FAILURES)
