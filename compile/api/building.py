@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnc.compile.api.named import LOGS, OUT, as_model, as_target
+from mnc.compile.api.named import LOGS, OUT, as_model, as_target, read_log
 from mnc.compile.artifact.paths import artifact_folder
 from mnc.compile.artifact.store import Artifact, check_replaceable
-from mnc.compile.records.paths import log_path
 from mnc.compile.records.tuning_log import OTHER_DEVICE, TuningLog
 from mnc.support.progress import working
 
@@ -53,20 +52,19 @@ def build(
     network = as_model(model)
     folder = artifact_folder(out, cpu, network)
     check_replaceable(folder)
-    path = log_path(logs, cpu.name, network.name)
-    log = TuningLog.open(path, exclusive=False, target=cpu.tvm_target())
-    choice = chosen(path)
+    log = read_log(network, cpu, logs)
+    choice = chosen(log.path)
     started = time.monotonic()
     with working(f"compiling {network.name} for {cpu.name}"):
         built = codegen.build(network, cpu, log.trials, family=choice.family)
     with working(f"linking {network.name} for {cpu.name}, asking PyTorch for golden outputs"):
-        made = writer.save(built, network, cpu, folder, log=path, cc=cc, choice=choice)
+        made = writer.save(built, network, cpu, folder, log=log.path, cc=cc, choice=choice)
     return BuildResult(
         folder=made.folder,
         manifest=made.manifest,
         labels=made.labels,
         model=network,
-        log=path,
+        log=log.path,
         left_out=tuple(_left_out(log)),
         seconds=time.monotonic() - started,
     )

@@ -4,9 +4,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnc.compile.api.named import LOGS, as_model, as_target
-from mnc.compile.records.paths import log_path
-from mnc.compile.records.tuning_log import TuningLog
+from mnc.compile.api.named import LOGS, as_model, as_target, read_log
 from mnc.compile.report.explain import Explanation
 from mnc.support.progress import working
 
@@ -33,13 +31,11 @@ def explain(
     count = threads or cpu.fast.count
     check_simulable(cpu, threads=count)
     network = as_model(model)
-    from mnc.compile.frontend import importer, tasks
+    from mnc.compile.frontend import tasks
     from mnc.compile.report import explain as stage
 
-    with working(f"importing {network.name}"):
-        known = tasks.extract_all(importer.import_model(network, cpu), cpu)
+    known = tasks.of_model(network, cpu)
     chosen = known if layer is None else (stage.find(known, layer),)
-    path = log_path(logs, cpu.name, network.name)
-    trials = TuningLog.open(path, exclusive=False, target=cpu.tvm_target()).trials
+    trials = read_log(network, cpu, logs).trials
     with working(f"simulating {len(chosen)} kernels"):
         return tuple(stage.explain(task, cpu, trials, threads=count) for task in chosen)

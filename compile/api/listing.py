@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnc import targets as catalog
-from mnc.compile.api.named import LOGS, OUT, as_model, as_target
+from mnc.compile.api.named import LOGS, OUT, as_model, as_target, read_log
 from mnc.compile.artifact.manifest import MANIFEST
 from mnc.compile.machine.peaks import Figures
-from mnc.compile.records.paths import log_path
-from mnc.compile.records.tuning_log import TuningLog
 from mnc.model import names
 from mnc.support.errors import UserError
 from mnc.support.progress import working
@@ -94,13 +92,10 @@ def tasks(
     """The tunable tasks of `model` on `target`, and what the log says of each."""
     cpu = as_target(target)
     network = as_model(model)
-    from mnc.compile.frontend import importer
-    from mnc.compile.frontend.tasks import extract_all
+    from mnc.compile.frontend.tasks import of_model
 
-    with working(f"importing {network.name}"):
-        found = extract_all(importer.import_model(network, cpu), cpu)
-    path = log_path(logs, cpu.name, network.name)
-    trials = TuningLog.open(path, exclusive=False, target=cpu.tvm_target()).trials
+    found = of_model(network, cpu)
+    trials = read_log(network, cpu, logs).trials
     total = sum(task.macs * task.calls for task in found if task.kind != "fused") or 1
     return tuple(_row(task, trials, total) for task in found)
 

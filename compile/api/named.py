@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people name, as values: a model, a target, and where logs and artifacts go unless they say."""
+"""What people name, as values: a model, a target, their log; where logs and artifacts go unless they say."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnc.compile.records.paths import own_logs
+from mnc.compile.records.paths import log_path, own_logs
+from mnc.compile.records.tuning_log import TuningLog
 from mnc.support.progress import working
 from mnc.targets import Target
 from mnc.targets import load as load_target
@@ -53,3 +54,9 @@ def as_model(model: "AnyModel") -> "Model":
 def as_target(target: "AnyTarget") -> Target:
     """The target of that name or file, or the one given."""
     return target if isinstance(target, Target) else load_target(target)
+
+
+def read_log(model: "Model", target: Target, logs: Path) -> TuningLog:
+    """What is known of `model` on `target`, to be read only. UserError when it cannot be."""
+    path = log_path(logs, target.name, model.name)
+    return TuningLog.open(path, exclusive=False, target=target.tvm_target())

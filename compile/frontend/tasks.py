@@ -14,12 +14,14 @@ from typing import Any, Literal, get_args
 import tvm
 from tvm import autotvm, relay
 
-from mnc.compile.frontend import fusion
+from mnc.compile.frontend import fusion, importer
 from mnc.compile.frontend.importer import Program
 from mnc.compile.records.trial import task_key
 from mnc.compile.templates import op_strategy, pointwise
 from mnc.compile.templates.workload import Convolution, Workload, convolutions
+from mnc.model.zoo import Model
 from mnc.support.errors import UserError
+from mnc.support.progress import working
 from mnc.targets import Target
 
 Kind = Literal["first conv", "depthwise", "pointwise", "dense", "conv", "fused"]
@@ -44,6 +46,12 @@ class TunableTask:
     def flops(self) -> int:
         """Floating point operations of one call: a multiply-add counts two."""
         return 2 * self.macs
+
+
+def of_model(model: Model, target: Target) -> tuple[TunableTask, ...]:
+    """What there is to search in `model`, as `extract_all` has it."""
+    with working(f"importing {model.name}"):
+        return extract_all(importer.import_model(model, target), target)
 
 
 def extract(program: Program, target: Target) -> tuple[TunableTask, ...]:

@@ -19,7 +19,7 @@ import msgspec
 from mnc.compile.artifact import writer
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.codegen import network as builder
-from mnc.compile.frontend import importer, tasks
+from mnc.compile.frontend import tasks
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.records.trial import Trial
 from mnc.compile.records.tuning_log import TuningLog
@@ -102,7 +102,7 @@ def rerank(
     `tuning_log` must be open for adding. UserError when it has no records, or no network works.
     """
     chosen, started, when = options or RerankOptions(), time.monotonic(), time.time()
-    found = tasks.extract_all(importer.import_model(model, target), target)
+    found = tasks.of_model(model, target)
     best = rerank_candidates.rerank_candidates(tuning_log.trials, found, clock.threads, chosen)
     if not best:
         raise UserError(
