@@ -23,6 +23,15 @@ def test_ci_and_the_public_workflow_call_the_same_targets() -> None:
     assert made(CI) == made(WORKFLOW) == ["check", "test"]
 
 
+def test_the_workflow_takes_every_python_that_is_supported() -> None:
+    (versions,) = re.findall(r"python: \[(.*)\]", read(WORKFLOW))
+    matrix = [int(minor) for minor in re.findall(r"3\.(\d+)", versions)]
+    ((first, end),) = re.findall(
+        r'requires-python = ">=3\.(\d+),<3\.(\d+)"', read("pyproject.toml")
+    )
+    assert matrix == list(range(int(first), int(end)))
+
+
 def test_every_target_called_is_in_the_makefile() -> None:
     targets = re.findall(r"^([a-z-]+):.* ## ", read("Makefile"), re.MULTILINE)
     assert set(made(CI) + made(WORKFLOW)) <= set(targets)
