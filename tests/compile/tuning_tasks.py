@@ -5,10 +5,13 @@ import tvm
 
 from mnc.compile.frontend import tasks
 from mnc.compile.frontend.tasks import TunableTask
+from mnc.compile.records.trial import Trial, trial_of
 from mnc.compile.templates import depthwise, pointwise
 from mnc.targets import Target, load
 from tests.compile import faulty_template
 from tests.compile.templates.workloads import fused
+
+MEASURER = "local-v1 cpu=test threads=1"
 
 SWAPPED = (
     "tests.compile.swapped_template"  # never imported here: that is what makes the template wrong
@@ -55,6 +58,18 @@ def indices(task: TunableTask, count: int) -> list[int]:
     """The first `count` configurations of the task's space; templates rule some indices out."""
     space = task.task.config_space
     return [i for i in range(space.range_length) if space.is_index_valid(i)][:count]
+
+
+def tried(task: TunableTask, *, measurer: str = MEASURER) -> list[Trial]:
+    """Every config of a task, with costs by a rule that a model can learn: long tiles are fast."""
+    trials = []
+    for index in indices(task, 10_000):
+        config = task.task.config_space.get(index)
+        knobs = {name: value for name, _, value in config.to_json_dict()["entity"]}
+        good = knobs["tile_p"] * knobs["tile_oc"]
+        cost = 1e-3 * (1 + 20 / good + 0.01 * (index % 7))
+        trials.append(trial_of(task.task, config, costs=(cost,), measurer=measurer, verified=True))
+    return trials
 
 
 def _task(

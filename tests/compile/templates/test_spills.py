@@ -6,15 +6,16 @@ from typing import Any
 import pytest
 import tvm
 
-from bench.simulation_speed import pointwise
 from mnc.compile.frontend import tasks
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.measure import compile_worker
 from mnc.compile.measure.messages import spec_of
 from mnc.compile.measure.simulate_worker import kernel_of
 from mnc.compile.simulator.simulate import simulate
+from mnc.compile.templates import pointwise
 from mnc.targets import load
 from mnc.targets.target import LOADS_APART
+from tests.compile.templates.workloads import convolution
 
 FULL = {"tile_oc": 2, "tile_p": 14, "unroll": 4, "block_k": 0}  # 28 accumulators of 32 registers
 TILES = 14 * 14 // 14 * 16 // 2
@@ -32,7 +33,8 @@ def spills(task: TunableTask, name: str) -> int:
 
 @pytest.mark.parametrize("name", ["rk3399", "rpi5"])
 def test_a_tile_that_fills_the_registers_of_aarch64_does_not_spill(name: str) -> None:
-    ours = pointwise(load(name), 64, 64, 14)
+    shapes = (1, 16, 14, 14, 4), (16, 16, 1, 1, 4, 4)
+    ours = convolution(pointwise.NAME, *shapes, target=load(name).tvm_target())
     text = str(ours.task.target)
     assert LOADS_APART in text
     bare: Any = tvm.target.Target(text.replace(f"-cl-opt={LOADS_APART} ", ""))
