@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the documents name is there: modules and what is in them, files, modules run with `python -m`."""
+"""What the documents name is there: files, modules and what is in them, commands."""
 
 import importlib
 import importlib.util
@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+
+from mnc.compile.cli import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -18,6 +20,8 @@ TOPS = "|".join(path.name for path in ROOT.iterdir() if path.is_dir() and path.n
 FILE = re.compile(rf"(?<![\w./-])(?:{TOPS})/[\w./-]*\.(?:py|c|h|toml|md|sh|txt|rs|cpp)\b")
 NAME = re.compile(r"\bmnc\.(?:compile|model|targets|support)(?:\.\w+)+")
 RUN = re.compile(r"python -m ((?:bench|mnc)[\w.]*)")
+VERB = re.compile(r"(?:^|`|\$ |bin/)mnc ([a-z-]+)", re.MULTILINE)
+TARGET = re.compile(r"(?:^|`|\$ )make ([a-z-]+)", re.MULTILINE)
 
 
 def ids(path: Path) -> str:
@@ -43,6 +47,18 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     names = {name for name in NAME.findall(text) if not is_there(name)}
     runs = {name for name in RUN.findall(text) if importlib.util.find_spec(name) is None}
     assert not files | names | runs
+
+
+def test_every_command_in_a_page_is_one() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    verbs, targets = set(VERB.findall(text)), set(TARGET.findall(text))
+    assert {"tune", "build"} <= verbs <= set(cli.commands)
+    assert (
+        {"test", "build"}
+        <= targets
+        <= set(re.findall(r"^([a-z-]+):.* ## ", makefile, re.MULTILINE))
+    )
 
 
 def test_names_are_found_and_missed() -> None:
