@@ -11,11 +11,9 @@ import pytest
 from mnc.compile.cli import cli
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [
-    *ROOT.glob("*.md"),
-    *(ROOT / "docs").glob("*.md"),
-    *(ROOT / "docs/contributing").glob("*.md"),
-]
+PAGES = sorted(
+    page for at in (".", "docs", "docs/contributing") for page in (ROOT / at).glob("*.md")
+)
 TOPS = "|".join(path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] != ".")
 FILE = re.compile(rf"(?<![\w./-])(?:{TOPS})/[\w./-]*\.(?:py|c|h|toml|md|sh|txt|rs|cpp)\b")
 NAME = re.compile(r"\bmnc\.(?:compile|model|targets|support)(?:\.\w+)+")
