@@ -9,17 +9,28 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
-from mnc.compile.simulator.decoders import aarch64, arm, x86
+from mnc.compile.simulator.decoders.aarch64 import decode as aarch64
+from mnc.compile.simulator.decoders.arm import decode as arm
 from mnc.compile.simulator.decoders.disassembly import disassemble
+from mnc.compile.simulator.decoders.x86 import decode as x86
 from mnc.compile.simulator.isa.errors import SimulationError
 from mnc.compile.simulator.isa.instructions import Abi, Class, Instruction, Line, Option
 from mnc.compile.simulator.isa.micro_ops import MicroOp, Op
 from mnc.compile.simulator.isa.packing import Array, pack
 from mnc.compile.simulator.loader.image import Image
 
-DECODERS: dict[str, Any] = {"aarch64": aarch64, "arm": arm, "x86_64": x86}
+
+class Decoder(Protocol):
+    """A module that knows one architecture. SimulationError names an instruction that it has no model of."""
+
+    ABI: Abi
+
+    def decode(self, line: Line) -> tuple[Instruction, ...]: ...
+
+
+DECODERS: dict[str, Decoder] = {"aarch64": aarch64, "arm": arm, "x86_64": x86}
 _OUT_OF_VECTORS = (Op.V_GET, Op.V_GET_S)
 _BRANCHES = frozenset((Op.BRANCH, Op.BRANCH_IF, Op.BRANCH_ZERO, Op.BRANCH_NONZERO, Op.BRANCH_BIT))
 # Written beside the kernel by TVM, never called by kernels of float32.
@@ -73,14 +84,13 @@ def _skipped(image: Image) -> list[tuple[int, int]]:
     ]
 
 
-def _parts(decoder: Any, line: Line, refused: dict[int, str]) -> Sequence[Instruction]:
+def _parts(decoder: Decoder, line: Line, refused: dict[int, str]) -> Sequence[Instruction]:
     try:
-        parts: Sequence[Instruction] = decoder.decode(line)
+        return decoder.decode(line)
     except SimulationError as error:
         refused[line.address] = str(error)
         # A branch to nowhere stops the interpreter there.
         return (Instruction(Class.NOP, (MicroOp(Op.BRANCH, imm=0),)),)
-    return parts
 
 
 def _functions(image: Image, addresses: list[int]) -> list[tuple[int, int]]:

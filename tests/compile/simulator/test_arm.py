@@ -3,8 +3,8 @@
 
 import pytest
 
-from mnc.compile.simulator.decoders.arm import decode
-from mnc.compile.simulator.decoders.arm_operands import name_of
+from mnc.compile.simulator.decoders.arm.decode import decode
+from mnc.compile.simulator.decoders.arm.operands import name_of
 from mnc.compile.simulator.isa.errors import SimulationError
 from mnc.compile.simulator.isa.instructions import (
     FIRST_VECTOR,

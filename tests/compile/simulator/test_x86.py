@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mnc.compile.simulator.decoders.x86 import decode
+from mnc.compile.simulator.decoders.x86.decode import decode
 from mnc.compile.simulator.isa.errors import SimulationError
 from mnc.compile.simulator.isa.instructions import (
     FIRST_VECTOR,

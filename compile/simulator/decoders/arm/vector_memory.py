@@ -8,8 +8,7 @@ access; long lists are cut into parts of two accesses.
 import re
 from collections.abc import Callable
 
-from mnc.compile.simulator.decoders.arm_memory import draft_at
-from mnc.compile.simulator.decoders.arm_operands import (
+from mnc.compile.simulator.decoders.arm.operands import (
     SP,
     Integer,
     List,
@@ -19,7 +18,9 @@ from mnc.compile.simulator.decoders.arm_operands import (
     Vector,
     parse,
 )
-from mnc.compile.simulator.decoders.arm_values import ArmDraft, address, update, value
+from mnc.compile.simulator.decoders.arm.values import ArmDraft, address, draft_at, update, value
+from mnc.compile.simulator.decoders.refusal import expect
+from mnc.compile.simulator.isa.errors import SimulationError
 from mnc.compile.simulator.isa.instructions import FLAGS, Class, Flag, Instruction, Line
 from mnc.compile.simulator.isa.micro_ops import Op
 
@@ -30,8 +31,7 @@ _STRUCTURE = re.compile(r"v(ld|st)([1-4])$")
 def _one(line: Line, name: Name) -> tuple[Instruction, ...]:
     """vldr and vstr."""
     register, memory = parse(line.operands)
-    if not isinstance(register, Vector) or not isinstance(memory, Memory):
-        raise ValueError("operands")
+    register, memory = expect(Vector, register), expect(Memory, memory)
     draft = _draft(line, name)
     fields = address(draft, memory)
     _access(draft, name, [register], fields)
@@ -94,19 +94,14 @@ def _many(line: Line, name: Name) -> tuple[Instruction, ...]:
         base, writeback = SP, True
         down = name.stem == "vpush"
     else:
-        first = operands[0]
-        if not isinstance(first, Integer):
-            raise ValueError("base")
-        base, writeback = first.number, "!" in line.operands.split("{")[0]
+        base, writeback = expect(Integer, operands[0]).number, "!" in line.operands.split("{")[0]
         down = name.stem.endswith("db")
     change = (-size if down else size) if writeback else 0
     return _parts(line, name, registers, base, -size if down else 0, {"imm": change})
 
 
 def _registers(operand: Operand) -> list[Vector]:
-    if not isinstance(operand, List):
-        raise ValueError("no list of registers")
-    return [one for one in operand.all if isinstance(one, Vector)]
+    return [one for one in expect(List, operand).all if isinstance(one, Vector)]
 
 
 def _parts(
@@ -133,7 +128,7 @@ def _structure(line: Line, name: Name) -> tuple[Instruction, ...]:
     registers, memory = _registers(operands[0]), operands[1]
     match = _STRUCTURE.match(name.stem)
     if not isinstance(memory, Memory) or match is None:
-        raise ValueError("operands")
+        raise SimulationError("operands")
     size = int(re.sub(r"\D", "", name.kind)) // 8
     if registers[0].lane is not None:
         return (_lanes(line, name, registers, memory, operands[2:], size),)

@@ -6,7 +6,7 @@ Takes a `Line` and its `Name`; gives the parts of the instruction: lists of regi
 
 from collections.abc import Callable
 
-from mnc.compile.simulator.decoders.arm_operands import (
+from mnc.compile.simulator.decoders.arm.operands import (
     PC,
     SP,
     Integer,
@@ -16,19 +16,14 @@ from mnc.compile.simulator.decoders.arm_operands import (
     Operand,
     parse,
 )
-from mnc.compile.simulator.decoders.arm_values import ArmDraft, address, update, value
+from mnc.compile.simulator.decoders.arm.values import ArmDraft, address, draft_at, update, value
+from mnc.compile.simulator.decoders.refusal import expect
+from mnc.compile.simulator.isa.errors import SimulationError
 from mnc.compile.simulator.isa.instructions import Class, Flag, Instruction, Line
 from mnc.compile.simulator.isa.micro_ops import ZERO, Op
 
 _SIZES = {"b": 1, "h": 2, "sb": 1, "sh": 2, "": 4, "d": 4}
 PART = 4  # registers of a list in one part
-
-
-def draft_at(line: Line, name: Name, cls: Class) -> ArmDraft:
-    """An empty draft under the instruction's condition."""
-    draft = ArmDraft(cls)
-    draft.address_of, draft.condition = line.address, name.condition
-    return draft
 
 
 def _load(line: Line, name: Name) -> tuple[Instruction, ...]:
@@ -44,8 +39,7 @@ def _single(line: Line, name: Name, *, is_load: bool) -> Instruction:
     registers = [one.number for one in operands if isinstance(one, Integer)]
     where = next(i for i, one in enumerate(operands) if isinstance(one, Memory))
     registers, memory, after = registers[:where], operands[where], operands[where + 1 :]
-    if not isinstance(memory, Memory):
-        raise ValueError("no address")
+    memory = expect(Memory, memory)
     draft = draft_at(line, name, Class.LOAD_INT if is_load else Class.STORE_INT)
     kind = name.stem[3:]
     fields = address(draft, memory)
@@ -113,10 +107,7 @@ def _multiple(line: Line, name: Name) -> tuple[Instruction, ...]:
     if stem in ("push", "pop"):
         base, writeback, mode = SP, True, "db" if stem == "push" else "ia"
     else:
-        first = operands[0]
-        if not isinstance(first, Integer):
-            raise ValueError("base")
-        base, writeback = first.number, "!" in line.operands.split(",")[0]
+        base, writeback = expect(Integer, operands[0]).number, "!" in line.operands.split(",")[0]
         mode = stem[3:] or "ia"
     is_load = stem.startswith(("ldm", "pop"))
     size = 4 * len(registers)
@@ -126,9 +117,7 @@ def _multiple(line: Line, name: Name) -> tuple[Instruction, ...]:
 
 
 def _list(operand: Operand) -> List:
-    if not isinstance(operand, List):
-        raise ValueError("no list of registers")
-    return operand
+    return expect(List, operand)
 
 
 def _parts(
@@ -142,7 +131,7 @@ def _parts(
     is_load: bool,
 ) -> tuple[Instruction, ...]:
     if base in registers and is_load and len(registers) > PART:
-        raise ValueError("a long list with its own base")
+        raise SimulationError("a long list with its own base")
     parts = []
     for at in range(0, len(registers), PART):
         draft = draft_at(line, name, Class.LOAD_INT if is_load else Class.STORE_INT)
@@ -175,9 +164,8 @@ def _element(
 
 
 def _prefetch(line: Line, name: Name) -> tuple[Instruction, ...]:
-    (memory,) = parse(line.operands)
-    if not isinstance(memory, Memory):
-        raise ValueError("no address")
+    (operand,) = parse(line.operands)
+    memory = expect(Memory, operand)
     draft = draft_at(line, name, Class.PREFETCH)
     draft.emit(Op.PREFETCH, size=1, **address(draft, memory))
     draft.loads += 1

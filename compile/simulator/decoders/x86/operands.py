@@ -9,6 +9,7 @@ import functools
 import re
 from dataclasses import dataclass
 
+from mnc.compile.simulator.isa.errors import SimulationError
 from mnc.compile.simulator.isa.instructions import FIRST_VECTOR, Line
 from mnc.compile.simulator.isa.micro_ops import ZERO
 
@@ -80,7 +81,7 @@ class Operands:
 
 
 def parse(line: Line) -> Operands:
-    """The operands of a line; ValueError for text that is none."""
+    """The operands of a line; SimulationError for text that is none."""
     text, mask, zeroing = line.operands, None, False
     for found in _MASK.findall(text):
         if found == "z":
@@ -100,7 +101,7 @@ def _operand(text: str, line: Line) -> Operand:
     if match := _MEMORY.match(text):
         size = _SIZES.get(match["size"] or "", 0)
         return _memory(match["address"], size, int(match["copies"] or 1), line)
-    raise ValueError(f"operand {text!r}")
+    raise SimulationError(f"operand {text!r}")
 
 
 @functools.cache
@@ -155,5 +156,5 @@ def _memory(text: str, size: int, copies: int, line: Line) -> Memory:
 def _number(name: str) -> int:
     register = integer_register(name)
     if register is None or register.size != 8:
-        raise ValueError(f"address register {name!r}")
+        raise SimulationError(f"address register {name!r}")
     return register.number

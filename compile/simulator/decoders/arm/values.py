@@ -5,22 +5,29 @@ Takes operands of `arm_operands`. An instruction under a condition always runs: 
 end, and an access that does not happen becomes one at the stack pointer, which costs no miss.
 """
 
-from mnc.compile.simulator.decoders.arm_operands import (
+from collections.abc import Callable
+
+from mnc.compile.simulator.decoders.arm.operands import (
     PC,
     SP,
     Constant,
     Integer,
     Memory,
+    Name,
     Operand,
     Shifted,
+    parse,
 )
 from mnc.compile.simulator.decoders.instruction_builder import Draft
-from mnc.compile.simulator.isa.instructions import FLAGS, Flag
+from mnc.compile.simulator.decoders.refusal import expect
+from mnc.compile.simulator.isa.errors import SimulationError
+from mnc.compile.simulator.isa.instructions import FLAGS, Class, Flag, Instruction, Line
 from mnc.compile.simulator.isa.micro_ops import ZERO, Condition, Modify, Op
 
 _MODIFY = {"lsl": Modify.LSL, "lsr": Modify.LSR, "asr": Modify.ASR, "ror": Modify.ROR}
 _SHIFTS = {"lsl": Op.SHL, "lsr": Op.SHR, "asr": Op.SAR}
 Value = dict[str, int]
+Handler = Callable[[Line, Name], Instruction]
 
 
 class ArmDraft(Draft):
@@ -66,14 +73,47 @@ class ArmDraft(Draft):
             self.emit(Op.BRANCH_IF, c=self.condition ^ 1, imm=self.address_of + 4)
 
 
+def draft_at(line: Line, name: Name, cls: Class) -> ArmDraft:
+    """An empty draft under the instruction's condition."""
+    draft = ArmDraft(cls)
+    draft.address_of, draft.condition = line.address, name.condition
+    return draft
+
+
+def integer_draft(line: Line, name: Name, cls: Class = Class.INT) -> ArmDraft:
+    """As `draft_at`, for an instruction that may set flags. SimulationError where that is conditional too."""
+    if name.sets_flags and name.condition != Condition.AL:
+        raise SimulationError("conditional and sets flags")
+    return draft_at(line, name, cls)
+
+
+def integers(line: Line) -> tuple[list[int], list[Operand]]:
+    """Leading registers' numbers, and the other operands."""
+    operands = list(parse(line.operands))
+    registers = []
+    for one in operands:
+        if not isinstance(one, Integer):
+            break
+        registers.append(one.number)
+    return registers, operands[len(registers) :]
+
+
+def set_flags(draft: ArmDraft, op: Op, **fields: int) -> None:
+    """N Z C V of an operation, if the condition holds."""
+    if draft.conditional:
+        draft.read(FLAGS)
+        draft.emit(Op.SKIP_UNLESS, c=draft.condition, imm=1)
+    draft.emit(op, size=4, **fields)
+    draft.write(FLAGS)
+
+
 def value(draft: ArmDraft, operand: Operand) -> Value:
     """The fields of a micro-op's operand: a constant, a register, a shifted register."""
     if isinstance(operand, Constant):
         return {"imm": operand.value}
     if isinstance(operand, Integer):
         return {"b": draft.source(operand.number)}
-    if not isinstance(operand, Shifted):
-        raise ValueError("not a value")
+    operand = expect(Shifted, operand)
     number = draft.source(operand.number)
     if not operand.by_register:
         return {"b": number, "modify": _MODIFY[operand.kind], "shift": operand.by}
@@ -118,7 +158,7 @@ def _address_of_literal(draft: ArmDraft, memory: Memory) -> Value:
 def _indexed(draft: ArmDraft, memory: Memory) -> Value:
     index = memory.index
     if index is None:
-        raise ValueError("no index")
+        raise SimulationError("no index")
     draft.address(index.number, stack_pointer=SP)
     at = draft.temporary()
     modify: Value = {}

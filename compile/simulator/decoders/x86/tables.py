@@ -7,6 +7,7 @@
 import functools
 import re
 
+from mnc.compile.simulator.isa.errors import SimulationError
 from mnc.compile.simulator.isa.instructions import Class
 from mnc.compile.simulator.isa.micro_ops import Op
 
@@ -85,7 +86,7 @@ def classify(name: str) -> Class:
     for pattern, cls in _CLASSES:
         if re.match(pattern, bare):
             return cls
-    raise KeyError(name)
+    raise SimulationError(f"mnemonic {name}")
 
 
 @functools.cache

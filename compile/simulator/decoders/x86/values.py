@@ -5,10 +5,14 @@ Takes operands of `x86_operands`; gives numbers of registers that hold their val
 inverted, as ARM has it after a subtraction: set when there was no borrow.
 """
 
+from collections.abc import Callable
+
 from mnc.compile.simulator.decoders.instruction_builder import Draft
-from mnc.compile.simulator.decoders.x86_operands import RSP, Constant, Memory, Operand, Register
-from mnc.compile.simulator.isa.instructions import FLAGS, Instruction
+from mnc.compile.simulator.decoders.x86.operands import RSP, Constant, Memory, Operand, Register
+from mnc.compile.simulator.isa.instructions import FLAGS, Instruction, Line
 from mnc.compile.simulator.isa.micro_ops import ZERO, Op
+
+Handler = Callable[[Line], Instruction]
 
 STORES = (Op.STORE, Op.TOUCH_STORE, Op.V_STORE, Op.V_STORE_LANE)
 

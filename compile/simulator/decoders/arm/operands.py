@@ -10,6 +10,7 @@ import functools
 import re
 from dataclasses import dataclass
 
+from mnc.compile.simulator.isa.errors import SimulationError
 from mnc.compile.simulator.isa.instructions import FIRST_VECTOR
 from mnc.compile.simulator.isa.micro_ops import Condition
 
@@ -122,7 +123,7 @@ Operand = Integer | Shifted | Constant | Vector | Memory | List
 
 @functools.lru_cache(maxsize=4096)
 def name_of(mnemonic: str) -> Name:
-    """What a mnemonic says; ValueError when it is unknown."""
+    """What a mnemonic says; SimulationError when it is unknown."""
     if mnemonic.startswith("v"):
         return _vector_name(mnemonic)
     bare = mnemonic.split(".", maxsplit=1)[0]
@@ -135,7 +136,7 @@ def name_of(mnemonic: str) -> Name:
         sets = stem in _SETTING and rest.startswith("s") and rest[1:] in CONDITIONS
         if rest in CONDITIONS or sets:
             return Name(stem, CONDITIONS[rest[1:] if sets else rest], sets)
-    raise ValueError(f"mnemonic {mnemonic}")
+    raise SimulationError(f"mnemonic {mnemonic}")
 
 
 def _vector_name(mnemonic: str) -> Name:
@@ -145,7 +146,7 @@ def _vector_name(mnemonic: str) -> Name:
         return Name(bare, kind=kind)
     match = _VECTOR.match(mnemonic)
     if match is None:
-        raise ValueError(f"mnemonic {mnemonic}")
+        raise SimulationError(f"mnemonic {mnemonic}")
     return Name(match[1], CONDITIONS[match[2] or ""], kind=match[3])
 
 
@@ -187,7 +188,7 @@ def _operand(text: str) -> Operand:
         return Integer(REGISTERS[text.rstrip("!")])
     if match := _VECTOR_REGISTER.match(text):
         return _vector(match)
-    raise ValueError(f"operand {text!r}")
+    raise SimulationError(f"operand {text!r}")
 
 
 def _vector(match: re.Match[str]) -> Vector:

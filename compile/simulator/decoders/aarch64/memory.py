@@ -6,27 +6,27 @@ Takes a mnemonic and its operands; gives the parts of the instruction, or none w
 
 import re
 
-from mnc.compile.simulator.decoders.aarch64_operands import (
+from mnc.compile.simulator.decoders.aarch64.operands import (
     SP,
     Integer,
     Memory,
-    Modifier,
     Number,
-    Operand,
     Vector,
     VectorList,
 )
+from mnc.compile.simulator.decoders.aarch64.values import Operands, integer_write
 from mnc.compile.simulator.decoders.instruction_builder import Draft
+from mnc.compile.simulator.decoders.refusal import expect
 from mnc.compile.simulator.isa.errors import SimulationError
 from mnc.compile.simulator.isa.instructions import FIRST_VECTOR, Class, Flag, Instruction
-from mnc.compile.simulator.isa.micro_ops import SINK, ZERO, Modify, Op
+from mnc.compile.simulator.isa.micro_ops import Modify, Op
 
 _PLAIN = re.compile(r"(ld|st)(u|n|a|l|t|nt)?(r|p|ur|tr)(s?[bhw])?$")
 _STRUCTURE = re.compile(r"(ld|st)([1-4])(r?)$")
 NARROW = {"b": 1, "h": 2, "w": 4}
 
 
-def decode(mnemonic: str, operands: tuple[Operand, ...]) -> tuple[Instruction, ...]:
+def decode(mnemonic: str, operands: Operands) -> tuple[Instruction, ...]:
     """Its parts; empty when the mnemonic is no load or store."""
     if mnemonic in ("prfm", "prfum"):
         return (_prefetch(operands),)
@@ -38,21 +38,12 @@ def decode(mnemonic: str, operands: tuple[Operand, ...]) -> tuple[Instruction, .
     return ()
 
 
-def integer_write(draft: Draft, register: Integer) -> int:
-    """Note that it is written; its number in micro-ops."""
-    if register.number == ZERO:
-        return SINK
-    draft.write(register.number)
-    return register.number
-
-
 class _Address:
     """A memory operand: emits what changes the base, and offers the fields of an access."""
 
-    def __init__(self, draft: Draft, operands: tuple[Operand, ...]) -> None:
+    def __init__(self, draft: Draft, operands: Operands) -> None:
         where = next(i for i, one in enumerate(operands) if isinstance(one, Memory))
-        memory = operands[where]
-        assert isinstance(memory, Memory)
+        memory = expect(Memory, operands[where])
         self._draft, self._memory = draft, memory
         self._after = operands[where + 1] if where + 1 < len(operands) else None
         draft.address(memory.base, memory.offset_register, stack_pointer=SP)
@@ -86,7 +77,7 @@ class _Address:
         self._draft.base_update = base
 
 
-def _prefetch(operands: tuple[Operand, ...]) -> Instruction:
+def _prefetch(operands: Operands) -> Instruction:
     draft = Draft(Class.PREFETCH)
     address = _Address(draft, operands)
     draft.emit(Op.PREFETCH, **address.fields())
@@ -94,7 +85,7 @@ def _prefetch(operands: tuple[Operand, ...]) -> Instruction:
     return draft.finish()
 
 
-def _plain(operands: tuple[Operand, ...], *, load: bool, narrow: str) -> Instruction:
+def _plain(operands: Operands, *, load: bool, narrow: str) -> Instruction:
     registers = [one for one in operands if isinstance(one, Integer | Vector)]
     where = next((i for i, one in enumerate(operands) if isinstance(one, Memory)), None)
     if where is None:
@@ -145,11 +136,10 @@ def _one(
 
 
 def _structure(
-    operands: tuple[Operand, ...], *, load: bool, count: int, repeated: bool
+    operands: Operands, *, load: bool, count: int, repeated: bool
 ) -> tuple[Instruction, ...]:
     """ld1-ld4, st1-st4. Those of two to four interleaved elements also shuffle."""
-    listed = operands[0]
-    assert isinstance(listed, VectorList)
+    listed = expect(VectorList, operands[0])
     vectors, lane = listed.vectors, listed.lane
     one_lane = lane is not None
     cls = Class.LOAD_VEC if load else Class.STORE_VEC
@@ -212,6 +202,3 @@ def _shuffle(vector: Vector, *, written: bool) -> Instruction:
 
 def _part(one: Instruction) -> Instruction:
     return one._replace(flags=one.flags | Flag.CONTINUES)
-
-
-__all__ = ["Modifier", "decode", "integer_write"]

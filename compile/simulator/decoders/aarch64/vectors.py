@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""AArch64 floating-point and vector arithmetic to `Instruction`s: classes and registers for timing.
+
+Takes a mnemonic and its operands; gives the instruction, or None for what works on integer registers. Values
+are followed where addresses may go through vector registers (moves, constants, integer lanes); the result of
+anything else is unknown to the interpreter, which refuses to make an address or a branch of it.
+"""
+
+from mnc.compile.simulator.decoders.aarch64.lanes import follow, pick_lanes
+from mnc.compile.simulator.decoders.aarch64.operands import (
+    Integer,
+    Number,
+    Vector,
+    VectorList,
+)
+from mnc.compile.simulator.decoders.aarch64.values import Operands
+from mnc.compile.simulator.decoders.aarch64.vector_moves import from_integer, move, to_integer
+from mnc.compile.simulator.decoders.instruction_builder import Draft
+from mnc.compile.simulator.decoders.refusal import expect
+from mnc.compile.simulator.isa.instructions import FLAGS, Class, Flag, Instruction
+from mnc.compile.simulator.isa.micro_ops import Op
+
+# Priced, not computed. The accumulator of a scalar multiply-add is its last operand, of a vector its first.
+_FMA = frozenset("fmla fmls bfdot bfmmla".split())
+_FMA_SCALAR = frozenset("fmadd fmsub fnmadd fnmsub".split())
+_FP_ADD = frozenset(
+    "fadd fsub fabd faddp fcvt fcvtl fcvtl2 fcvtn fcvtn2 frinta frinti frintm frintn frintp frintx "
+    "frintz scvtf ucvtf fcvtzs fcvtzu fcvtms fcvtns fcvtas fcvtps".split()
+)
+_FP_MUL = frozenset("fmul fmulx fnmul frecps frsqrts".split())
+_FP_CMP = frozenset(
+    "fmax fmin fmaxnm fminnm fmaxp fminp fmaxnmp fminnmp fmaxv fminv fmaxnmv fminnmv "
+    "fcmeq fcmge fcmgt fcmle fcmlt facge facgt fabs fneg fcsel".split()
+)
+_FP_DIVIDE = frozenset("fdiv fsqrt frecpe frsqrte".split())
+_PERMUTE = frozenset(
+    "ext zip1 zip2 uzp1 uzp2 trn1 trn2 tbl tbx rev64 rev32 rev16 ins dup xtn xtn2 uqxtn sqxtn".split()
+)
+_VECTOR_INTEGER = frozenset(
+    "abs neg mla mls smull smull2 umull umull2 smlal smlal2 umlal umlal2 sadalp uadalp saddlv uaddlv "
+    "addp addv saddl uaddl saddl2 uaddl2 saddw uaddw smax smin umax umin smaxv sminv umaxv uminv smaxp "
+    "sminp umaxp uminp cmeq cmge cmgt cmle cmlt cmhi cmhs cmtst bsl bit bif bic orn mvn not cnt clz sshr "
+    "ushr sshl ushl ssra usra sqadd uqadd sqsub uqsub sqxtun srshr urshr sli sri shll rbit mvni sabd uabd "
+    "sdot udot and orr eor add sub mul shl sshll sshll2 ushll ushll2 sxtl sxtl2 uxtl uxtl2 movi".split()
+)
+_CLASSES = {
+    **dict.fromkeys(_FMA | _FMA_SCALAR, Class.FMA),
+    **dict.fromkeys(_FP_ADD, Class.FP_ADD),
+    **dict.fromkeys(_FP_MUL, Class.FP_MUL),
+    **dict.fromkeys(_FP_CMP, Class.FP_CMP),
+    **dict.fromkeys(_FP_DIVIDE, Class.FP_DIV_SQRT),
+    **dict.fromkeys(_PERMUTE, Class.VEC_PERMUTE),
+    **dict.fromkeys(_VECTOR_INTEGER, Class.VEC_INT),
+}
+# Their first operand is read as well as written.
+_READ_WRITE = frozenset(
+    "fmla fmls bfdot bfmmla mla mls smlal smlal2 umlal umlal2 sadalp uadalp bsl bit bif ins ssra usra "
+    "sli sri sdot udot xtn2 fcvtn2 tbx".split()
+)
+_FLOPS = {Class.FMA: 2, Class.FP_ADD: 1, Class.FP_MUL: 1}
+
+
+def decode(mnemonic: str, operands: Operands) -> Instruction | None:
+    """None when no operand is a vector register or the mnemonic is not about them."""
+    if not any(isinstance(one, Vector | VectorList) for one in operands):
+        return None
+    if mnemonic in ("mov", "fmov", "umov", "smov"):
+        return move(mnemonic, operands)
+    if mnemonic in ("fcmp", "fcmpe", "fccmp"):
+        return _compare(operands)
+    cls = _CLASSES.get(mnemonic)
+    return None if cls is None else _of_class(cls, mnemonic, operands)
+
+
+def _of_class(cls: Class, mnemonic: str, operands: Operands) -> Instruction:
+    if isinstance(operands[0], Integer):
+        return to_integer(operands)
+    if any(isinstance(one, Integer) for one in operands[1:]):
+        return from_integer(mnemonic, operands)
+    return _arithmetic(cls, mnemonic, operands)
+
+
+def _arithmetic(cls: Class, mnemonic: str, operands: Operands) -> Instruction:
+    draft = Draft(cls)
+    first, rest = expect(Vector, operands[0]), operands[1:]
+    draft.width = max(one.bytes for one in operands if isinstance(one, Vector) and one.lane is None)
+    sources = [one.number for one in rest if isinstance(one, Vector)]
+    for one in rest:
+        if isinstance(one, VectorList):
+            sources += [vector.number for vector in one.vectors]
+        if isinstance(one, Vector) and one.lane is not None and cls in (Class.FMA, Class.FP_MUL):
+            draft.flags |= Flag.BY_ELEMENT
+    lane_write = first.lane is not None
+    if mnemonic in _READ_WRITE or lane_write:
+        sources.insert(0, first.number)
+    if mnemonic in ("orr", "bic") and any(isinstance(one, Number) for one in rest):
+        sources.insert(0, first.number)  # of an immediate, in place
+    draft.read_vector(*sources)
+    draft.write_vector(first.number)
+    draft.flops = _FLOPS.get(cls, 0) * (first.bytes // first.lane_bytes)
+    if cls == Class.FMA:
+        accumulator = first.number if mnemonic in _FMA else sources[-1]
+        draft.accumulator = accumulator + 32
+    if mnemonic == "fcsel":
+        draft.read(FLAGS)
+    if not pick_lanes(draft, mnemonic, operands) and not follow(draft, mnemonic, operands):
+        draft.emit(Op.V_UNKNOWN, dst=first.number)
+    return draft.finish()
+
+
+def _compare(operands: Operands) -> Instruction:
+    draft = Draft(Class.FP_CMP)
+    vectors = [one for one in operands if isinstance(one, Vector)]
+    draft.width = vectors[0].bytes
+    draft.read_vector(*(one.number for one in vectors))
+    draft.write(FLAGS)
+    draft.emit(Op.FLAGS_UNKNOWN)
+    return draft.finish()
