@@ -19,7 +19,8 @@ import numpy as np
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.rpc.address import Address, Cores, parse
 from mnc.compile.rpc.connection import Connection, DeviceReport, architecture, connect
-from mnc.compile.runtime.layer_profile import Layer, Profile, layers_of
+from mnc.compile.runtime.layer_profile import Profile
+from mnc.compile.runtime.layers import layers_of
 from mnc.compile.runtime.session import Array, Session, check_signature
 from mnc.compile.toolchain.cpu_features import FEATURES
 from mnc.compile.toolchain.elf import read_library
@@ -184,10 +185,10 @@ def profile(
     session: RemoteSession, *inputs: Array, runs: int = 10, peak_gflops: float | None = None
 ) -> Profile:
     """`mnc.compile.runtime.layer_profile.profile`, on the device."""
+    kernels = layers_of(session.artifact)
     timer = layer_timer(session, *inputs)
     reports = [timer() for _ in range(runs)]
     times = [report.seconds for report in reports]
-    kernels = graph_layers(session)
     if any(len(one) != len(kernels) for one in times):
         raise RuntimeError("the profiler timed other kernels than the graph lists")
     columns = zip(kernels, zip(*times, strict=True), strict=True)
@@ -196,11 +197,6 @@ def profile(
         for layer, column in columns
     ]
     return Profile(layers=tuple(layers), threads=reports[0].threads)
-
-
-def graph_layers(session: RemoteSession) -> list[Layer]:
-    """The kernel calls of the network, not timed yet."""
-    return layers_of(session.device.call(lambda: str(session.factory["get_graph_json"]())))
 
 
 def layer_timer(session: RemoteSession, *inputs: Array) -> Callable[[], "Profiled"]:

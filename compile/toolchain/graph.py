@@ -197,6 +197,8 @@ def _kernel(node: _Node, where: str) -> str:
 
 
 def _call(json: _Json, kernel: str, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Call:
+    if not outputs:
+        raise ValueError(f"{kernel} makes nothing")
     task = json.tasks.get(kernel)
     if task is not None and len(task.roles) != len(inputs) + len(outputs):
         raise ValueError(f"{len(task.roles)} roles for the arguments of {kernel}")

@@ -2,7 +2,7 @@
 """What times the layers of a whole network while it runs: this machine, or a device.
 
 Takes an artifact and a number of runs; gives for each run the seconds of each kernel, in the order of
-`profile.layers_of`. Several networks may be timed in turns.
+`layers.layers_of`. Several networks may be timed in turns.
 """
 
 import os
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.records.trial import IN_NETWORK
 from mnc.compile.runtime import verify
-from mnc.compile.runtime.layer_profile import Layer, layer_timer, layers_of
+from mnc.compile.runtime.layer_profile import layer_timer
+from mnc.compile.runtime.layers import Layer, layers_of
 from mnc.compile.runtime.session import Array, Session, default_input
 from mnc.support.errors import UserError
 from mnc.targets import Target, load
@@ -55,7 +56,7 @@ class LocalClock:
         session = Session(made, threads=self.threads)
         check(session, made)
         self._timers[made.folder] = layer_timer(session)
-        return layers_of(session.factory["get_graph_json"]())
+        return layers_of(made)
 
     def time(self, made: Artifact, runs: int) -> list[list[float]]:
         """As LayerClock."""
@@ -82,12 +83,12 @@ class DeviceClock:
 
     def open(self, made: Artifact) -> list[Layer]:
         """As LayerClock."""
-        from mnc.compile.runtime.remote_session import RemoteSession, graph_layers
+        from mnc.compile.runtime.remote_session import RemoteSession
 
         session = RemoteSession(made, self._address, threads=self.threads)
         try:
             check(session, made)
-            return graph_layers(session)
+            return layers_of(made)
         finally:
             session.close()
 

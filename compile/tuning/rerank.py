@@ -23,7 +23,7 @@ from mnc.compile.frontend import tasks
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.records.trial import Trial
 from mnc.compile.records.tuning_log import TuningLog
-from mnc.compile.runtime.layer_profile import Layer
+from mnc.compile.runtime.layers import Layer
 from mnc.compile.tuning import rerank_candidates
 from mnc.compile.tuning.layer_timing import LayerClock
 from mnc.compile.tuning.rerank_candidates import Best, RerankOptions, Samples
@@ -78,7 +78,6 @@ class RerankSummary(msgspec.Struct, frozen=True, kw_only=True):
 @dataclass(frozen=True)
 class _Network:
     made: Artifact
-    tasks: tuple[TunableTask, ...]
     used: Mapping[str, Trial]  # what it was built with, by task
     layers: list[Layer]
     runs: list[list[float]] = field(default_factory=list)  # seconds of each layer
@@ -116,7 +115,7 @@ def rerank(
         logger.info("timing the layers of %d networks in turns", len(tried))
         _take_turns(tried, clock, chosen)
         known = rerank_candidates.merged(
-            rerank_candidates.samples(one.layers, one.runs, one.used, found) for one in tried
+            rerank_candidates.samples(one.layers, one.runs, one.used) for one in tried
         )
         for trial in rerank_candidates.trials(best, known, measurer=clock.describe(), when=when):
             tuning_log.append(trial)
@@ -146,7 +145,7 @@ class _Builder:
         built = builder.build(self.model, self.target, trials)
         folder = self.folder / str(len(list(self.folder.iterdir())))
         made = writer.save(built, self.model, self.target, folder)
-        return _Network(made, built.tasks, built.used, self.clock.open(made))
+        return _Network(made, built.used, self.clock.open(made))
 
 
 def _tried(
@@ -192,9 +191,8 @@ def _confirmed(
     before.runs.clear()
     _take_turns([before, after], builder.clock, options)
     predicted, others = 0.0, 0.0
-    keys = rerank_candidates.keys_of(after.layers, after.tasks)
-    for key, seconds in zip(keys, after.medians, strict=True):
-        trial = None if key is None else after.used.get(key)
+    for layer, seconds in zip(after.layers, after.medians, strict=True):
+        trial = None if layer.key is None else after.used.get(layer.key)
         predicted += trial.cost if trial is not None else 0.0
         others += seconds if trial is None else 0.0
     return RerankSummary(

@@ -6,16 +6,14 @@ their layers, trials that say "in-network".
 """
 
 import statistics
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 import msgspec
 
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.records.ranking import current, ranked
 from mnc.compile.records.trial import Trial, task_key
-from mnc.compile.runtime.layer_profile import Layer, shape_text
+from mnc.compile.runtime.layers import Layer
 from mnc.compile.templates.workload import convolutions
 
 Best = Mapping[str, Sequence[Trial]]  # each task's rerank_candidates, the best alone first
@@ -65,13 +63,12 @@ def samples(
     layers: Sequence[Layer],
     runs: Sequence[Sequence[float]],
     used: Mapping[str, Trial],
-    found: Sequence[TunableTask],
 ) -> Samples:
     """Of one network: seconds a call of each task in each of the `runs`."""
     columns: dict[str, list[int]] = {}
-    for number, key in enumerate(keys_of(layers, found)):
-        if key is not None and key in used:
-            columns.setdefault(key, []).append(number)
+    for number, layer in enumerate(layers):
+        if layer.key is not None and layer.key in used:
+            columns.setdefault(layer.key, []).append(number)
     return {
         key: {used[key].config.index: _a_call([[run[i] for run in runs] for i in some])}
         for key, some in columns.items()
@@ -89,15 +86,6 @@ def _a_call(calls: Sequence[Sequence[float]]) -> list[float]:
         for call, median in zip(calls, medians, strict=True)
         for seconds in call
     ]
-
-
-def keys_of(layers: Sequence[Layer], found: Sequence[TunableTask]) -> list[str | None]:
-    """The task that each layer is, by its shapes; None for the rest, and where two tasks (of other
-    paddings) have the same shapes, which the graph cannot tell apart.
-    """
-    texts = Counter(shape_of(task) for task in found)
-    keys = {text: task.key for task in found if texts[text := shape_of(task)] == 1}
-    return [keys.get(layer.shape) for layer in layers]
 
 
 def merged(several: Iterable[Samples]) -> Samples:
@@ -150,15 +138,5 @@ def _places(best: Best) -> list[list[Trial]]:
 
 def _parts(task: TunableTask) -> tuple[str, ...]:
     """Keys of the tasks that a fused one takes the place of; () for any other."""
-    parts = _convolutions(task)
+    parts = convolutions(task.task.name, task.task.args)
     return tuple(task_key(*part.workload) for part in parts) if len(parts) > 1 else ()
-
-
-def shape_of(task: TunableTask) -> str:
-    """A task as `Layer.shape` has it."""
-    parts = _convolutions(task)
-    return shape_text(parts[0].data, [part.kernel for part in parts], parts[-1].output)
-
-
-def _convolutions(task: TunableTask) -> tuple[Any, ...]:
-    return convolutions(task.task.name, task.task.args)

@@ -16,6 +16,7 @@ from tvm import relay
 from mnc.compile.artifact import provenance, store
 from mnc.compile.artifact.manifest import Manifest, Network, Platform, Tensor
 from mnc.compile.artifact.store import Artifact, Golden
+from mnc.compile.codegen import kernel_object
 from mnc.compile.toolchain import cpu_features, pass_context
 from mnc.model import weights
 from mnc.targets import catalog
@@ -66,8 +67,9 @@ class Tiny:
         )
 
     def write(self, path: Path) -> None:
-        """The library, written to `path`."""
+        """The library, written to `path`, and its kernels and graph beside it; they do no tasks of ours."""
         self.library.export_library(str(path))
+        kernel_object.write(self.library, path.parent, keys=())
 
     def reference(self, x: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], ...]:
         """PyTorch's outputs."""

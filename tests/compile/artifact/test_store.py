@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from mnc.compile.artifact import manifest, store
 from mnc.compile.artifact.manifest import GOLDEN, LABELS, LIBRARY, MANIFEST
 from mnc.compile.artifact.store import Artifact, Golden, load
+from mnc.compile.toolchain.graph import GRAPH, OBJECT
 from mnc.support.errors import UserError
 from mnc.support.files import sha256
 from tests.compile.conftest import CLASSES, Tiny
@@ -54,7 +55,7 @@ def put(folder: Path, name: str, data: bytes) -> None:
 def test_what_is_saved_is_loaded(tiny: Tiny, tiny_artifact: Artifact) -> None:
     loaded = load(tiny_artifact.folder)
     assert loaded == tiny_artifact
-    assert set(loaded.manifest.files) == {LIBRARY, GOLDEN, LABELS}
+    assert set(loaded.manifest.files) == {LIBRARY, GOLDEN, LABELS, OBJECT, GRAPH}
     assert len(loaded.labels) == CLASSES
     np.testing.assert_array_equal(loaded.golden().inputs[0], tiny.golden.inputs[0])
     np.testing.assert_array_equal(loaded.golden().outputs[0], tiny.golden.outputs[0])

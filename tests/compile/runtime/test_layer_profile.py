@@ -5,7 +5,7 @@ import pytest
 
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.runtime import layer_profile
-from mnc.compile.runtime.layer_profile import Layer, Profile
+from mnc.compile.runtime.layer_profile import Profile
 from mnc.compile.runtime.session import Session
 from tests.compile.conftest import CLASSES
 
@@ -36,13 +36,6 @@ def test_times_add_up(measured: Profile) -> None:
     moving = [layer.seconds for layer in measured.layers if "layout_transform" in layer.name]
     assert moving
     assert measured.transform_share == pytest.approx(sum(moving) / measured.seconds)
-
-
-def test_rates() -> None:
-    layer = Layer("a", "pointwise", "", macs=10**6, seconds=1e-3, peak_gflops=8.0)
-    assert layer.gflops == pytest.approx(2.0)
-    assert layer.peak_share == pytest.approx(0.25)
-    assert Layer("a", "pool", "", macs=0).peak_share is None
 
 
 def test_the_network_still_runs_after_a_profile(tiny_artifact: Artifact) -> None:

@@ -9,7 +9,7 @@ import pytest
 from mnc.compile.frontend.tasks import TunableTask, from_workload
 from mnc.compile.records.ranking import best
 from mnc.compile.records.trial import Trial, trial_of
-from mnc.compile.runtime.layer_profile import Layer
+from mnc.compile.runtime.layers import Layer
 from mnc.compile.templates import convolution_depthwise
 from mnc.compile.tuning import rerank_candidates
 from mnc.compile.tuning.rerank_candidates import RerankOptions
@@ -115,33 +115,19 @@ def test_pairs_are_tried_apart_and_fused_unless_far_behind(
     assert len(rerank_candidates.networks(far, tasks)) == 1
 
 
-def test_layers_are_known_by_their_shapes(pointwise: TunableTask, depthwise: TunableTask) -> None:
-    lanes = pointwise.task.args[0][1][4]
-    inner, outer = 64 // lanes, 128 // lanes
-    shapes = (
-        f"1x{inner}x14x14x{lanes} * {outer}x{inner}x1x1x{lanes}x{lanes} -> 1x{outer}x14x14x{lanes}",
-        f"1x{outer}x14x14x{lanes} * {outer}x1x3x3x1x{lanes} -> 1x{outer}x14x14x{lanes}",
-        "1x1024",
-    )
-    layers = [Layer("", "", shape, macs=1) for shape in (*shapes, shapes[0])]
-    assert rerank_candidates.keys_of(layers, [pointwise, depthwise]) == [
-        pointwise.key,
-        depthwise.key,
-        None,
-        pointwise.key,
-    ]
-    # A second task of the same shapes makes both unknown.
-    assert rerank_candidates.keys_of(layers[1:2], [depthwise, depthwise]) == [None]
-
-
 def test_a_task_s_cost_is_the_mean_of_its_calls_whatever_disturbs_one(
     pointwise: TunableTask, depthwise: TunableTask
 ) -> None:
-    runs = [[1.0, 10.0, 3.0], [1.0, 20.0, 90.0], [70.0, 20.0, 3.0], [1.0, 9.0, 3.0]]
+    runs = [
+        [1.0, 10.0, 3.0, 7.0],
+        [1.0, 20.0, 90.0, 7.0],
+        [70.0, 20.0, 3.0, 7.0],
+        [1.0, 9.0, 3.0, 7.0],
+    ]
     used = {pointwise.key: tried(pointwise, [1e-3])[0]}
-    shapes = [rerank_candidates.shape_of(task) for task in (pointwise, depthwise, pointwise)]
-    layers = [Layer("", "", shape, macs=1) for shape in shapes]
-    found = rerank_candidates.samples(layers, runs, used, [pointwise, depthwise])
+    keys = (pointwise.key, depthwise.key, pointwise.key, None)
+    layers = [Layer("", "", "", macs=1, key=key) for key in keys]
+    found = rerank_candidates.samples(layers, runs, used)
     ((key, by_index),) = found.items()
     ((index, seconds),) = by_index.items()
     assert (key, index) == (pointwise.key, used[pointwise.key].config.index)
