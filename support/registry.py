@@ -18,6 +18,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from platform import freedesktop_os_release
 
 from mnc.support import error_text
 from mnc.support.errors import UserError
@@ -32,21 +33,24 @@ def pip_files(
     *,
     sdist: bool = False,
     platform: str | None = None,
+    python: str | None = None,
     sha256_hex: str | None = None,
     only: Sequence[str] = (),
 ) -> Path:
     """Folder with the unpacked wheel (or sdist) of `requirement`, such as ``"nudity==0.2.3"``.
 
     `platform` is a pip platform tag, or a machine name (``aarch64``) standing for all its manylinux
-    tags. `sha256_hex` pins the archive. `only` keeps just the members that match a pattern.
+    tags, `python` then that machine's version (``3.13``), as a rule this one's. `sha256_hex` pins the
+    archive. `only` keeps just the members that match a pattern.
     An sdist's metadata is prepared by pip, which runs its setup script: pin those by hash.
     """
     options = ["--no-deps", "--quiet", "--disable-pip-version-check"]
     options += ["--no-binary=:all:"] if sdist else ["--only-binary=:all:"]
+    variant: list[str] = []
     if platform is not None:
-        options += ["--python-version=3.11", "--implementation=cp", "--abi=cp311", "--abi=abi3"]
-        options += ["--abi=none", *(f"--platform={tag}" for tag in _platform_tags(platform))]
-    folder = _folder("pip", requirement, sdist, platform, sha256_hex, *only)
+        variant = [python or f"{sys.version_info.major}.{sys.version_info.minor}"]
+        options += _foreign(platform, *variant)
+    folder = _folder("pip", requirement, sdist, platform, sha256_hex, *only, *variant)
     manual = (
         f"check the network, or run `pip download --no-deps{' --no-binary :all:' if sdist else ''}"
         f" {requirement}` elsewhere and unpack it into {folder}"
@@ -63,12 +67,21 @@ def pip_files(
     return folder
 
 
+def debian_release() -> str:
+    """The release whose packages apt-get has here, by its codename ("trixie"); "" when none is told."""
+    try:
+        told = freedesktop_os_release()
+    except OSError:
+        return ""
+    return told.get("DEBIAN_CODENAME") or told.get("VERSION_CODENAME", "")
+
+
 def debian_package(name: str, *, arch: str | None = None) -> Path:
     """Folder with the Debian package `name` of this system's release, unpacked, not installed.
 
     Needs no root. `arch` may be foreign (``arm64``, ``armhf``): APT then works on private lists.
     """
-    folder = _folder("debian", name, arch)
+    folder = _folder("debian", name, arch, debian_release())
     manual = (
         f"check the network, or run `apt-get download {name}{f':{arch}' if arch else ''}` elsewhere"
         f" and `dpkg -x` the file into {folder}"
@@ -166,6 +179,20 @@ def _only_file(folder: Path) -> Path:
     return files[0]
 
 
+def _foreign(platform: str, python: str) -> list[str]:
+    """pip's options for a wheel that another machine, or another Python, can import."""
+    abi = f"--abi=cp{python.replace('.', '')}"
+    tags = [f"--platform={tag}" for tag in _platform_tags(platform)]
+    return [
+        f"--python-version={python}",
+        "--implementation=cp",
+        abi,
+        "--abi=abi3",
+        "--abi=none",
+        *tags,
+    ]
+
+
 def _platform_tags(platform: str) -> list[str]:
     if "_" in platform and platform not in ("x86_64",):
         return [platform]
@@ -215,7 +242,7 @@ def _apt_download(name: str, folder: Path, *, arch: str | None, manual: str) -> 
 def _apt_private(name: str, folder: Path, command: list[str], *, arch: str, manual: str) -> None:
     """Download by the lists in our cache; renew them when they are absent or too old to serve."""
     private = [*command, *_private_apt(arch)]
-    lists = cache_dir("apt", arch, "lists")
+    lists = _apt_state(arch) / "lists"
     if any(lists.glob("*Packages*")):
         known = subprocess.run(
             [*private, "download", name], cwd=folder, capture_output=True, check=False
@@ -229,9 +256,13 @@ def _apt_private(name: str, folder: Path, command: list[str], *, arch: str, manu
     _run([*private, "download", name], what=name, manual=manual, cwd=folder, before=said)
 
 
+def _apt_state(arch: str) -> Path:
+    return cache_dir("apt", f"{debian_release()}-{arch}")
+
+
 def _private_apt(arch: str) -> list[str]:
     """Options that keep APT's state for `arch` in our cache and leave the system's alone."""
-    state = cache_dir("apt", arch)
+    state = _apt_state(arch)
     for part in ("lists/partial", "archives/partial"):
         (state / part).mkdir(parents=True, exist_ok=True)
     (state / "status").touch()

@@ -2,6 +2,7 @@
 """triton, which PyPI's own torch brings along, beside us: its LLVM and TVM's may not meet in one process."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -30,7 +31,9 @@ def pin() -> str:
 def triton() -> Path:
     """The real one: its Python and its library, not the tools for GPUs."""
     try:
-        return pip_files(pin(), only=("*.py", "*/libtriton.so", "*/METADATA"))
+        return pip_files(
+            pin(), platform=platform.machine(), only=("*.py", "*/libtriton.so", "*/METADATA")
+        )
     except UserError as error:
         pytest.skip(f"no triton: {error}")
 

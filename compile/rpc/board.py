@@ -56,7 +56,7 @@ class Board(Daemon):
                 f"--tracker={trackers.text(tracker)}",
                 f"--custom-addr={_reachable(host)}",
             ]
-        command = root.command(rootfs.PYTHON, *arguments, cpu=cpu)
+        command = root.command(root.python, *arguments, cpu=cpu)
         super().__init__(
             f"the virtual board {key}",
             command,

@@ -5,7 +5,6 @@ Takes an architecture; gives a folder put together from Debian packages and Pyth
 installed, kept in the cache. No root needed. Hard links, so that nothing is stored twice.
 """
 
-import compileall
 import contextlib
 import fcntl
 import hashlib
@@ -14,76 +13,54 @@ import logging
 import os
 import shutil
 import stat
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
+from mnc.compile.rpc import debian
+from mnc.compile.rpc.debian import Release, System
 from mnc.compile.rpc.runtime_build import LIBRARY, runtime_library, tvm_package
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir, folder_atomic
-from mnc.support.registry import debian_package, pip_files
+from mnc.support.registry import debian_package, debian_release, pip_files
 
 logger = logging.getLogger(__name__)
 
-DEBIAN = (
-    "libc6 libgcc-s1 libstdc++6 python3.11-minimal libpython3.11-minimal libpython3.11-stdlib libexpat1 "
-    "zlib1g libffi8 libssl3 libbz2-1.0 liblzma5"
-).split()
 RUNTIME = "xtc-tvm-python-bindings"
 # What `import tvm, tvm.rpc` needs, in the versions of this very environment.
 WHEELS = (
     "numpy ml_dtypes psutil tornado cloudpickle decorator attrs packaging typing_extensions"
 ).split()
-QEMU = "qemu-user-static"
-PYTHON, SITE = "usr/bin/python3.11", "site"
+SITE = "site"
 DEBIAN_MODULES = "usr/lib/python3/dist-packages"
-VERSION = 1  # of the recipe below
-
-
-class System(msgspec.Struct, frozen=True, kw_only=True):
-    """An architecture whose programs qemu-user can run here.
-
-    Where TVM has no wheels for it (`built_for`: zig's triple and CPU), the runtime is compiled, numpy is
-    Debian's, and of the other wheels only the Python is used. `links` are made as Debian's alternatives are.
-    """
-
-    debian: str
-    qemu: str
-    wheels: str = "aarch64"
-    built_for: tuple[str, str] | None = None
-    extra: tuple[str, ...] = ()
-    links: tuple[tuple[str, str], ...] = ()
-
-
-ARM_LIBRARIES = "usr/lib/arm-linux-gnueabihf"
-SYSTEMS = {
-    "aarch64": System(debian="arm64", qemu="qemu-aarch64-static"),
-    "arm": System(
-        debian="armhf",
-        qemu="qemu-arm-static",
-        built_for=("arm-linux-gnueabihf.2.28", "cortex_a7"),
-        extra=("python3-numpy", "libblas3", "liblapack3", "libgfortran5"),
-        links=(
-            (f"{ARM_LIBRARIES}/libblas.so.3", "blas/libblas.so.3"),
-            (f"{ARM_LIBRARIES}/liblapack.so.3", "lapack/liblapack.so.3"),
-        ),
-    ),
-}
+VERSION = 2  # of the recipe below
 COMPILED = ("numpy", "ml_dtypes", "psutil")  # wheels of no use to another architecture
 
 
-class Root(msgspec.Struct, frozen=True, kw_only=True):
-    """A board's file system, and the emulator for its programs."""
+@dataclass(frozen=True)
+class Root:
+    """A board's file system, the emulator for its programs, and the Debian that it is of."""
 
     folder: Path
     qemu: Path
+    release: Release
 
     def command(self, program: str, *arguments: str, cpu: str) -> list[str]:
         """The command that runs `program` of this root."""
         start = [str(self.qemu), "-L", str(self.folder), "-cpu", cpu]
         return [*start, str(self.folder / program), *arguments]
+
+    @property
+    def python(self) -> str:
+        """Its Python, for `command`."""
+        return f"usr/bin/python{self.release.python}"
+
+    @property
+    def library(self) -> Path:
+        """Where Python's own modules are."""
+        return self.folder / f"usr/lib/python{self.release.python}"
 
     @property
     def site(self) -> Path:
@@ -101,19 +78,39 @@ def root(arch: str) -> Root:
 
     UserError for an architecture without one, or when a package cannot be fetched.
     """
-    if arch not in SYSTEMS:
-        raise UserError(
-            f"there is no virtual board for {arch}; choose a target of {', '.join(SYSTEMS)}, or connect a "
-            "real device (see docs/devices.md)"
-        )
-    system = SYSTEMS[arch]
+    system, release = debian.system(arch), debian.release(debian_release())
     wanted = _requirements()
-    recipe = repr((VERSION, DEBIAN, system, wanted, sys.version_info[:2]))
-    folder = cache_dir("boards") / f"{arch}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    folder = cache_dir("boards") / f"{arch}-{_recipe(release, system, wanted)}"
     with _locked(arch):
+        qemu = emulator(arch)
         if not folder.is_dir():
-            _assemble(folder, system, wanted)
-        return Root(folder=folder, qemu=_qemu(system))
+            with folder_atomic(folder) as scratch:
+                _assemble(Root(scratch, qemu, release), system, wanted)
+        return Root(folder, qemu, release)
+
+
+def emulator(arch: str) -> Path:
+    """qemu's program for `arch`; errors as `root`."""
+    release = debian.release(debian_release())
+    name = release.emulator(arch)
+    path = debian_package(release.qemu) / "usr/bin" / name
+    if not path.is_file() or not path.stat().st_mode & stat.S_IXUSR:
+        raise UserError(f"{release.qemu} holds no {name}; remove {path.parents[2]} and try again")
+    return path
+
+
+def add_packages(folder: Path, names: Iterable[str], *, arch: str) -> None:
+    """Unpack Debian packages for `arch`, without their documentation, into one file system."""
+    for name in names:
+        logger.info("Debian package %s for %s", name, arch)
+        _link_tree(debian_package(name, arch=arch), folder, _not_documentation)
+    if not (folder / "lib").exists():  # where Debian 13 has its loader; no package ships the link
+        (folder / "lib").symlink_to("usr/lib")
+
+
+def _recipe(*parts: object) -> str:
+    """Digest of what a root is made of: a change of any part makes another root."""
+    return hashlib.sha256(repr((VERSION, *parts)).encode()).hexdigest()[:12]
 
 
 def _requirements() -> list[str]:
@@ -121,44 +118,43 @@ def _requirements() -> list[str]:
     return [f"{name}=={importlib.metadata.version(name)}" for name in (*WHEELS, RUNTIME)]
 
 
-def _assemble(folder: Path, system: System, wanted: list[str]) -> None:
-    with folder_atomic(folder) as scratch:
-        for name in (*DEBIAN, *system.extra):
-            logger.info("Debian package %s for %s", name, system.debian)
-            _link_tree(debian_package(name, arch=system.debian), scratch, _not_documentation)
-        for place, target in system.links:
-            (scratch / place).symlink_to(target)
-        if system.built_for is None:
-            _add_wheels(scratch / SITE, wanted, system.wheels)
-        else:
-            _add_python(scratch / SITE, wanted, system.wheels)
-            _link(runtime_library(*system.built_for), scratch / SITE / "tvm" / LIBRARY)
-        logger.info("compiling Python files")
-        compileall.compile_dir(scratch / SITE, quiet=2, workers=1)
-        compileall.compile_dir(scratch / "usr/lib/python3.11", quiet=2, workers=1)
+def _assemble(root: Root, system: System, wanted: list[str]) -> None:
+    add_packages(root.folder, (*root.release.packages, *system.extra), arch=system.debian)
+    for place, target in system.links:
+        (root.folder / place).symlink_to(target)
+    if system.built_for is None:
+        _add_wheels(root, wanted, system.wheels)
+    else:
+        _add_python(root, wanted, system.wheels)
+        _link(runtime_library(*system.built_for), root.site / "tvm" / LIBRARY)
+    logger.info("compiling Python files")
+    compiler = [*_compiler(root), "-m", "compileall", "-qq"]
+    subprocess.run([*compiler, root.site, root.library], check=False)  # some are meant to be wrong
 
 
-def _add_wheels(site: Path, wanted: list[str], platform: str) -> None:
+def _compiler(root: Root) -> list[str]:
+    """The board's own Python, unless this one is of the same version and many times faster."""
+    if root.release.python == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return [sys.executable, "-P"]
+    return root.command(root.python, "-S", "-P", cpu="max")
+
+
+def _add_wheels(root: Root, wanted: list[str], platform: str) -> None:
     for requirement in wanted:
         logger.info("wheel %s for %s", requirement, platform)
         keep = _runtime_only if requirement.startswith(RUNTIME) else _everything
-        _link_tree(pip_files(requirement, platform=platform), site, keep)
+        wheel = pip_files(requirement, platform=platform, python=root.release.python)
+        _link_tree(wheel, root.site, keep)
 
 
-def _add_python(site: Path, wanted: list[str], platform: str) -> None:
+def _add_python(root: Root, wanted: list[str], platform: str) -> None:
     """Python files of the wheels, TVM's own among them."""
     for requirement in wanted:
         if not requirement.startswith((RUNTIME, *COMPILED)):
             logger.info("wheel %s, its Python files", requirement)
-            _link_tree(pip_files(requirement, platform=platform), site, _python_only)
-    _link_tree(tvm_package(), site / "tvm", _python_only)
-
-
-def _qemu(system: System) -> Path:
-    path = debian_package(QEMU) / "usr/bin" / system.qemu
-    if not path.is_file() or not path.stat().st_mode & stat.S_IXUSR:
-        raise UserError(f"{QEMU} holds no {system.qemu}; remove {path.parents[2]} and try again")
-    return path
+            wheel = pip_files(requirement, platform=platform, python=root.release.python)
+            _link_tree(wheel, root.site, _python_only)
+    _link_tree(tvm_package(), root.site / "tvm", _python_only)
 
 
 def _link_tree(source: Path, target: Path, keep: Callable[[Path], bool]) -> None:

@@ -15,6 +15,8 @@ import pytest
 from mnc.support import registry
 from mnc.support.errors import UserError
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -44,6 +46,18 @@ def test_a_wheel_for_another_machine() -> None:
     library = next(folder.rglob("*.so")).read_bytes()
     assert library[:4] == b"\x7fELF"
     assert int.from_bytes(library[18:20], "little") == 183  # EM_AARCH64
+
+
+@pytest.mark.slow
+def test_a_wheel_for_another_python() -> None:
+    """MarkupSafe has a library of its own for each."""
+    fetched = {
+        python: registry.pip_files("MarkupSafe==3.0.4", platform="aarch64", python=python)
+        for python in ("3.11", "3.13")
+    }
+    for python, folder in fetched.items():
+        (library,) = folder.rglob("*.so")
+        assert f"cpython-{python.replace('.', '')}-aarch64" in library.name
 
 
 @pytest.mark.slow
@@ -81,6 +95,18 @@ def test_an_unknown_debian_package(own_cache: Path) -> None:
         registry.debian_package("no-such-package-here")
     assert "\n" not in str(caught.value)
     assert list((own_cache / "packages").iterdir()) == []
+
+
+def test_packages_of_two_releases_are_kept_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system that is upgraded, or two that share a home folder. No apt-get here fetches anything."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    places = set()
+    for codename in ("bookworm", "trixie"):
+        monkeypatch.setattr(registry, "debian_release", lambda codename=codename: codename)
+        with pytest.raises(UserError, match=r"into .*/packages/debian-libc6-") as caught:
+            registry.debian_package("libc6")
+        places.add(str(caught.value))
+    assert len(places) == 2
 
 
 def test_without_npm_or_apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -141,6 +167,10 @@ def test_the_clients_own_words(output: str, cause: str) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_debian_package_without_root(tmp_path: Path) -> None:
+    python = shutil.which("python3", path="/usr/local/bin:/usr/bin:/bin")
+    old = "import sys; sys.exit(sys.version_info < (3, 11))"
+    if python is None or subprocess.run([python, "-c", old], user=65534, check=False).returncode:
+        pytest.skip("no Python 3.11 or later that everybody may run")
     cache = tmp_path / "nobody"
     cache.mkdir()
     cache.chmod(0o777)
@@ -148,13 +178,13 @@ def test_debian_package_without_root(tmp_path: Path) -> None:
         parent.chmod(0o755)
     tmp_path.chmod(0o755)
     # The checkout may lie where nobody else can read.
-    shutil.copytree(Path.cwd() / "support", tmp_path / "support")
+    shutil.copytree(ROOT / "support", tmp_path / "mnc" / "support")
     code = (
         "from mnc.support.registry import debian_package\n"
         "print(debian_package('libgcc-s1', arch='armhf'))"
     )
     done = subprocess.run(
-        ["python3.11", "-c", code],
+        [python, "-c", code],
         env={"PATH": os.environ["PATH"], "MNC_CACHE": str(cache), "PYTHONPATH": str(tmp_path)},
         user=65534,
         capture_output=True,

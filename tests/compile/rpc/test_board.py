@@ -14,7 +14,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from mnc.compile.rpc import board as boards
-from mnc.compile.rpc import connection, server_names
+from mnc.compile.rpc import connection, rootfs, server_names
 from mnc.compile.rpc import tracker as trackers
 from mnc.compile.rpc.board import Board
 from mnc.compile.rpc.tracker import Tracker
@@ -49,7 +49,7 @@ def test_it_says_what_it_is(board: Board) -> None:
         assert report.emulated == "qemu-aarch64 -cpu cortex-a72"
         # Also when nobody has told it so.
         assert device.remote.get_function(server_names.REPORT) is not None
-    assert Path(f"/proc/{board.pid}/exe").resolve().name == "qemu-aarch64-static"
+    assert Path(f"/proc/{board.pid}/exe").resolve() == rootfs.emulator("aarch64").resolve()
 
 
 @pytest.mark.parametrize("victim", ["server", "tracker"])

@@ -34,9 +34,17 @@ def steps(kernel: Kernel, folder: Path, *, threads: int) -> Iterator[Step]:
     stored.write_bytes(image.memory[: image.heap - image.base])
     compiler = [*zig("cc"), "-target", "aarch64-linux-musl", "-static"]
     subprocess.run([*compiler, "-O1", "-o", str(program), str(HERE / "emulated.c")], check=True)
-    emulator = str(rootfs.root("aarch64").qemu)
+    emulator = str(rootfs.emulator("aarch64"))
     traced = f"{image.text_start:#x}..{image.text_end - 1:#x}"
-    options = ["-cpu", "cortex-a72", "-singlestep", "-d", "exec,cpu,nochain", "-D", str(log)]
+    options = [
+        "-cpu",
+        "cortex-a72",
+        _one_at_a_time(emulator),
+        "-d",
+        "exec,cpu,nochain",
+        "-D",
+        str(log),
+    ]
     numbers = (image.base, image.magic, image.entry, image.stack, image.heap, image.environment)
     words = [str(number) for number in (*numbers, threads, *image.arguments)]
     command = [emulator, *options, "-dfilter", traced, str(program), str(stored), *words]
@@ -45,8 +53,16 @@ def steps(kernel: Kernel, folder: Path, *, threads: int) -> Iterator[Step]:
     yield from _read(log)
 
 
+def _one_at_a_time(emulator: str) -> str:
+    """The option as qemu 8.1 and later call it, or as those before do."""
+    options = subprocess.run(
+        [emulator, "-help"], capture_output=True, text=True, check=False
+    ).stdout
+    return "-one-insn-per-tb" if "-one-insn-per-tb" in options else "-singlestep"
+
+
 def _read(log: Path) -> Iterator[Step]:
-    """qemu 7's state before each block of translated code, here of one instruction."""
+    """qemu's state before each block of translated code, here of one instruction."""
     found: dict[str, int] = {}
     with log.open() as lines:
         for line in lines:
