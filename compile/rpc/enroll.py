@@ -53,7 +53,7 @@ def requirements() -> str:
 
 
 def _install(login: str) -> str:
-    return f"""# 1. On the board, once: TVM's runtime in a Python (it needs 3.11, 3.12 or 3.13, and python3-venv).
+    return f"""# 1. On the board, once: Python (3.11 to 3.13, with python3-venv) and TVM's runtime in it.
 ssh {login} 'python3 -m venv mnc && mnc/bin/pip install --no-deps {requirements()}'
 
 # 2. The server: one file of ours around TVM's own, so that a crash does not end it.
@@ -107,10 +107,10 @@ def _android(key: str, port: int) -> str:
     options = f"--host {HOST} --port {SERVER_PORT} --port-end {SERVER_PORT + 1}"
     options += f" --tracker {HOST}:{port} --key {key} --custom-addr {HOST}"
     return f"""# An Android phone as device {key!r}, over USB. NOT TRIED: there was no phone to try it on.
-# Needed: adb here, USB debugging allowed on the phone, and on the phone a Linux userland with glibc and Python,
-# for TVM's wheels are built for glibc, not for Android's C library: in Termux, proot-distro with Debian 12 or
-# 13. (The other way is TVM's own Android app or C++ RPC server, built with the NDK from TVM's sources: then
-# link with --cc and the NDK's clang, and a target file with triple = "aarch64-linux-android24".)
+# Needed: adb here, USB debugging allowed on the phone, and on the phone a Linux userland with glibc and
+# Python, for TVM's wheels are built for glibc, not for Android's C library: in Termux, proot-distro with
+# Debian 12 or 13. (The other way is TVM's own Android app or C++ RPC server, built with the NDK from TVM's
+# sources: then link with --cc and the NDK's clang, and a target file with triple = "aarch64-linux-android24".)
 
 # 1. On the phone, in that Debian:
 python3 -m venv mnc && mnc/bin/pip install --no-deps {requirements()}
