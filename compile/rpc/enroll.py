@@ -109,8 +109,9 @@ def _android(key: str, port: int) -> str:
     return f"""# An Android phone as device {key!r}, over USB. NOT TRIED: there was no phone to try it on.
 # Needed: adb here, USB debugging allowed on the phone, and on the phone a Linux userland with glibc and
 # Python, for TVM's wheels are built for glibc, not for Android's C library: in Termux, proot-distro with
-# Debian 12 or 13. (The other way is TVM's own Android app or C++ RPC server, built with the NDK from TVM's
-# sources: then link with --cc and the NDK's clang, and a target file with triple = "aarch64-linux-android24".)
+# Debian 12 or 13. (The other way is TVM's own Android app or C++ RPC server, built with the NDK from
+# TVM's sources: then link with --cc and the NDK's clang, and a target file with
+# triple = "aarch64-linux-android24".)
 
 # 1. On the phone, in that Debian:
 python3 -m venv mnc && mnc/bin/pip install --no-deps {requirements()}
