@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batch normalisation folded into the layer before it, for the three ways a network comes.
+"""Batch normalisation folded into the layer before it, for two of the ways a network comes.
 
-Takes an fx graph of modules, an fx graph of ATen calls (an exported program) or a ScriptModule; the
+Takes an fx graph of modules or an fx graph of ATen calls (an exported program); the
 folding is w' = w * gamma / sqrt(var + eps), b' = (b - mean) * gamma / sqrt(var + eps) + beta.
 """
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils import parametrize
 
 Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
@@ -60,6 +61,9 @@ def fold_modules(graph: fx.GraphModule) -> None:
         layer, norm = modules[str(source.target)], modules[str(node.target)]
         if uses[source.target] != 1 or not isinstance(layer, Conv | nn.Linear):
             continue
+        # A weight that is worked out anew at each call would undo it: the trace is folded then.
+        if layer._forward_pre_hooks or parametrize.is_parametrized(layer):
+            continue
         statistics = _statistics(norm)
         if statistics is None or (isinstance(layer, nn.Linear) and norm.num_features < 1):
             continue
@@ -95,16 +99,6 @@ def fold_calls(graph: fx.GraphModule) -> None:
         graph.graph.erase_node(node)
     graph.graph.eliminate_dead_code()
     graph.recompile()
-
-
-def fold_script(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
-    """The ScriptModule with its Conv2d-BatchNorm2d pairs folded by torch's own pass."""
-    # Not torch.jit.freeze, which folds too: it makes list constants that Relay cannot import.
-    core = torch._C._jit_pass_fold_convbn(module._c)
-    script: torch.jit.ScriptModule = torch.jit._recursive.wrap_cpp_module(  # type: ignore[no-untyped-call]
-        core
-    )
-    return script
 
 
 def evaluation(module: nn.Module) -> nn.Module:

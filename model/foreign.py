@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from mnc.model import outputs
 from mnc.support import error_text
 from mnc.support.environment import variables
 from mnc.support.errors import UserError
@@ -48,7 +49,7 @@ def load(
         module, known = _exported(Path(spec))
     else:
         module = _torchscript(Path(spec)) if suffix == ".pt" else _factory(spec)
-        module = module.eval()
+        module = module.eval().float()
     shape = input_shape or known
     if shape is None:
         raise UserError(f"{spec} does not say its input shape; give --input-shape 1,3,224,224")
@@ -66,7 +67,7 @@ def _factory(spec: str) -> nn.Module:
             raise UserError(f"{spec} cannot be made: {type(error).__name__}: {error}") from error
     if not isinstance(made, nn.Module):
         raise UserError(f"{spec} returned {type(made).__name__}; it must return an nn.Module")
-    return made.float()
+    return made
 
 
 @contextlib.contextmanager
@@ -129,13 +130,21 @@ def _check_runs(spec: str, module: nn.Module, shape: tuple[int, ...]) -> None:
         with torch.no_grad():
             output = module(torch.zeros(shape))
     except Exception as error:
-        shown = "x".join(str(part) for part in shape)
+        shown, reason = "x".join(str(part) for part in shape), error_text.of_exception(error)
         raise UserError(
-            f"{spec} does not run on an input of {shown} ({error_text.of_exception(error)});"
-            " check --input-shape"
+            f"{spec} does not run on an input of {shown} ({reason}); {advice(reason)}"
         ) from error
-    if not isinstance(output, Tensor):
-        raise UserError(f"{spec} gives {type(output).__name__}; it must give one tensor")
+    try:
+        outputs.tensors_of(output)
+    except TypeError as error:
+        raise UserError(f"{spec} cannot be compiled: {error}") from error
+
+
+def advice(reason: str) -> str:
+    """What to do where PyTorch itself cannot run a network, for the reason that it gives."""
+    if re.search(r"\b(size|shape|channel|dimension)", reason):
+        return "check --input-shape"
+    return "it fails in PyTorch itself: mend the network first"
 
 
 def _must_exist(path: Path) -> None:

@@ -4,14 +4,19 @@
 Takes an `nn.Module` or a `Model`; gives a module without BN, and a traced `ScriptModule` of it.
 """
 
+import contextlib
 import copy
 import warnings
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils.weight_norm import WeightNorm
 
-from mnc.model import folding, script
+from mnc.model import control_flow, folding, script
+from mnc.model.outputs import FlatOutputs
 from mnc.model.zoo import Model
+from mnc.support.errors import UserError
 
 
 def fold_batch_norm(module: nn.Module) -> nn.Module:
@@ -20,9 +25,9 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
     The network is read with torch.fx. One that fx cannot follow (control flow on values) comes back
     as a plain copy, which `trace` folds after tracing.
     """
-    plain = folding.evaluation(copy.deepcopy(module))
+    plain = folding.evaluation(_copy(module))
     if isinstance(plain, torch.jit.ScriptModule):
-        return folding.fold_script(plain)
+        return plain  # `script.Replay` folds
     if isinstance(plain, fx.GraphModule):
         folding.fold_modules(plain)
         folding.fold_calls(plain)
@@ -35,23 +40,63 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
     return graph
 
 
-def trace(model: Model) -> torch.jit.ScriptModule:
-    """The model with BN folded, traced for its input shape; takes one float32 tensor (N, C, H, W).
-
-    TorchScript networks are replayed first, so that they too come out as plain traces.
-    RuntimeError or NotImplementedError when the network cannot be traced.
+def _copy(module: nn.Module) -> nn.Module:
+    """A copy of one's own. Weights that `weight_norm` works out are settled first: as results they cannot be
+    copied.
     """
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Python values baked in; parity is checked later
+    for layer in module.modules():
+        for hook in layer._forward_pre_hooks.values():
+            if isinstance(hook, WeightNorm):
+                with torch.no_grad():
+                    hook(layer, None)
+    return copy.deepcopy(module)
+
+
+def trace(model: Model) -> torch.jit.ScriptModule:
+    """The model with BN folded, traced for its input shape; takes one float32 tensor (N, C, H, W) and gives
+    one tensor or a tuple of them.
+
+    TorchScript networks are replayed first, so that they too come out as plain traces. UserError when the
+    network decides by its data or does not read it; RuntimeError or NotImplementedError when it cannot be
+    traced.
+    """
+    with torch.no_grad(), _without_fast_paths():
         if isinstance(model.module, torch.jit.ScriptModule):
-            ready: nn.Module = script.Replay(model.module)
+            traced = _traced(script.Replay(model.module), model)
         else:
-            ready = fold_batch_norm(model.module)
-        traced: torch.jit.ScriptModule = torch.jit.trace(  # type: ignore[no-untyped-call]
-            ready, example_input(model), check_trace=False
+            traced = _traced(fold_batch_norm(model.module), model)
+        if script.must_replay(traced):
+            traced = _traced(script.Replay(traced), model)
+        if script.has_batch_norm(traced):  # that a decomposition has left
+            traced = _traced(script.Replay(traced), model)
+    return traced
+
+
+def _traced(module: nn.Module, model: Model) -> torch.jit.ScriptModule:
+    example = example_input(model)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        found: torch.jit.ScriptModule = torch.jit.trace(  # type: ignore[no-untyped-call]
+            FlatOutputs(module), example, check_trace=False
         )
-    has_norm = any("batch_norm" in node.kind() for node in traced.inlined_graph.nodes())
-    return folding.fold_script(traced) if has_norm else traced
+    places = module.branches() if isinstance(module, script.Replay) else []
+    places += control_flow.warned_of(warned)
+    control_flow.check(module, example, places, name=model.name)
+    _, image = found.inlined_graph.inputs()
+    if not image.uses():
+        raise UserError(f"{model.name} does not read its input: there is nothing to compile")
+    return found
+
+
+@contextlib.contextmanager
+def _without_fast_paths() -> Iterator[None]:
+    """Attention as several operators, not as the one that torch fuses them into."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def example_input(model: Model) -> Tensor:

@@ -3,19 +3,25 @@
 
 Takes a ScriptModule (scripted or traced); gives an `nn.Module` that runs its frozen graph node by
 node. Scripted graphs hold type checks and branches that no importer of ours reads; replayed under
-`torch.jit.trace` only the operators that ran are left.
+`torch.jit.trace` only the operators that ran are left, BN folded, and others in the place of those that
+the importer lacks (`decompositions`).
 """
 
 import operator
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mnc.model.decompositions import DECOMPOSITIONS
+
+CONVOLUTION = "aten::_convolution"  # its input 6 says whether it is transposed
 PRIM: dict[str, Callable[..., Any]] = {
     "prim::ListConstruct": lambda *items: list(items),
     "prim::TupleConstruct": lambda *items: items,
+    "prim::DictConstruct": lambda *items: dict(zip(items[::2], items[1::2], strict=True)),
     "prim::ListUnpack": tuple,
     "prim::TupleUnpack": tuple,
     "prim::dtype": operator.attrgetter("dtype"),
@@ -62,6 +68,12 @@ class Replay(nn.Module):
         outputs = [self._read(value, values) for value in graph.outputs()]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
+    def branches(self) -> list[str]:
+        """Where the network takes one way or another that freezing has not settled: "file:line"."""
+        nodes = self._program[0].graph.findAllNodes("prim::If", recurse=True)
+        found = (re.search(r'File "([^"]+)", line (\d+)', node.sourceRange()) for node in nodes)
+        return [f"{one[1]}:{one[2]}" if one else "a branch" for one in found]
+
     def _adopt(self, nodes: Iterable[Any]) -> None:
         """Keep constants; tensors as buffers, so that a trace names them instead of copying."""
         for node in nodes:
@@ -105,11 +117,29 @@ class Replay(nn.Module):
         return [self._read(value, values) for value in block.outputs()]
 
 
+def must_replay(traced: torch.jit.ScriptModule) -> bool:
+    """Whether a trace holds a BN that is not folded yet, or an operator that may have to be decomposed."""
+    return any(
+        node.kind() in DECOMPOSITIONS
+        and (node.kind() != CONVOLUTION or node.inputsAt(6).toIValue())
+        for node in traced.inlined_graph.nodes()
+    )
+
+
+def has_batch_norm(traced: torch.jit.ScriptModule) -> bool:
+    """Whether a trace holds a BN, folded into nothing yet."""
+    return any("batch_norm" in node.kind() for node in traced.inlined_graph.nodes())
+
+
 def _call(node: Any, inputs: list[Any]) -> Any:
     """Run one operator: by its schema, as TorchScript chose the overload and knows keyword-only."""
     kind = node.kind()
     if kind in PRIM:
         return PRIM[kind](*inputs)
+    if kind in DECOMPOSITIONS:
+        made = DECOMPOSITIONS[kind](*inputs)
+        if made is not NotImplemented:
+            return made
     space, _, name = kind.partition("::")
     if space == "prim" or node.schema() == "(no schema)":
         raise NotImplementedError(f"the TorchScript construct {kind}")

@@ -14,11 +14,12 @@ def torch_reference(module: Callable[..., object]) -> Reference:
     """A PyTorch module as a function of numpy arrays."""
     import torch
 
+    from mnc.model.outputs import tensors_of
+
     def run(*inputs: Array) -> tuple[Array, ...]:
         with torch.inference_mode():
             outputs = module(*(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs))
-        several = outputs if isinstance(outputs, tuple | list) else (outputs,)
-        return tuple(output.numpy() for output in several)
+        return tuple(output.numpy() for output in tensors_of(outputs))
 
     return run
 

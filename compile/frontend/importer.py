@@ -4,6 +4,7 @@
 Takes a `Model` and a `Target`; gives a `Program`, which tasks are extracted from and libraries are built of.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from tvm import relay
 from mnc.compile.frontend import family_layout
 from mnc.compile.templates.families import BLOCKED
 from mnc.compile.toolchain import pass_context
-from mnc.model import prepare
+from mnc.model import foreign, prepare
 from mnc.model.zoo import Model
 from mnc.support import error_text
 from mnc.support.errors import UserError
@@ -35,20 +36,35 @@ class Program:
 def import_model(model: Model, target: Target, *, family: str = BLOCKED) -> Program:
     """Fold BN, trace, import into Relay, lay it out for a family of kernels (`mnc.compile.tuning.families`).
 
-    UserError when an operator is unknown.
+    UserError when it cannot be, with what stops it.
     """
+    traced = _traced(model)
     try:
-        traced = prepare.trace(model)
         mod, params = relay.frontend.from_pytorch(traced, [(INPUT_NAME, model.input_shape)])
-    except (tvm.error.TVMError, NotImplementedError, RuntimeError) as error:
-        raise UserError(
-            f"{model.name} cannot be imported for input {model.input_shape}: "
-            f"{error_text.of_exception(error)}; check --input-shape, "
-            "or replace the operator it names"
-        ) from error
+    except Exception as error:  # the importer raises whatever an operator's converter meets
+        raise UserError(f"{model.name} cannot be imported: {_why(error)}") from error
     mod["main"] = relay.build_module.bind_params_by_name(mod["main"], params)
     mod = family_layout.in_layout(_simplify(mod), family, target.lanes)
     return Program(mod, INPUT_NAME, tuple(model.input_shape), _output_shapes(mod))
+
+
+def _traced(model: Model) -> Any:
+    try:
+        return prepare.trace(model)
+    except (NotImplementedError, RuntimeError, TypeError) as error:
+        reason = error_text.of_exception(error)
+        raise UserError(
+            f"{model.name} cannot be imported for input {model.input_shape}: {reason}; "
+            f"{foreign.advice(reason)}"
+        ) from error
+
+
+def _why(error: Exception) -> str:
+    """What stops it, and what to do."""
+    unknown = re.findall(r"'((?:aten|prim|quantized)::\w+)'", str(error))
+    if "not implemented" in str(error) and unknown:
+        return f"it has {', '.join(unknown)}; write them with other operators in its forward()"
+    return f"{error_text.of_exception(error)}; leave out or write otherwise what this names"
 
 
 def _simplify(mod: Any) -> Any:

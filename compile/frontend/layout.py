@@ -32,7 +32,7 @@ class Value:
     """A tensor of the new graph. `shape` is its plain shape, (N, C, H, W) or (N, C).
 
     Blocked, `expr` is (N, C/b, H, W, b), and for a plain (N, C) it is (N, C/b, 1, 1, b); channels beyond C
-    hold numbers that nothing reads.
+    hold anything, NaN and Inf too (0 / 0, say): what reads across channels reads them as `_Rewriter.clean`.
     """
 
     expr: Any
@@ -67,6 +67,7 @@ class _Rewriter:
         self.block = block
         self._values: dict[Any, Value] = {}
         self._plain: dict[Any, Any] = {}
+        self._clean: dict[Any, Any] = {}
         self._handlers: dict[str, Callable[[Any], Value | None]] = {
             "nn.conv2d": self._convolution,
             "nn.dense": self._dense,
@@ -107,6 +108,19 @@ class _Rewriter:
         if missing:
             expr = relay.nn.pad(expr, ((0, 0), (0, missing), (0, 0), (0, 0)))
         return relay.layout_transform(expr, "NCHW", f"NCHW{self.block}c")
+
+    def clean(self, node: Any) -> Any:
+        """As `blocked`, with zeros in the channels that only fill a vector: a convolution gives them weights
+        of zero, and zero times NaN is NaN.
+        """
+        value = self._values[node]
+        if not value.blocked or value.shape[1] % self.block == 0:
+            return self.blocked(node)
+        if node not in self._clean:
+            kept = packing.pack_vector(np.ones(value.shape[1], bool), self.block)
+            zero = relay.const(np.zeros((), np.float32))
+            self._clean[node] = relay.where(relay.const(kept), value.expr, zero)
+        return self._clean[node]
 
     def _unblock(self, value: Value) -> Any:
         channels = value.shape[1]
@@ -170,7 +184,7 @@ class _Rewriter:
         value = self._values[data]
         if not value.blocked and value.shape[1] < self.block:
             return relay.reshape(value.expr, (*value.shape, 1)), 1
-        return self.blocked(data), self.block
+        return self.clean(data), self.block
 
     def _dense(self, call: Any) -> Value | None:
         """On a blocked vector a dense layer is a pointwise convolution of one pixel."""
@@ -181,7 +195,7 @@ class _Rewriter:
             return None
         values = weight.data.numpy()[:, :, None, None]
         expr = relay.nn.contrib_conv2d_nchwc(
-            self.blocked(data),
+            self.clean(data),
             relay.const(packing.pack_convolution(values, self.block, self.block)),
             channels=values.shape[0] + -values.shape[0] % self.block,
             kernel_size=(1, 1),

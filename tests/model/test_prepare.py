@@ -91,7 +91,7 @@ class Awkward(nn.Module):
         y = self.after_shared(self.shared(self.shared(self.first(x))))
         z = self.branching(y)
         z = torch.relu(self.after_branching(z)) + z
-        if self.control_flow and float(x.sum()) > 1e9:
+        if self.control_flow and x.shape[2] > 1000:
             z = -z
         out: Tensor = self.after_dense(self.dense(self.after_plain(self.plain(z)).mean((2, 3))))
         return out

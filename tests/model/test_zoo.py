@@ -23,8 +23,8 @@ def net():
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), pool, nn.Flatten())
 def text(): return "no"
 def broken(): raise KeyError("oops")
-class Two(nn.Module):
-    def forward(self, x): return x, x
+class Words(nn.Module):
+    def forward(self, x): return {"map": x, "name": "x"}
 """
 
 
@@ -144,7 +144,7 @@ def test_a_factory_in_the_current_directory(nets: str) -> None:
         ("absent", (1, 3, 9, 9), "has no attribute"),
         ("net", None, "give --input-shape"),
         ("net", (1, 4, 9, 9), "does not run on an input of 1x4x9x9"),
-        ("Two", (1, 4, 9, 9), "must give one tensor"),
+        ("Words", (1, 4, 9, 9), "gives str where tensors are wanted"),
     ],
 )
 def test_factories_that_do_not_work(

@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks of every kind compute what PyTorch computes: each a situation of a public report.
+
+A network is a convolution, a function of its blocked output, a convolution: what padded lanes hold would
+reach the last one. Networks of one table are compiled together, as one with many outputs.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import tvm
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tvm import relay
+from tvm.contrib import graph_executor
+
+from mnc.compile.frontend.importer import import_model
+from mnc.compile.toolchain import pass_context
+from mnc.model.torch_run import torch_reference
+from mnc.model.zoo import Model
+from mnc.support.errors import UserError
+from mnc.targets import load
+
+Function = Callable[["Between", Tensor], Tensor]
+SHAPE = (1, 3, 17, 19)
+CHANNELS = 12  # fill no whole vector of 8 or 16 lanes
+
+
+class Between(nn.Module):
+    """A convolution, a function of its output, a convolution."""
+
+    def __init__(self, middle: Function, channels: int) -> None:
+        super().__init__()
+        self.middle = middle
+        self.first = nn.Conv2d(3, channels, 3, padding=1)
+        self.last = nn.Conv2d(channels, 8, 1)
+        self.positive = nn.Conv2d(channels, channels, 1)
+        nn.init.uniform_(self.positive.weight, 0.01, 0.1)
+        self.positive.bias = nn.Parameter(torch.rand(channels) / 2 + 0.5)
+        self.vector = nn.Parameter(torch.rand(channels, 1, 1) + 0.5)
+        self.instance = nn.InstanceNorm2d(channels, affine=True)
+        self.group = nn.GroupNorm(3, channels) if channels % 3 == 0 else nn.Identity()
+        self.batch = nn.BatchNorm2d(channels, track_running_stats=False)
+        self.layer = nn.LayerNorm((channels, 17, 19))
+        self.rows = nn.LayerNorm((17, 19), elementwise_affine=False)
+        self.spread = nn.ConvTranspose2d(channels, channels, 3, 2, dilation=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) to (N, 8, H', W')."""
+        return self.last(self.middle(self, F.relu(self.first(x))))  # type: ignore[no-any-return]
+
+
+# Zero, divided by zero or under a root or a logarithm, is NaN or Inf in the lanes that fill a vector.
+PADDED: dict[str, Function] = {
+    "divided by a vector": lambda net, y: y / net.vector,
+    "divided by a map": lambda net, y: y / net.positive(y),
+    "one over": lambda net, y: 1.0 / net.positive(y),
+    "a negative power": lambda net, y: net.positive(y) ** -1.5,
+    "rsqrt": lambda net, y: net.positive(y).rsqrt(),
+    "logarithm": lambda net, y: net.positive(y).log(),
+    "instance norm": lambda net, y: net.instance(y),
+    "group norm": lambda net, y: net.group(y),
+    "local response norm": lambda net, y: F.local_response_norm(y, 5),
+    "normalised over channels": lambda net, y: F.normalize(y, dim=1),
+    "over its deviation": lambda net, y: y / (y.std((2, 3), keepdim=True) + 1e-3),
+}
+LACKING: dict[str, Function] = {
+    "mish": lambda _, y: F.mish(y - 0.5),
+    "gelu by tanh": lambda _, y: F.gelu(y - 0.5, approximate="tanh"),
+    "hardshrink": lambda _, y: F.hardshrink(y - 0.5, 0.2),
+    "softshrink": lambda _, y: F.softshrink(y - 0.5, 0.2),
+    "channel shuffle": lambda _, y: F.channel_shuffle(y, 3),
+    "circular padding": lambda _, y: F.pad(y, (2, 1, 0, 3), mode="circular"),
+    "average with a divisor": lambda _, y: F.avg_pool2d(y, 3, 2, divisor_override=5),
+    "average, ceil": lambda _, y: F.avg_pool2d(y, 3, 2, 1, ceil_mode=True),
+    "average, ceil, without padding": lambda _, y: F.avg_pool2d(y, 4, 3, 1, True, False),
+    "maximum, ceil": lambda _, y: F.max_pool2d(y, 3, 2, 1, ceil_mode=True),
+    "batch norm without statistics": lambda net, y: net.batch(y),
+    "layer norm over three axes": lambda net, y: net.layer(y),
+    "layer norm over two axes": lambda net, y: net.rows(y),
+    "transposed and dilated": lambda net, y: net.spread(y),
+}
+RESIZED: dict[str, Function] = {
+    "bilinear by a fraction": lambda _, y: F.interpolate(y, scale_factor=1.7, mode="bilinear"),
+    "nearest by a fraction": lambda _, y: F.interpolate(y, scale_factor=1.7),
+    "nearest-exact by a fraction": lambda _, y: F.interpolate(
+        y, scale_factor=1.7, mode="nearest-exact"
+    ),
+    "bicubic by a fraction": lambda _, y: F.interpolate(y, scale_factor=0.6, mode="bicubic"),
+    "bilinear, antialiased": lambda _, y: F.interpolate(
+        y, size=(7, 5), mode="bilinear", antialias=True
+    ),
+    "bicubic, antialiased": lambda _, y: F.interpolate(
+        y, size=(23, 5), mode="bicubic", antialias=True
+    ),
+    "bilinear to a size": lambda _, y: F.interpolate(y, size=(40, 33), mode="bilinear"),
+}
+
+
+class Together(nn.Module):
+    """Several networks of one input."""
+
+    def __init__(self, networks: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks.values())
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """One output of each."""
+        return tuple(network(x) for network in self.networks)
+
+
+def named(module: nn.Module, shape: tuple[int, ...] = SHAPE) -> Model:
+    return Model("net", module.eval(), shape, None, (), "random", "0" * 64)
+
+
+def errors(module: nn.Module, shape: tuple[int, ...] = SHAPE, target: str = "host") -> list[float]:
+    """Of each output: the largest difference from PyTorch over the largest value; NaN is infinite."""
+    program = import_model(named(module, shape), load(target))
+    with pass_context.pass_context():
+        library = relay.build(program.mod, target="llvm")
+    graph = graph_executor.GraphModule(library["default"](tvm.cpu()))
+    image = np.random.default_rng(2).standard_normal(shape).astype(np.float32)
+    graph.set_input(program.input_name, image)
+    graph.run()
+    found = [graph.get_output(i).numpy() for i in range(graph.get_num_outputs())]
+    wanted = torch_reference(module)(image)
+    assert [one.shape for one in found] == [one.shape for one in wanted]
+    return [_error(*pair) for pair in zip(found, wanted, strict=True)]
+
+
+def _error(found: Any, wanted: Any) -> float:
+    worst = float(np.abs(found - wanted).max() / np.abs(wanted).max())
+    return worst if np.isfinite(worst) else np.inf
+
+
+@pytest.mark.parametrize("table", [PADDED, LACKING, RESIZED], ids=["padded", "lacking", "resized"])
+def test_a_function_between_convolutions_is_right(table: Mapping[str, Function]) -> None:
+    torch.manual_seed(0)
+    networks = {name: Between(middle, CHANNELS) for name, middle in table.items()}
+    found = dict(zip(networks, errors(Together(networks)), strict=True))
+    assert {name: error for name, error in found.items() if error > 1e-4} == {}
+
+
+def test_padded_lanes_reach_nothing_at_another_vector_width() -> None:
+    """24 channels fill vectors of 4 and 8 lanes, not of 16; 10 fill none."""
+    torch.manual_seed(0)
+    middle = PADDED["divided by a map"]
+    networks = {str(channels): Between(middle, channels) for channels in (9, 24)}
+    assert max(errors(Together(networks), target="rpi4")) < 1e-4
+
+
+class SharedConvolution(nn.Module):
+    """One convolution for two levels, a BatchNorm for each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.shared = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 3, padding=1)
+        self.norms = nn.ModuleList([lively_norm(16), lively_norm(16)])
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Two maps of 16 channels."""
+        high = self.first(x)
+        low = F.max_pool2d(high, 2)
+        return self.norms[0](self.shared(high)), self.norms[1](self.shared(low))
+
+
+def lively_norm(channels: int, kind: type[nn.Module] = nn.BatchNorm2d) -> nn.Module:
+    """No statistic of it is trivial."""
+    norm: Any = kind(channels)
+    norm.running_mean.normal_()
+    norm.running_var.uniform_(0.5, 2)
+    nn.init.uniform_(norm.weight, 0.5, 2)
+    nn.init.normal_(norm.bias)
+    return norm  # type: ignore[no-any-return]
+
+
+class ActivatedNorm(nn.BatchNorm2d):
+    """A BatchNorm with the activation inside, as timm's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The shape of `x`."""
+        return F.relu(super().forward(x))
+
+
+def weighed() -> nn.Module:
+    layer = torch.nn.utils.weight_norm(nn.Conv2d(3, 8, 3))
+    return nn.Sequential(layer, lively_norm(8), nn.ReLU())
+
+
+def parametrized() -> nn.Module:
+    layer = torch.nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 8, 3))
+    return nn.Sequential(layer, lively_norm(8))
+
+
+NORMS: dict[str, Callable[[], nn.Module]] = {
+    "shared convolution": SharedConvolution,
+    "dropout between": lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.Dropout2d(0.1), lively_norm(8)),
+    "synchronised": lambda: nn.Sequential(nn.Conv2d(3, 8, 3), lively_norm(8, nn.SyncBatchNorm)),
+    "with its activation": lambda: nn.Sequential(nn.Conv2d(3, 8, 3), lively_norm(8, ActivatedNorm)),
+    "old weight norm": weighed,
+    "new weight norm": parametrized,
+}
+
+
+def test_batch_norms_are_folded_where_they_belong() -> None:
+    torch.manual_seed(0)
+    networks = {name: make().eval() for name, make in NORMS.items()}
+    assert max(errors(Together(networks))) < 1e-4
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["scripted", "traced"])
+def test_batch_norms_of_torchscript_are_folded_where_they_belong(script: bool) -> None:
+    torch.manual_seed(0)
+    module = SharedConvolution().eval()
+    made: Any = torch.jit.script(module) if script else torch.jit.trace(module, torch.zeros(SHAPE))  # type: ignore[no-untyped-call]
+    assert max(errors(made)) < 1e-4
+
+
+class Attention(nn.Module):
+    """An encoder layer over the pixels: torch fuses it into one operator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 16, 4, 4)
+        self.encoder = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) to (N, pixels, 16)."""
+        return self.encoder(self.patches(x).flatten(2).transpose(1, 2))  # type: ignore[no-any-return]
+
+
+class Several(nn.Module):
+    """A dict with a tuple in it, a weight and the input itself among the outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 8, 3)
+        self.register_buffer("anchors", torch.rand(3, 4))
+
+    def forward(self, x: Tensor) -> dict[str, Any]:
+        """Four tensors."""
+        y = self.layer(x)
+        return {"out": F.relu(y), "aux": (y * 2, self.anchors), "image": x}
+
+
+def test_attention_is_right() -> None:
+    torch.manual_seed(0)
+    assert max(errors(Attention())) < 1e-4
+
+
+def test_outputs_may_be_nested_or_not_worked_out_at_all() -> None:
+    torch.manual_seed(0)
+    assert len(found := errors(Several())) == 4 and max(found) < 1e-4
+
+
+def test_even_kernels_are_padded_the_same() -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 16, 4, padding="same"), nn.Conv2d(16, 8, 3, padding="same", dilation=2)]
+    assert max(errors(nn.Sequential(*layers))) < 1e-4
+
+
+class DataBranch(nn.Module):
+    """Takes one way or the other by what the image holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 8, H, W)."""
+        if x.mean() > 0:
+            return self.layer(x)  # type: ignore[no-any-return]
+        return -self.layer(x)  # type: ignore[no-any-return]
+
+
+class SizeBranch(DataBranch):
+    """Takes one way or the other by the image's size, which is settled."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 8, H, W)."""
+        if x.shape[2] % 2 == 1:
+            x = x[:, :, 1:]
+        return self.layer(x)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("script", [False, True], ids=["module", "scripted"])
+def test_a_branch_on_the_data_is_refused_by_its_line(script: bool) -> None:
+    module: Any = torch.jit.script(DataBranch()) if script else DataBranch()
+    with pytest.raises(UserError, match="net decides by its data, in ") as told:
+        import_model(named(module), load("host"))
+    assert "test_right_answers.py:" in str(told.value)
+    assert script or "`if x.mean() > 0:`" in str(told.value)
+
+
+def test_a_branch_on_the_size_is_none() -> None:
+    assert max(errors(SizeBranch())) < 1e-4
+
+
+class Deaf(nn.Module):
+    """Gives the same whatever it is given."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(3,)"""
+        return torch.ones(3) * 2
+
+
+def test_what_stops_an_import_is_said() -> None:
+    with pytest.raises(UserError, match=r"^net does not read its input: there is nothing to comp"):
+        import_model(named(Deaf()), load("host"))
+    with pytest.raises(
+        UserError, match=r"^net cannot be imported: it has aten::im2col; write them"
+    ):
+        import_model(named(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Unfold(3))), load("host"))
