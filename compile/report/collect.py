@@ -5,7 +5,6 @@ Takes checked `Artifact`s; gives a `Report`. A manifest's paths are never follow
 folder that the caller names.
 """
 
-import contextlib
 import datetime
 import math
 import re
@@ -13,8 +12,6 @@ import shlex
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-
-import msgspec
 
 from mnc.compile.artifact import provenance
 from mnc.compile.artifact.manifest import KernelEntry, Manifest
@@ -129,38 +126,12 @@ def curves_of(
 
 def traffic_of(kernel: KernelEntry) -> int:
     """Bytes of a task's input, weights and output, read off its key; 0 for a key of another make."""
-    shapes = _shapes(kernel.key)
-    if kernel.kind == "fused":
-        return _fused_traffic(shapes, kernel.macs)
-    if len(shapes) < 2:
+    from mnc.compile.templates import workload
+
+    try:
+        return workload.traffic(workload.parse(kernel.key))
+    except ValueError:
         return 0
-    summed = math.prod(shapes[1][1:5])
-    made = kernel.macs // summed if summed > 0 else 0
-    return 4 * (math.prod(shapes[0]) + math.prod(shapes[1]) + made)
-
-
-def _fused_traffic(shapes: list[list[int]], macs: int) -> int:
-    """Of a convolution, its bias and the depthwise one after it, whose strides are not looked at: what it
-    makes follows from the multiply-adds that the first leaves, as far as those tell.
-    """
-    if len(shapes) < 4 or len(shapes[0]) < 5 or len(shapes[1]) < 6:
-        return 0
-    data, kernel, taps = shapes[0], shapes[1], shapes[3]
-    halves = 1 if kernel[2:4] == [1, 1] else 4
-    between = math.prod(data[:1] + data[2:4]) // halves * kernel[0] * kernel[5]
-    summed = math.prod(taps[1:5])
-    made = max(0, macs - between * math.prod(kernel[1:5])) // summed if summed > 0 else 0
-    return 4 * (math.prod(data) + math.prod(kernel) + math.prod(taps) + made)
-
-
-def _shapes(key: str) -> list[list[int]]:
-    """Of the tensors that a task's key begins with."""
-    text = key[key.find("[") :] if "[" in key else ""
-    found: list[list[int]] = []
-    with contextlib.suppress(msgspec.MsgspecError, ValueError, RecursionError):
-        for argument in msgspec.json.decode(text, type=list[msgspec.Raw]):
-            found.append(msgspec.json.decode(argument, type=tuple[str, list[int], str])[1])
-    return found
 
 
 def _row_of_kernel(kernel: KernelEntry) -> Row:

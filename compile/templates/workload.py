@@ -4,8 +4,12 @@
 Takes (name, args); gives its `Convolution`s in the order they run: one, or the two of a fused workload.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from mnc.compile.templates import convolution_depthwise, depthwise, pointwise
 
@@ -13,6 +17,18 @@ Args = tuple[Any, ...]
 Workload = tuple[str, Args]
 # What a workload's tensors are, in the order in which its arguments list them; one convolution has two.
 TENSORS: tuple[Literal["data", "kernel", "bias", "taps"], ...] = ("data", "kernel", "bias", "taps")
+
+_Extent = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+_Pad = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+_Pair = tuple[_Extent, _Extent]
+_Pads = tuple[_Pad, _Pad, _Pad, _Pad]
+_Map = tuple[Literal["TENSOR"], tuple[_Extent, _Extent, _Extent, _Extent, _Extent], str]
+_Weights = tuple[
+    Literal["TENSOR"], tuple[_Extent, _Extent, _Extent, _Extent, _Extent, _Extent], str
+]
+# The arguments of one convolution, and of two in one kernel.
+_One = tuple[_Map, _Weights, _Pair, _Pads, _Pair, str, str, str]
+_Two = tuple[_Map, _Weights, _Map, _Weights, _Pair, _Pads, _Pair, _Pads, str, str]
 
 
 @dataclass(frozen=True)
@@ -80,3 +96,22 @@ def convolutions(name: str, args: Args) -> tuple[Convolution, ...]:
     first_template = convolution_depthwise.producer(kernel[1], strides, padding)
     first = Convolution(first_template.NAME, data[1], kernel[1], strides, padding, activation)
     return first, Convolution(depthwise.NAME, first.output, taps[1], *then)
+
+
+def parse(key: str) -> tuple[Convolution, ...]:
+    """What the task of this key (`records.trial.task_key`) computes. ValueError for a key of another make."""
+    name, bracket, args = key.partition("[")
+    form: Any = _Two if name == convolution_depthwise.NAME else _One
+    try:
+        found = convolutions(name, msgspec.json.decode(bracket + args, type=form))
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(f"no key of a task: {error}") from None
+    if any(extent < 1 for part in found for extent in part.output):
+        raise ValueError("no key of a task: its kernel is larger than what it reads")
+    return found
+
+
+def traffic(parts: Sequence[Convolution]) -> int:
+    """Bytes of what they read, of their weights and of what the last makes, once each."""
+    shapes = (parts[0].data, *(part.kernel for part in parts), parts[-1].output)
+    return 4 * sum(math.prod(shape) for shape in shapes)
