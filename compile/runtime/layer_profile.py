@@ -15,6 +15,7 @@ import numpy as np
 
 from mnc.compile.runtime.layers import Layer, layers_of
 from mnc.compile.runtime.session import Array, Session, default_input, fresh_pool
+from mnc.compile.toolchain.graph import RESHAPE
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,9 @@ def _run(executor: Any) -> list[float]:
     import tvm
 
     report = executor["profile"](tvm.runtime.convert([]))
-    # A reshape moves nothing: the graph calls it __nop, and the report lists it in newer builds only.
+    # A reshape calls nothing, and the report lists it in newer builds only.
     return [
         float(call["Duration (us)"].microseconds) * 1e-6
         for call in report.calls
-        if not str(call["Name"]).startswith("__nop")
+        if not str(call["Name"]).startswith(RESHAPE)
     ]

@@ -24,6 +24,7 @@ from mnc.compile.runtime.layers import layers_of
 from mnc.compile.runtime.session import Array, Session, check_signature
 from mnc.compile.toolchain.cpu_features import FEATURES
 from mnc.compile.toolchain.elf import read_library
+from mnc.compile.toolchain.graph import RESHAPE
 from mnc.support.errors import UserError
 from mnc.support.latency import Latency
 
@@ -156,11 +157,11 @@ class Profiled(msgspec.Struct, frozen=True):
 
     @property
     def seconds(self) -> list[float]:
-        """Of each kernel. A reshape moves nothing: the graph calls it __nop."""
+        """Of each kernel; a reshape calls none."""
         return [
             float(call["Duration (us)"]["microseconds"]) * 1e-6
             for call in self.calls
-            if not str(call["Name"]["string"]).startswith("__nop")
+            if not str(call["Name"]["string"]).startswith(RESHAPE)
         ]
 
 
