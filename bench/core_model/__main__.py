@@ -12,17 +12,17 @@ import msgspec
 
 from bench.core_model import records, report, selection
 from bench.core_model.boards import device_of
-from bench.core_model.replay import Failed, Outcome, Prediction, replay
+from bench.core_model.replay import FailedReplay, Prediction, ReplayOutcome, replay
 from bench.core_model.summary import ValidationSummary, summarise
 from mnc.support.errors import UserError
 from mnc.support.files import write_atomic
 
 
-class Result(msgspec.Struct, frozen=True):
+class ValidationResult(msgspec.Struct, frozen=True):
     """The file that --out writes."""
 
     summaries: tuple[ValidationSummary, ...]
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[ReplayOutcome, ...]
 
 
 @click.command()
@@ -63,7 +63,7 @@ def validate(
     everything: bool,
     worst: int,
     jobs: int | None,
-) -> Result:
+) -> ValidationResult:
     """Replay the logs board by board and print each as it is done. Raises UserError."""
     read = _known(records.read_logs(logs, tell=_leave_out))
     for log in read:
@@ -92,10 +92,10 @@ def validate(
         click.echo("")
         _show(summary, [one for one in some if isinstance(one, Prediction)], worst)
     click.echo(f"\n{report.FITTED}")
-    return Result(tuple(summaries), tuple(outcomes))
+    return ValidationResult(tuple(summaries), tuple(outcomes))
 
 
-def _known(logs: tuple[records.Log, ...]) -> list[records.Log]:
+def _known(logs: tuple[records.BoardLog, ...]) -> list[records.BoardLog]:
     """The logs whose boards have a target; the others are named. UserError when none has."""
     known, unknown = [], {}
     for log in logs:
@@ -115,8 +115,10 @@ def _leave_out(why: str) -> None:
     click.echo(f"left out: {why}")
 
 
-def _first_reason(outcomes: list[Outcome]) -> str:
-    return next((one.why for one in outcomes if isinstance(one, Failed)), "it has no such record")
+def _first_reason(outcomes: list[ReplayOutcome]) -> str:
+    return next(
+        (one.why for one in outcomes if isinstance(one, FailedReplay)), "it has no such record"
+    )
 
 
 def _show(summary: ValidationSummary, predictions: list[Prediction], worst: int) -> None:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a model must beat: guesses from a convolution's operations and bytes alone.
 
-Takes a `Convolution` and a `Target`; gives seconds.
+Takes a `LoggedConvolution` and a `Target`; gives seconds.
 """
 
-from bench.core_model.convolution import Convolution
+from bench.core_model.convolution import LoggedConvolution
 from mnc.targets import Target
 
 
-def roofline(convolution: Convolution, target: Target, *, threads: int) -> float:
+def roofline(convolution: LoggedConvolution, target: Target, *, threads: int) -> float:
     """Operations at the peak of `threads` fast cores or bytes at the memory's bandwidth, whichever is longer.
 
     Each tensor moves once. Weights count too: what a record's kernel kept in its cache is a model's to know.
@@ -22,7 +22,7 @@ def roofline(convolution: Convolution, target: Target, *, threads: int) -> float
     return max(convolution.flops / peak, moved / bandwidth) * 1e-9
 
 
-def proportional(convolution: Convolution, target: Target, *, threads: int) -> float:
+def proportional(convolution: LoggedConvolution, target: Target, *, threads: int) -> float:
     """Operations at the peak."""
     peak = target.fast.peak_gflops(threads)
     if peak is None:

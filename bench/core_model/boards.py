@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which target a log's board is, and the TVM target string that makes the code its records measured.
 
-Takes `Record`s; gives `MeasuredBoard`s. The device comes from targets/*.toml by its `model`; architecture and
-features are the log's, for a board may have run a 32-bit system on 64-bit cores.
+Takes `BoardRecord`s; gives `MeasuredBoard`s. The device comes from targets/*.toml by its `model`;
+architecture and features are the log's, for a board may have run a 32-bit system on 64-bit cores.
 """
 
 import msgspec
 
-from bench.core_model.records import Record
+from bench.core_model.records import BoardRecord
 from mnc import targets
 from mnc.support.errors import UserError
 from mnc.targets import Target
@@ -33,7 +33,7 @@ class MeasuredBoard(msgspec.Struct, frozen=True):
     threads: int
 
 
-def board_of(record: Record) -> MeasuredBoard:
+def board_of(record: BoardRecord) -> MeasuredBoard:
     """The board that measured `record`: all its fast cores, as TVM's runtime used them by default.
 
     The records give no -mcpu, so code was generated and scheduled for a generic core; so it is here.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A convolution as data: its sizes, its arithmetic and bytes, and how often MobileNet v1 calls it.
 
-Takes nothing; gives `Convolution` and `mobilenet_calls`. Batches of one image, NCHW, float32.
+Takes nothing; gives `LoggedConvolution` and `mobilenet_calls`. Batches of one image, NCHW, float32.
 """
 
 from typing import Literal
@@ -12,7 +12,7 @@ Kind = Literal["first", "pointwise", "depthwise", "other"]
 KINDS: tuple[Kind, ...] = ("first", "pointwise", "depthwise", "other")
 
 
-class Convolution(msgspec.Struct, frozen=True):
+class LoggedConvolution(msgspec.Struct, frozen=True):
     """Sizes in channels and pixels; `padding` is top, left, bottom, right."""
 
     depthwise: bool
@@ -91,17 +91,21 @@ BLOCKS = (
 CONVOLUTIONS = 1 + 2 * sum(block[-1] for block in BLOCKS)
 
 
-def mobilenet_calls() -> dict[Convolution, int]:
+def mobilenet_calls() -> dict[LoggedConvolution, int]:
     """Every convolution of MobileNet v1 1.0 224 with padding of one all round, and its number of calls.
 
     The classifier, a convolution of one pixel, is not among them.
     """
     ones = (1, 1, 1, 1)
-    calls = {Convolution(False, 3, 224, 224, 32, (3, 3), (2, 2), ones): 1}
+    calls = {LoggedConvolution(False, 3, 224, 224, 32, (3, 3), (2, 2), ones): 1}
     for inputs, outputs, stride, size, repeats in BLOCKS:
-        depthwise = Convolution(True, inputs, size, size, inputs, (3, 3), (stride, stride), ones)
+        depthwise = LoggedConvolution(
+            True, inputs, size, size, inputs, (3, 3), (stride, stride), ones
+        )
         out = size // stride
-        pointwise = Convolution(False, inputs, out, out, outputs, (1, 1), (1, 1), (0, 0, 0, 0))
+        pointwise = LoggedConvolution(
+            False, inputs, out, out, outputs, (1, 1), (1, 1), (0, 0, 0, 0)
+        )
         calls[depthwise] = calls.get(depthwise, 0) + repeats
         calls[pointwise] = calls.get(pointwise, 0) + repeats
     return calls

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random configs of workloads, timed on this machine's core by the local measurer; the libraries are kept.
 
-Takes a folder and workloads (`host_workloads`); gives `Timing`s. What the folder holds already is not timed
-again, so that a model can be priced many times against the same timings.
+Takes a folder and workloads (`host_workloads`); gives `HostTiming`s. What the folder holds already is not
+timed again, so that a model can be priced many times against the same timings.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ BATCH = 16  # libraries at once in memory
 ROUNDS = 4
 
 
-class Timing(msgspec.Struct, frozen=True, kw_only=True):
+class HostTiming(msgspec.Struct, frozen=True, kw_only=True):
     """One config of a workload as this machine ran it. `library` is a file beside the timings; `arguments`
     its buffers in calling order (shape, dtype, whether it is written). `halves` are the seconds by each half
     of the timings; older files have none.
@@ -79,7 +79,7 @@ def _median(outcome: Outcome) -> float:
 
 def time_configs(
     folder: Path, workloads: Sequence[str], *, count: int, seed: int, tell: Callable[[str], None]
-) -> list[Timing]:
+) -> list[HostTiming]:
     """Time `count` random configs of each workload that the folder lacks, on one thread. UserError."""
     folder.mkdir(parents=True, exist_ok=True)
     known = _read(folder)
@@ -108,13 +108,13 @@ def sample(task: TunableTask, count: int, seed: int) -> list[Any]:
 
 def _timed(
     measurer: KeepingMeasurer, task: TunableTask, workload: str, configs: Sequence[Any]
-) -> Iterator[Timing]:
+) -> Iterator[HostTiming]:
     for start in range(0, len(configs), BATCH):
         for trial in measurer.measure(task, configs[start : start + BATCH]):
             if trial.error is not None or measurer.kept is None:
                 continue
             kept = measurer.kept
-            yield Timing(
+            yield HostTiming(
                 workload=workload,
                 index=trial.config.index,
                 seconds=trial.cost,
@@ -124,9 +124,9 @@ def _timed(
             )
 
 
-def _read(folder: Path) -> list[Timing]:
+def _read(folder: Path) -> list[HostTiming]:
     try:
-        return msgspec.json.decode((folder / TIMINGS).read_bytes(), type=list[Timing])
+        return msgspec.json.decode((folder / TIMINGS).read_bytes(), type=list[HostTiming])
     except FileNotFoundError:
         return []
     except msgspec.MsgspecError as error:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compiles a record's config again, as its board ran it: TVM's stock template, in tuning mode.
 
-Takes `Record`s; gives `BuiltKernel`s, kept in the cache under their content, so that nothing is compiled
+Takes `BoardRecord`s; gives `BuiltKernel`s, kept in the cache under their content, so that nothing is compiled
 twice. Importing this is cheap; only a kernel that is not in the cache imports tvm.
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bench.core_model.boards import MeasuredBoard
-from bench.core_model.records import Record
+from bench.core_model.records import BoardRecord
 from mnc.support import error_text
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir, write_atomic
@@ -46,7 +46,7 @@ GENERIC = (
 LLVM_OPTION = re.compile(r"-cl-opt=(-[\w-]+)(?::\w+)?=(\w+)")
 
 
-class Buffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class KernelBuffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One argument, float32. `unwritten`: nothing ever wrote to it before the kernel was timed."""
 
     shape: tuple[int, ...]
@@ -58,10 +58,10 @@ class BuiltKernel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The path of an object file with one packed function, and its arguments in calling order."""
 
     code: str
-    arguments: tuple[Buffer, ...]
+    arguments: tuple[KernelBuffer, ...]
 
 
-def build(record: Record, board: MeasuredBoard) -> BuiltKernel:
+def build(record: BoardRecord, board: MeasuredBoard) -> BuiltKernel:
     """The kernel of `record`, from the cache or compiled now. Raises UserError when it does not compile."""
     folder = cache_dir("validation")
     key = _key(record, board)
@@ -79,13 +79,13 @@ def build(record: Record, board: MeasuredBoard) -> BuiltKernel:
     return kernel
 
 
-def _key(record: Record, board: MeasuredBoard) -> str:
+def _key(record: BoardRecord, board: MeasuredBoard) -> str:
     what = [RECIPE, record.template, msgspec.to_builtins(record.convolution), record.knobs]
     text = json.dumps([*what, board.tvm_target, _options(board)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def _compile(record: Record, board: MeasuredBoard, code: Path) -> BuiltKernel:
+def _compile(record: BoardRecord, board: MeasuredBoard, code: Path) -> BuiltKernel:
     import tvm
     import tvm.topi.arm_cpu
     from tvm import autotvm
@@ -107,7 +107,7 @@ def _compile(record: Record, board: MeasuredBoard, code: Path) -> BuiltKernel:
     return BuiltKernel(str(code), tuple(_buffer(tensor) for tensor in tensors))
 
 
-def _arguments(record: Record) -> tuple[Any, ...]:
+def _arguments(record: BoardRecord) -> tuple[Any, ...]:
     """The template's arguments in the order of TVM 0.19."""
     one = record.convolution
     data = ("TENSOR", (one.batch, one.inputs, one.height, one.width), "float32")
@@ -116,10 +116,10 @@ def _arguments(record: Record) -> tuple[Any, ...]:
     return (data, weights, one.stride, one.padding, one.dilation, "float32")
 
 
-def _buffer(tensor: "Tensor") -> Buffer:
+def _buffer(tensor: "Tensor") -> KernelBuffer:
     from tvm import te
 
-    return Buffer(
+    return KernelBuffer(
         shape=tuple(int(size) for size in tensor.shape),
         is_output=not isinstance(tensor.op, te.PlaceholderOp),
         unwritten=str(tensor.op.name) == UNWRITTEN,

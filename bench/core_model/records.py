@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads published tuning logs of boards: TopHub's, in the format of 2018 (`i`, `r`) and the later one.
 
-Takes files of JSON lines; gives `Log`s of `Record`s. What cannot be replayed, a broken line too, is counted
-with its reason; a log with nothing to replay is a UserError.
+Takes files of JSON lines; gives `BoardLog`s of `BoardRecord`s. What cannot be replayed, a broken line too,
+is counted with its reason; a log with nothing to replay is a UserError.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from bench.core_model.convolution import Convolution
+from bench.core_model.convolution import LoggedConvolution
 from mnc.support.errors import UserError
 
 SPATIAL_PACK = "conv2d_nchw_spatial_pack.arm_cpu"
@@ -33,7 +33,7 @@ KNOBS = {
 OPTION = re.compile(r"-([a-z-]+)=(\S+)")
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class BoardRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One measured config. `knobs` is AutoTVM's list of [name, kind, value] as JSON text.
 
     `seconds` is the mean of the record's costs, `template` a name of TVM 0.19's.
@@ -44,18 +44,18 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     mcpu: str | None
     mattr: tuple[str, ...]
     template: str
-    convolution: Convolution
+    convolution: LoggedConvolution
     knobs: str
     seconds: float
     source: str  # file:line
 
 
-class Log(msgspec.Struct, frozen=True):
+class BoardLog(msgspec.Struct, frozen=True):
     """A file's records of one board, and (reason, count) of what was left out."""
 
     path: Path
     model: str
-    records: tuple[Record, ...]
+    records: tuple[BoardRecord, ...]
     left_out: tuple[tuple[str, int], ...]
 
 
@@ -65,7 +65,7 @@ class _LeftOutError(Exception):
 
 def read_logs(
     paths: Sequence[Path], *, tell: Callable[[str], None] | None = None
-) -> tuple[Log, ...]:
+) -> tuple[BoardLog, ...]:
     """Every log among `paths`: files, and the *.log of folders; `tell` is given why one cannot be used.
 
     Raises UserError when there is none that can.
@@ -79,7 +79,7 @@ def read_logs(
     if not files:
         places = ", ".join(map(str, paths)) or "no path given"
         raise UserError(f"no tuning log (*.log) found: {places}; give a log or a folder of logs")
-    logs: list[Log] = []
+    logs: list[BoardLog] = []
     refused: list[UserError] = []
     for file in files:
         try:
@@ -94,13 +94,13 @@ def read_logs(
     return tuple(logs)
 
 
-def read_log(path: Path) -> tuple[Log, ...]:
-    """The log at `path`, one `Log` for each board in it. Raises UserError as the module says."""
+def read_log(path: Path) -> tuple[BoardLog, ...]:
+    """The log at `path`, one `BoardLog` for each board in it. Raises UserError as the module says."""
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the log {path}: {error}; give a text file") from error
-    records: list[Record] = []
+    records: list[BoardRecord] = []
     left_out: Counter[str] = Counter()
     broken: list[str] = []
     for number, line in enumerate(lines, 1):
@@ -121,11 +121,12 @@ def read_log(path: Path) -> tuple[Log, ...]:
     models = dict.fromkeys(record.model for record in records)
     skipped = tuple(left_out.items())
     return tuple(
-        Log(path, model, tuple(r for r in records if r.model == model), skipped) for model in models
+        BoardLog(path, model, tuple(r for r in records if r.model == model), skipped)
+        for model in models
     )
 
 
-def _record(line: str, source: str) -> Record:
+def _record(line: str, source: str) -> BoardRecord:
     fields = json.loads(line)
     if "input" in fields:
         target, name, args = fields["input"][:3]
@@ -145,7 +146,7 @@ def _record(line: str, source: str) -> Record:
     if not 0.0 < seconds < 3600.0:
         raise ValueError(f"a cost of {seconds} seconds")
     options = _options(target)
-    return Record(
+    return BoardRecord(
         template=template,
         convolution=_convolution(args, depthwise=template == DEPTHWISE),
         knobs=json.dumps(config, separators=(",", ":")),
@@ -171,7 +172,7 @@ def _options(target: str | dict[str, Any]) -> dict[str, Any]:
     return {"model": found["model"], "triple": triple, "mcpu": found.get("mcpu"), "mattr": mattr}
 
 
-def _convolution(args: list[Any], *, depthwise: bool) -> Convolution:
+def _convolution(args: list[Any], *, depthwise: bool) -> LoggedConvolution:
     """Of a template's arguments: two tensors, stride, padding, perhaps dilation, then layout and dtype."""
     data, weights, *rest = args
     if {data[2], weights[2]} != {"float32"} or "float32" not in rest:
@@ -185,7 +186,7 @@ def _convolution(args: list[Any], *, depthwise: bool) -> Convolution:
     numbers = [_pair(value) for value in rest if not isinstance(value, str)]
     stride, padding, dilation = (*numbers, (1, 1))[:3]
     around = padding if len(padding) == 4 else padding * 2
-    return Convolution(
+    return LoggedConvolution(
         depthwise=depthwise,
         inputs=inputs,
         height=height,

@@ -28,14 +28,14 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     proportional: float
 
 
-class Failed(msgspec.Struct, frozen=True):
+class FailedReplay(msgspec.Struct, frozen=True):
     """A case that could not be compiled or simulated, and why."""
 
     case: Case
     why: str
 
 
-Outcome = Prediction | Failed
+ReplayOutcome = Prediction | FailedReplay
 
 
 def replay(
@@ -43,7 +43,7 @@ def replay(
     *,
     jobs: int | None = None,
     tell: Callable[[int, int], None] | None = None,
-) -> list[Outcome]:
+) -> list[ReplayOutcome]:
     """Price every case. `jobs` processes, by default one for each core this process may use.
 
     `tell(done, all)` is called after each. Raises UserError when no target describes a board.
@@ -51,7 +51,7 @@ def replay(
     for case in {case.record.model: case for case in cases}.values():
         board_of(case.record)
     jobs = jobs or len(os.sched_getaffinity(0))
-    outcomes: list[Outcome] = []
+    outcomes: list[ReplayOutcome] = []
     for outcome in _each(cases, jobs):
         outcomes.append(outcome)
         if tell is not None:
@@ -59,7 +59,7 @@ def replay(
     return outcomes
 
 
-def _each(cases: Sequence[Case], jobs: int) -> Iterator[Outcome]:
+def _each(cases: Sequence[Case], jobs: int) -> Iterator[ReplayOutcome]:
     if jobs == 1:
         yield from map(predict, cases)
         return
@@ -68,13 +68,13 @@ def _each(cases: Sequence[Case], jobs: int) -> Iterator[Outcome]:
         yield from pool.map(predict, cases)
 
 
-def predict(case: Case) -> Outcome:
+def predict(case: Case) -> ReplayOutcome:
     """Compile and price one case."""
     try:
         board = board_of(case.record)
         price_ = price(kernels.build(case.record, board), board)
     except UserError as error:
-        return Failed(case, f"{case.record.source}, {case.record.convolution}: {error}")
+        return FailedReplay(case, f"{case.record.source}, {case.record.convolution}: {error}")
     return Prediction(
         case=case,
         price=price_,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which of a board's records are replayed, and as what: the network's, the pairs', or all.
 
-Takes `Log`s; gives `Case`s, each config of each workload once.
+Takes `BoardLog`s; gives `Case`s, each config of each workload once.
 """
 
 import statistics
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from bench.core_model.convolution import mobilenet_calls
-from bench.core_model.records import Log, Record
+from bench.core_model.records import BoardLog, BoardRecord
 from bench.core_model.statistics import APART
 
 
@@ -22,15 +22,15 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     enough to be ranked against.
     """
 
-    record: Record
+    record: BoardRecord
     seconds: float
     calls: int
     paired: bool
 
 
-def cases_of(logs: Iterable[Log], *, everything: bool) -> dict[str, tuple[Case, ...]]:
+def cases_of(logs: Iterable[BoardLog], *, everything: bool) -> dict[str, tuple[Case, ...]]:
     """The cases of each board, by the board's name in the logs, in the order of the logs."""
-    boards: dict[str, list[Record]] = {}
+    boards: dict[str, list[BoardRecord]] = {}
     for log in logs:
         boards.setdefault(log.model, []).extend(log.records)
     return {
@@ -41,8 +41,8 @@ def cases_of(logs: Iterable[Log], *, everything: bool) -> dict[str, tuple[Case, 
     }
 
 
-def _cases(records: Sequence[Record]) -> list[Case]:
-    workloads: dict[object, dict[str, list[Record]]] = {}
+def _cases(records: Sequence[BoardRecord]) -> list[Case]:
+    workloads: dict[object, dict[str, list[BoardRecord]]] = {}
     for record in records:
         configs = workloads.setdefault((record.template, record.convolution), {})
         configs.setdefault(record.knobs, []).append(record)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from bench.core_model.convolution import CONVOLUTIONS, KINDS
-from bench.core_model.replay import Failed, Outcome, Prediction
+from bench.core_model.replay import FailedReplay, Prediction, ReplayOutcome
 from bench.core_model.statistics import Fit, Ranking, fit, ranking, scale_of, sum_error
 
 MAPE_GOAL = SD_GOAL = 0.15
@@ -50,7 +50,9 @@ class ValidationSummary(msgspec.Struct, frozen=True, kw_only=True):
     goals: tuple[tuple[str, bool], ...]
 
 
-def summarise(model: str, target: str, outcomes: Sequence[Outcome]) -> ValidationSummary | None:
+def summarise(
+    model: str, target: str, outcomes: Sequence[ReplayOutcome]
+) -> ValidationSummary | None:
     """The summary of a board, None when nothing could be priced."""
     done = [one for one in outcomes if isinstance(one, Prediction)]
     if not done:
@@ -61,7 +63,7 @@ def summarise(model: str, target: str, outcomes: Sequence[Outcome]) -> Validatio
         target=target,
         calls=sum(one.case.calls for one in done),
         methods=methods,
-        failed=tuple(one.why for one in outcomes if isinstance(one, Failed)),
+        failed=tuple(one.why for one in outcomes if isinstance(one, FailedReplay)),
         goals=(_covered(done), *_goals(methods)),
     )
 

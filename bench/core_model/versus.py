@@ -28,7 +28,7 @@ from mnc.targets import Target, load
 GOAL = 0.9
 
 
-class Row(msgspec.Struct, frozen=True):
+class KernelTime(msgspec.Struct, frozen=True):
     """A kernel of the network: what it is, how often it is called, seconds of a call."""
 
     kernel: str
@@ -37,7 +37,7 @@ class Row(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-def theirs(logs: Sequence[Path], target: Target, *, threads: int) -> list[Row]:
+def theirs(logs: Sequence[Path], target: Target, *, threads: int) -> list[KernelTime]:
     """The published best config of each of MobileNet v1's convolutions, built for `target`.
 
     UserError when the logs lack one, or are of another board.
@@ -53,13 +53,13 @@ def theirs(logs: Sequence[Path], target: Target, *, threads: int) -> list[Row]:
         arguments = tuple((one.shape, "float32", one.is_output) for one in built.arguments)
         kernel = Kernel(Path(built.code).read_bytes(), arguments)
         found = simulate(kernel, target, threads=threads, state=STATE)
-        rows.append(Row(str(case.record.convolution), case.calls, found.seconds))
+        rows.append(KernelTime(str(case.record.convolution), case.calls, found.seconds))
     if (calls := sum(row.calls for row in rows)) != CONVOLUTIONS:
         raise UserError(f"the logs hold {calls} of MobileNet v1's {CONVOLUTIONS} convolutions")
     return rows
 
 
-def mine(target: Target, *, threads: int, logs: Path, model_name: str) -> list[Row]:
+def mine(target: Target, *, threads: int, logs: Path, model_name: str) -> list[KernelTime]:
     """Our network's convolutions as a build would have them, priced now; the classifier is left out."""
     from mnc.compile.codegen import network
     from mnc.compile.records.tuning_log import TuningLog
@@ -84,11 +84,11 @@ def mine(target: Target, *, threads: int, logs: Path, model_name: str) -> list[R
         priced = perform(job)
         if not isinstance(priced, Priced):
             raise UserError(f"{task.kind} {task.shape} cannot be priced: {priced}")
-        rows.append(Row(f"{task.kind} {task.shape}", task.calls, priced.cost))
+        rows.append(KernelTime(f"{task.kind} {task.shape}", task.calls, priced.cost))
     return rows
 
 
-def total(rows: Sequence[Row]) -> float:
+def total(rows: Sequence[KernelTime]) -> float:
     """Seconds of all calls."""
     return sum(row.calls * row.seconds for row in rows)
 

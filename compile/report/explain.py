@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mnc.compile.records.ranking import best_of_each, current
 from mnc.compile.records.trial import Trial
 from mnc.compile.simulator.identity import identity
-from mnc.compile.simulator.listing import Line, Loop, loops
+from mnc.compile.simulator.listing import ListedInstruction, Loop, loops
 from mnc.support.errors import UserError
 from mnc.targets import Target
 
@@ -158,10 +158,10 @@ def _knobs(config: Any) -> str:
     return " ".join(f"{name}={value.val}" for name, value in config._entity_map.items())
 
 
-def _line(executed: "Executed") -> Line:
+def _line(executed: "Executed") -> ListedInstruction:
     line = executed.line
     why = "" if executed.cause is None else executed.cause.label
-    return Line(line.address, line.text, executed.count, executed.cycles, why)
+    return ListedInstruction(line.address, line.text, executed.count, executed.cycles, why)
 
 
 def _bounds(

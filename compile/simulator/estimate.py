@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what was counted and timed to what the whole call costs.
 
-Takes what was `Measured`; gives a `Simulation`. An
-instruction's cycles are scaled by how often it ran for each time it was timed, so that no part of a kernel
-weighs more than it should, however the sample fell.
+Takes a `TimedCall`; gives a `Simulation`. An instruction's cycles are scaled by how often it ran for each
+time it was timed, so that no part of a kernel weighs more than it should, however the sample fell.
 """
 
 import math
@@ -18,7 +17,7 @@ from mnc.compile.simulator.kernel import Executed, Simulation
 from mnc.compile.simulator.program import DecodedProgram
 
 
-class Measured(NamedTuple):
+class TimedCall(NamedTuple):
     """`untimed` and `timed` are counts by instruction, `cycles` by instruction and cause; `streams` are bytes
     of memset and memcpy untimed and timed, and the cycles of the latter.
     """
@@ -30,7 +29,7 @@ class Measured(NamedTuple):
     streams: tuple[float, float, float]
 
 
-def estimate(code: DecodedProgram, of: Measured, ghz: float) -> Simulation:
+def estimate(code: DecodedProgram, of: TimedCall, ghz: float) -> Simulation:
     """What the call costs on a core of `ghz`."""
     insns, stats = code.insns, of.stats
     counts = (of.untimed + of.timed).astype(np.float64)

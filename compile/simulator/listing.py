@@ -16,7 +16,7 @@ MOSTLY = 0.5  # a loop is its inner one when that has so much of its cycles
 
 
 @dataclass(frozen=True)
-class Line:
+class ListedInstruction:
     """One machine instruction: how often it ran, the cycles it held up the core, and why."""
 
     address: int
@@ -41,7 +41,7 @@ class Line:
 class Loop:
     """A loop's body in the order of addresses, and how often it was gone through."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[ListedInstruction, ...]
     passes: int
 
     @property
@@ -55,7 +55,7 @@ class Loop:
         return self.cycles / self.passes if self.passes else 0.0
 
 
-def loops(lines: Sequence[Line]) -> tuple[Loop, ...]:
+def loops(lines: Sequence[ListedInstruction]) -> tuple[Loop, ...]:
     """Innermost loops, most cycles first. `lines` in the order of addresses, none left out that ran.
 
     A loop of the same code that is entered in several places counts once; one that jumps over a part that
@@ -75,7 +75,7 @@ def loops(lines: Sequence[Line]) -> tuple[Loop, ...]:
     )
 
 
-def _loop(lines: Sequence[Line], first: int, last: int, count: int) -> Loop:
+def _loop(lines: Sequence[ListedInstruction], first: int, last: int, count: int) -> Loop:
     inside = tuple(line for line in lines if first <= line.address <= last and line.count)
     return Loop(inside, count)
 

@@ -23,7 +23,7 @@ from mnc.compile.simulator.core.structs import (
     RunOutcome,
 )
 from mnc.compile.simulator.isa.errors import SimulationError
-from mnc.compile.simulator.isa.micro_ops import SINK, Op
+from mnc.compile.simulator.isa.micro_ops import SINK
 from mnc.compile.simulator.isa.packing import Array
 from mnc.compile.simulator.kernel import Kernel
 from mnc.compile.simulator.loader import image as images
@@ -116,11 +116,9 @@ class Machine:
             raise _failure(RunOutcome(outcome), self._machine, self._image, self._code)
 
     def _counts(self, mode: Mode) -> Array:
-        size = len(self._code.insns)
-        found = native.library().machine_counts(self._machine, mode)
-        if not found:
-            return np.zeros(size, np.uint64)
-        return _per_insn(np.ctypeslib.as_array(found, (size,)), self._code)
+        found = np.zeros(len(self._code.insns), np.uint64)
+        native.library().machine_counts(self._machine, mode, found.ctypes.data)
+        return found
 
 
 @contextmanager
@@ -178,29 +176,6 @@ def _mark_unwritten(layout: MachineLayout, image: Image, kernel: Kernel) -> None
         buffer = image.buffers[index]
         end = (buffer.address + buffer.size) // PAGE * PAGE
         layout.unwritten[i][:] = (-(-buffer.address // PAGE) * PAGE, end)
-
-
-def _per_insn(blocks: Array, code: DecodedProgram) -> Array:
-    """Counts of blocks, at their first instructions, to counts of all instructions."""
-    leaders = _leaders(code)
-    return blocks[np.maximum.accumulate(np.where(leaders, np.arange(len(blocks)), 0))]
-
-
-def _leaders(code: DecodedProgram) -> Array:
-    """Which instructions begin a block; the same rule as mark_leaders of interpret.c."""
-    insns, ops = code.insns, code.micro_ops
-    leaders = np.zeros(len(insns), bool)
-    leaders[0] = True
-    last = insns["first"].astype(np.int64) + insns["count"] - 1
-    kinds = np.where(insns["count"] > 0, ops["op"][np.clip(last, 0, len(ops) - 1)], 0)
-    control = (kinds >= Op.BRANCH) & (kinds <= Op.JUMP)
-    leaders[1:] |= control[:-1] | (insns["count"][:-1] == 0)
-    direct = control & (kinds != Op.JUMP)
-    targets = ops["imm"][last[direct]].astype(np.uint64)
-    where = np.searchsorted(insns["address"], targets)
-    where = where[where < len(insns)]
-    leaders[where] = True
-    return leaders
 
 
 def _failure(

@@ -9,13 +9,14 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from mnc.compile.simulator.loader.arguments import KernelArgument
 from mnc.compile.simulator.simulate import Kernel, Simulation, decode, simulate
 from mnc.compile.toolchain import graph
 from mnc.compile.toolchain.graph import Graph
 from mnc.support.errors import UserError
 from mnc.targets import Target
 
-Buffers = tuple[tuple[tuple[int, ...], str, bool], ...]
+Buffers = tuple[KernelArgument, ...]
 
 
 @dataclass(frozen=True)

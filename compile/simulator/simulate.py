@@ -8,7 +8,7 @@ the cycles go. Pure computation, the same bit for bit in every process on every 
 from mnc.compile.simulator import machine, program
 from mnc.compile.simulator.core.params import clock_ghz
 from mnc.compile.simulator.core.structs import Cause
-from mnc.compile.simulator.estimate import Measured, estimate
+from mnc.compile.simulator.estimate import TimedCall, estimate
 from mnc.compile.simulator.isa.errors import SimulationError
 from mnc.compile.simulator.kernel import CacheState, Executed, Kernel, Simulation
 from mnc.compile.simulator.loader import image as images
@@ -56,7 +56,7 @@ def simulate(
         tasks = 2 if threads > 1 else 1  # of which one only tells what it shares
         gap = _gap(int(loaded.counts()[0].sum()) // tasks)
         loaded.time(window=WINDOW, gap=0 if exact else gap)
-        measured = Measured(*loaded.counts(), *loaded.statistics(), loaded.streams())
+        measured = TimedCall(*loaded.counts(), *loaded.statistics(), loaded.streams())
     return estimate(code, measured, clock_ghz(target.fast))
 
 

@@ -38,7 +38,7 @@ def library(source: Path = HERE / "simulator.c") -> Any:
         "machine_destroy": (None, [pointer]),
         "machine_run": (number, [pointer, pointer, pointer, count, number, long, long]),
         "machine_error": (None, [pointer, pointer, pointer]),
-        "machine_counts": (ctypes.POINTER(ctypes.c_uint64), [pointer, number]),
+        "machine_counts": (None, [pointer, number, pointer]),
         "machine_streams": (None, [pointer, pointer]),
         "machine_sweep": (None, [pointer, ctypes.c_uint64, ctypes.c_uint64, number]),
         "core_create": (pointer, [pointer, pointer, count]),

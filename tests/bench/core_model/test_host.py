@@ -6,18 +6,19 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from bench.core_model.host import Priced, report, rows, run
-from bench.core_model.host_timing import Timing
+from bench.core_model.host_pricing import PricedTiming, run
+from bench.core_model.host_report import report, rows
+from bench.core_model.host_timing import HostTiming
 from bench.core_model.host_workloads import task_of
 from mnc.support.errors import UserError
 from mnc.targets import load
 
 
-def priced(*pairs: tuple[float, float | None]) -> list[Priced]:
+def priced(*pairs: tuple[float, float | None]) -> list[PricedTiming]:
     """Real and predicted seconds of configs of one workload."""
     return [
-        Priced(
-            timing=Timing(workload="w", index=i, seconds=real, library="", arguments=()),
+        PricedTiming(
+            timing=HostTiming(workload="w", index=i, seconds=real, library="", arguments=()),
             seconds=guess,
         )
         for i, (real, guess) in enumerate(pairs)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.core_model import boards, records, selection
-from bench.core_model.convolution import CONVOLUTIONS, Convolution, mobilenet_calls
+from bench.core_model.convolution import CONVOLUTIONS, LoggedConvolution, mobilenet_calls
 from mnc.support.errors import UserError
 from tests.bench.core_model import validation_logs as logs
 
@@ -25,7 +25,7 @@ def test_both_formats_say_the_same(tmp_path: Path) -> None:
     assert [r.knobs for r in one.records] == [r.knobs for r in other.records]
     assert [r.template for r in one.records] == [r.template for r in other.records]
     assert [r.seconds for r in other.records] == [0.25, 0.125]
-    assert one.records[0].convolution == Convolution(
+    assert one.records[0].convolution == LoggedConvolution(
         False, 16, 8, 8, 16, (1, 1), (1, 1), (0, 0, 0, 0)
     )
     assert one.records[1].convolution.padding == (1, 1, 1, 1)

@@ -6,11 +6,11 @@ import math
 import pytest
 
 from bench.core_model import arithmetic, statistics
-from bench.core_model.convolution import Convolution
+from bench.core_model.convolution import LoggedConvolution
 from mnc.targets import load
 
-POINTWISE = Convolution(False, 512, 14, 14, 512, (1, 1), (1, 1), (0, 0, 0, 0))
-DEPTHWISE = Convolution(True, 64, 112, 112, 64, (3, 3), (2, 2), (1, 1, 1, 1))
+POINTWISE = LoggedConvolution(False, 512, 14, 14, 512, (1, 1), (1, 1), (0, 0, 0, 0))
+DEPTHWISE = LoggedConvolution(True, 64, 112, 112, 64, (3, 3), (2, 2), (1, 1, 1, 1))
 
 
 def test_a_constant_factor_is_no_error() -> None:

@@ -12,7 +12,7 @@ from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.measure import compile_worker
 from mnc.compile.measure.messages import spec_of
 from mnc.compile.measure.simulate_worker import kernel_of
-from mnc.compile.simulator.listing import Line, Loop, loops
+from mnc.compile.simulator.listing import ListedInstruction, Loop, loops
 from mnc.compile.simulator.simulate import simulate
 from mnc.compile.templates import depthwise, direct, pointwise
 from mnc.compile.tuning.search import default_config
@@ -72,7 +72,9 @@ def hot_loop(task: TunableTask, config: Any, target: Target) -> Loop:
     """The loop that the most instructions are run in."""
     kernel = kernel_of(*compile_worker.build(spec_of(task), config.to_json_dict()))
     ran = simulate(kernel, target).listing
-    return loops([Line(one.line.address, one.line.text, one.count, one.count) for one in ran])[0]
+    return loops(
+        [ListedInstruction(one.line.address, one.line.text, one.count, one.count) for one in ran]
+    )[0]
 
 
 def text_of(loop: Loop) -> str:

@@ -94,7 +94,7 @@ EXPORT void machine_destroy(machine *m)
         if (k < COUNTED)
             free(one->counts);
     }
-    free(m->is_zeros), free(m);
+    free(m->leader), free(m->is_zeros), free(m);
 }
 
 /* Everything as a caller of the kernel leaves it. */
@@ -180,11 +180,16 @@ EXPORT void machine_error(const machine *m, uint64_t *address, uint64_t *at)
     *at = m->error_at;
 }
 
-/* How often each block ran, untimed or TIMED, in the last call, at the index of the instruction it begins
- * with; null where none did. */
-EXPORT const uint64_t *machine_counts(const machine *m, int timed)
+/* How often each instruction ran, untimed or TIMED, in the last call: as often as the block it is in. */
+EXPORT void machine_counts(const machine *m, int timed, uint64_t *counts)
 {
-    return m->codes[timed].counts;
+    const uint64_t *blocks = m->codes[timed].counts;
+    uint64_t ran = 0;
+    for (uint32_t k = 0; k < m->insns; k++) {
+        if (m->leader && m->leader[k])
+            ran = blocks ? blocks[k] : 0;
+        counts[k] = ran;
+    }
 }
 
 /* Of memset and memcpy in the last call: bytes untimed, bytes timed, cycles of the timed ones. */

@@ -117,6 +117,7 @@ typedef struct machine {
     uint64_t limit;
     const insn *program;
     uint32_t insns;
+    uint8_t *leader; /* by insn: whether a block begins with it */
     code *running, codes[MODES];
     uint8_t *is_zeros; /* by page, null where all memory is written */
     int64_t budget;     /* instructions until the loop is left, with BUDGET_SPENT and where to go on: */

@@ -96,8 +96,15 @@ static uint32_t insn_at(const machine *m, uint64_t address)
     return low < m->insns && m->program[low].address == address ? low : UINT32_MAX;
 }
 
-static void mark_leaders(const machine *m, const micro_op *ops, uint8_t *leader)
+/* Which instructions begin a block, once for all loops; 0 where there is no memory for it. */
+static int mark_leaders(machine *m, const micro_op *ops)
 {
+    if (m->leader)
+        return 1;
+    uint8_t *leader = m->leader = calloc(m->insns + 1, 1);
+    if (!leader)
+        return 0;
+    leader[0] = 1;
     for (uint32_t k = 0; k < m->insns; k++) {
         const insn *i = &m->program[k];
         const micro_op *last = i->count ? &ops[i->first + i->count - 1] : 0;
@@ -111,15 +118,16 @@ static void mark_leaders(const machine *m, const micro_op *ops, uint8_t *leader)
         if (to != UINT32_MAX)
             leader[to] = 1;
     }
+    return 1;
 }
 
 /* Instructions of the block that begins at `k`. */
-static uint32_t block_length(const machine *m, const uint8_t *leader, uint32_t k)
+static uint32_t block_length(const machine *m, uint32_t k)
 {
     uint32_t length = 0;
     do
         length += !(m->program[k++].flags & INSN_CONTINUES);
-    while (k < m->insns && !leader[k]);
+    while (k < m->insns && !m->leader[k]);
     return length;
 }
 
@@ -169,31 +177,25 @@ static enum outcome predecode(machine *m, const micro_op *ops, uint32_t n_ops, e
 {
     const void *const *labels = loops[mode](0, 0);
     code *to = &m->codes[mode];
-    uint8_t *leader = calloc(m->insns + 1, 1);
     to->steps = malloc((n_ops + 2 * (size_t)m->insns + 2) * sizeof *to->steps);
     to->first = malloc((m->insns + 1) * sizeof *to->first);
     to->step_of = calloc(m->at.text_bytes + 1, sizeof *to->step_of);
     to->counts = mode >= COUNTED ? m->codes[TOUCHED].counts : calloc(m->insns + 1, sizeof *to->counts);
-    if (!leader || !to->steps || !to->first || !to->step_of || !to->counts) {
-        free(leader);
+    if (!mark_leaders(m, ops) || !to->steps || !to->first || !to->step_of || !to->counts)
         return OUT_OF_MEMORY;
-    }
-    leader[0] = 1;
-    mark_leaders(m, ops, leader);
     uint32_t n = 0;
     for (uint32_t k = 0; k < m->insns; k++) {
         uint32_t *known = &to->step_of[m->program[k].address - m->at.text];
         to->first[k] = n;
         if (*known == 0)
             *known = n + 1;
-        if (leader[k])
-            to->steps[n++] = (step){.go = labels[OP_COUNT], .instructions = block_length(m, leader, k),
+        if (m->leader[k])
+            to->steps[n++] = (step){.go = labels[OP_COUNT], .instructions = block_length(m, k),
                                     .imm = (int64_t)(intptr_t)&to->counts[k]};
         n = lay_out(m, ops, labels, k, to->steps, n, mode);
     }
     to->steps[n++] = (step){.go = labels[OP_MISSING]};
     to->n_steps = n;
     link_branches(m, to, labels);
-    free(leader);
     return RAN;
 }

@@ -45,7 +45,7 @@ REFUSED = (
 )
 SAYS = """
 import pickle, sys
-from tests.compile.simulator.test_refusals import refusal
+from tests.compile.simulator.decoders.test_refusals import refusal
 from mnc.compile.simulator.simulate import simulate
 from mnc.targets import load
 refused, kernel = pickle.load(open(sys.argv[1], "rb"))

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from mnc.targets import load
-from tests.compile.simulator.streams import (
+from tests.compile.simulator.core.streams import (
     BASE,
     Run,
     cycles_a_pass,

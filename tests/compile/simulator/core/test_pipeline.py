@@ -4,7 +4,7 @@
 import pytest
 
 from mnc.compile.simulator.core.structs import Cause
-from tests.compile.simulator.streams import (
+from tests.compile.simulator.core.streams import (
     BASE,
     Run,
     add,
