@@ -5,6 +5,7 @@ Takes a path and lines; gives what the file held. An added line is on disk when 
 a last line that a kill or a power cut tore is cut off when the file is next opened for adding.
 """
 
+import codecs
 import contextlib
 import errno
 import fcntl
@@ -15,6 +16,8 @@ from pathlib import Path
 import msgspec
 
 from mnc.support.errors import UserError
+
+RECORD_START = b'{"input"'  # of AutoTVM's records and ours
 
 
 class AppendOnlyFile:
@@ -129,9 +132,14 @@ def _holder(handle: int) -> str:
     return "another process"
 
 
+def lines(data: bytes) -> list[bytes]:
+    """The lines of a file, whichever line ends (LF, CR LF, CR) and byte-order marks editors gave it."""
+    return [line.removeprefix(codecs.BOM_UTF8) for line in data.splitlines()]
+
+
 def _repair(path: Path, handle: int, data: bytes) -> None:
-    """Give a last line without newline one, or cut it off where a write was torn."""
-    end = data.rfind(b"\n") + 1
+    """Give a last line without line end one, or cut it off where a write of ours was torn."""
+    end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
     tail = data[end:]
     if not tail:
         return
@@ -146,11 +154,16 @@ def _repair(path: Path, handle: int, data: bytes) -> None:
 
 
 def _is_torn(tail: bytes) -> bool:
-    """Whether `tail` can be the beginning of a record; what a person wrote there is left alone."""
+    """Whether `tail` is the beginning of a record and nothing else; whatever more there is may be a
+    person's, and is left alone.
+    """
+    if tail[: len(RECORD_START)] != RECORD_START[: len(tail)]:
+        return False
     try:
-        msgspec.json.decode(tail, type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return tail.startswith(b"{") or not tail.strip(b"\0")
+        # Half a number is malformed, not cut short, to the decoder: look at what is before it.
+        msgspec.json.decode(tail.rstrip(b"0123456789.eE+-"))
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        return "truncated" in str(error)
     return False
 
 

@@ -6,6 +6,7 @@ extra key "mnc" for what AutoTVM has no place for. Nothing in a line is unpickle
 """
 
 import re
+import time
 from typing import Annotated, Any
 
 import msgspec
@@ -22,7 +23,9 @@ from mnc.compile.records.trial import (
 
 TVM_VERSION = "0.19.0"
 LOG_VERSION = 0.2  # of AutoTVM's record format
-LONGEST_COST = 3600.0  # seconds; more is no measurement of a kernel
+SHORTEST_COST, LONGEST_COST = 1e-9, 3600.0  # seconds; others are no measurement of a kernel
+AHEAD = 10 * 366 * 86400.0  # seconds: what another machine's clock may be ahead of ours, and more
+WRITTEN = 1.8e9  # when this was, as Unix time, for machines whose clock stopped long before it
 LONGEST_MESSAGE = 300  # characters
 FAILURE_OF_NUMBER: dict[int, Failure] = {
     1: "compile",
@@ -66,6 +69,9 @@ class LineDecoder:
         self._decode = msgspec.json.Decoder(_Line).decode
         self._tasks: dict[tuple[str, bytes], tuple[str, str, tuple[Any, ...]]] = {}
         self._texts: dict[str, str] = {}
+        self._latest = (
+            max(time.time(), WRITTEN) + AHEAD
+        )  # what is later would be the newest for ever
 
     def decode(self, line: bytes) -> Trial:
         """The line's Trial, or a LineError with the reason why it has none."""
@@ -78,6 +84,8 @@ class LineDecoder:
         if record.tvm_version != TVM_VERSION:
             raise LineError(f"made by TVM {record.tvm_version[:20]}, not {TVM_VERSION}")
         costs, number, seconds, when = record.result
+        if not when <= self._latest:
+            raise LineError("from the far future")
         error = _failure(record.mnc.error, number)
         if error is None:
             _check_costs(costs)
@@ -149,7 +157,7 @@ def _check_costs(costs: tuple[float, ...]) -> None:
     if not costs:
         raise LineError("no cost")
     for cost in costs:
-        if not 0.0 < cost <= LONGEST_COST:  # NaN fails it as well
+        if not SHORTEST_COST <= cost <= LONGEST_COST:  # NaN fails it as well
             raise LineError("a cost that is no time")
 
 

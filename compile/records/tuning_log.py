@@ -18,6 +18,7 @@ from mnc.compile.records.trial import (
 )
 from mnc.support.closing import Closing
 
+BLANK = b"\0 \t\v\f"  # zeros: what a power cut can leave where a line was to be
 OTHER_DEVICE = "for another device"  # a reason to leave a line out; `other_models` has the names
 
 
@@ -73,8 +74,8 @@ class TuningLog(Closing):
 
     def _load(self, data: bytes) -> None:
         decoder = LineDecoder()
-        for line in data.split(b"\n"):
-            if not line or line.isspace() or line.startswith(b"#"):
+        for line in append_only_file.lines(data):
+            if not line.strip(BLANK) or line.startswith(b"#"):
                 continue
             try:
                 trial = decoder.decode(line)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,11 @@ def test_appended_trials_are_read_back_equal(tmp_path: Path) -> None:
         (line_of(result=[[math.inf], 0, 1.0, 1.0]), "a cost that is no time"),
         (line_of(result=[[-1e-3], 0, 1.0, 1.0]), "a cost that is no time"),
         (line_of(result=[[1e-3, 0.0], 0, 1.0, 1.0]), "a cost that is no time"),
+        (line_of(result=[[1e-300], 0, 1.0, 1.0]), "a cost that is no time"),
+        (line_of(result=[[1e-3, 9e-10], 0, 1.0, 1.0]), "a cost that is no time"),
+        (line_of(result=[[1e-3], 0, 1.0, 1e18]), "from the far future"),
+        (line_of(result=[[1e-3], 0, 1.0, 4e9]), "from the far future"),
+        (line_of(result=[[1e9], 4, 1.0, 4e9]), "from the far future"),
         (line_of(result=[[1e9], 0, 1.0, 1.0]), "a cost that is no time"),
         (line_of(result=[[], 0, 1.0, 1.0]), "no cost"),
         (line_of(tvm_version="0.18.0"), "made by TVM 0.18.0, not 0.19.0"),
@@ -75,12 +81,55 @@ def test_a_whole_line_without_newline_is_kept(tmp_path: Path) -> None:
     assert [t.config.index for t in read(log).trials] == [0, 7]
 
 
-def test_a_last_line_that_is_no_record_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"# tuned at home",
+        b"{note: tuned at home",
+        b'{"tuned": "at home',
+        b'{"input": tuned at home',
+        line_of().rstrip() + line_of()[:50],
+        b"\0",
+        line_of()[:50] + bytes(100),
+    ],
+)
+def test_a_last_line_that_is_no_torn_record_is_left_alone(tail: bytes, tmp_path: Path) -> None:
     log = tmp_path / "net.jsonl"
-    log.write_bytes(line_of() + b"# tuned at home")
+    log.write_bytes(line_of() + tail)
     write(log, made(7))
-    assert log.read_bytes().splitlines()[1] == b"# tuned at home"
-    assert len(read(log).trials) == 2
+    assert log.read_bytes().startswith(line_of() + tail + b"\n")
+    assert [t.config.index for t in read(log).trials] == [0, 7]
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\r\n", b"\n"])
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_line_ends_and_marks_of_any_editor_are_read_and_kept(
+    end: bytes, last: bool, mark: bytes, tmp_path: Path
+) -> None:
+    log = tmp_path / "net.jsonl"
+    lines = [line_codec.encode_line(made(index)).rstrip() for index in range(3)]
+    before = mark + end.join(lines) + (end if last else b"")
+    log.write_bytes(before)
+    assert [t.config.index for t in read(log).trials] == [0, 1, 2]
+    write(log, made(7))
+    assert log.read_bytes().startswith(before)
+    assert [t.config.index for t in read(log).trials] == [0, 1, 2, 7]
+    assert not read(log).skipped
+
+
+def test_a_torn_line_after_cr_line_ends_is_all_that_is_cut_off(tmp_path: Path) -> None:
+    log = tmp_path / "net.jsonl"
+    whole = line_of().rstrip() + b"\r"
+    log.write_bytes(whole + line_of()[:60])
+    write(log)
+    assert log.read_bytes() == whole
+
+
+def test_a_clock_a_little_ahead_is_believed(tmp_path: Path) -> None:
+    log = tmp_path / "net.jsonl"
+    write(log, made(0, when=time.time() + 86400))
+    assert len(read(log).trials) == 1
 
 
 def test_reading_changes_nothing(tmp_path: Path) -> None:
