@@ -27,7 +27,7 @@ help: ## list every target with one line each
 
 setup: .venv/.ready ## make the Python environment with the pinned packages
 
-.venv/.ready: pyproject.toml constraints.txt support/make_venv.sh
+.venv/.ready: pyproject.toml constraints.txt support/make_venv.sh support/torch_build.py
 	bash support/make_venv.sh .venv
 	touch $@
 

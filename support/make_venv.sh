@@ -49,5 +49,13 @@ else
     }
     "$venv/bin/python" "$wheel/pip" install --quiet --no-index "$wheel"
 fi
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    --constraint "$root/constraints.txt" --editable "$root[dev]" 2> >(grep -v '^WARNING' >&2)
+
+install() { # pip install, with the versions of constraints.txt
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$root/constraints.txt" "$@"
+}
+# PyTorch first, and what it is before it is fetched: with CUDA it is ten times as large. An index that only
+# MNC_TORCH_INDEX names is asked for nothing else, and without an answer of it PyTorch is taken as pip is set up.
+torch=(${MNC_TORCH_INDEX:+--extra-index-url "$MNC_TORCH_INDEX"} torch)
+install --dry-run --report - "${torch[@]}" 2>/dev/null | "$venv/bin/python" "$root/support/torch_build.py" || true
+install "${torch[@]}" 2> >(grep -v '^WARNING' >&2)
+install --editable "$root[dev]" 2> >(grep -v '^WARNING' >&2)

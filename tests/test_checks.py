@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CI, WORKFLOW, HOOKS = ".ci/run", ".github/workflows/ci.yml", ".pre-commit-config.yaml"
+SET_UP = "support/make_venv.sh"
 
 
 def read(name: str) -> str:
@@ -23,13 +24,17 @@ def test_ci_and_the_public_workflow_call_the_same_targets() -> None:
     assert made(CI) == made(WORKFLOW) == ["check", "test"]
 
 
-def test_the_workflow_takes_every_python_that_is_supported() -> None:
+def test_the_workflow_and_set_up_take_every_python_that_is_supported() -> None:
     (versions,) = re.findall(r"python: \[(.*)\]", read(WORKFLOW))
     matrix = [int(minor) for minor in re.findall(r"3\.(\d+)", versions)]
     ((first, end),) = re.findall(
         r'requires-python = ">=3\.(\d+),<3\.(\d+)"', read("pyproject.toml")
     )
     assert matrix == list(range(int(first), int(end)))
+    (names,) = re.findall(r"\$\{PYTHON:-python3 (python3.*)\}", read(SET_UP))
+    assert names.split() == [f"python3.{minor}" for minor in reversed(matrix)]
+    ((low, high),) = re.findall(r"\(3, (\d+)\) <= .* <= \(3, (\d+)\)", read(SET_UP))
+    assert (int(low), int(high)) == (matrix[0], matrix[-1])
 
 
 def test_every_target_called_is_in_the_makefile() -> None:
