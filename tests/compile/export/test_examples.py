@@ -2,7 +2,6 @@
 """The examples of docs/deploying.md, compiled and run: in C and Rust without TVM, in C++ with its runtime."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import tvm
 
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.rpc import rootfs
+from mnc.compile.toolchain.zig import zig
 from mnc.support.errors import UserError
 from mnc.targets import load
 from tests.compile.export.conftest import Shipped, run, write_golden
@@ -75,9 +75,9 @@ def test_cxx_classifies_in_tvms_runtime_on_the_virtual_board(tmp_path: Path) -> 
     artifact = make_artifact(two_heads(), load("rpi4"), tmp_path)
     golden = write_golden(artifact, tmp_path / "golden.f32")
     runtime, program = board.folder / rootfs.SITE / "tvm", tmp_path / "classify"
-    zig = [sys.executable, "-m", "ziglang", "c++", "-target", "aarch64-linux-gnu.2.28"]
+    compiler = [*zig("c++"), "-target", "aarch64-linux-gnu.2.28"]
     link: Words = [f"-L{runtime}", "-ltvm_runtime", "-o", program]
-    run([*zig, "-std=c++17", *STRICT, *INCLUDE, CXX / "classify.cpp", *link])
+    run([*compiler, "-std=c++17", *STRICT, *INCLUDE, CXX / "classify.cpp", *link])
     path = f"LD_LIBRARY_PATH={runtime}"
     emulated: Words = [board.qemu, "-L", board.folder, "-E", path, program]
     check_ranking(run([*emulated, artifact.folder, golden, "1"]), artifact)

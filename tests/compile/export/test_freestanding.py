@@ -17,6 +17,7 @@ from elftools.elf.elffile import ELFFile
 from mnc.compile.export import elf_check, exporter
 from mnc.compile.export.loading import Freestanding, aligned, verify, verify_here
 from mnc.compile.rpc import rootfs
+from mnc.compile.toolchain.zig import zig
 from mnc.model import zoo
 from mnc.support.errors import UserError
 from mnc.support.files import sha256
@@ -25,7 +26,7 @@ from tests.compile.export.conftest import Shipped, compile_check, run, ship
 from tests.compile.export.networks import make_artifact, two_heads
 
 ALLOWED = ("libc.so.6", "libm.so.6", "libpthread.so.0", "ld-linux")
-ZIG = [sys.executable, "-m", "ziglang", "cc"]
+ZIG = zig("cc")
 
 
 @pytest.mark.parametrize("shared", [True, False])
