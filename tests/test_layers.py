@@ -28,6 +28,7 @@ LAYERS = (
     "compile.artifact",
     "compile.runtime",
     "compile.measure",
+    "compile.device",
     "compile.tuning",
     "compile.export",
     "compile.report",

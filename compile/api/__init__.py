@@ -7,7 +7,7 @@ and raise UserError with what to do next. Importing them loads neither PyTorch n
 """
 
 from mnc.compile.api.building import BuildResult, build
-from mnc.compile.api.comparing import BenchReport, bench, verify
+from mnc.compile.api.comparing import bench, verify
 from mnc.compile.api.devices import (
     JoinedWorkers,
     doctor,
@@ -32,15 +32,18 @@ from mnc.compile.api.listing import (
     tasks,
 )
 from mnc.compile.api.named import LOGS, OUT, ModelSpec, as_model, as_target
+from mnc.compile.api.profiling import ProfileReport, draw_roofline, profile
 from mnc.compile.api.reporting import report
 from mnc.compile.api.running import classify, load, open_artifact, read_images, runs_here
-from mnc.compile.api.tuning import choose_family, open_measurer, rerank, select_tasks, tune
+from mnc.compile.api.tuning import choose_family, rerank, select_tasks, tune
+from mnc.compile.device.device import BenchReport
 from mnc.compile.records.trial import Trial
 from mnc.compile.report.explain import Explanation
 from mnc.compile.rpc.address import HOST, PORT, Cores
 from mnc.compile.runtime.verify import VerifyReport
 from mnc.compile.tuning.progress import Observer, TuningProgress, TuningSummary
 from mnc.support import progress
+from mnc.support.latency import Latency
 
 __all__ = [
     "HOST",
@@ -53,9 +56,11 @@ __all__ = [
     "Explanation",
     "ExportResult",
     "JoinedWorkers",
+    "Latency",
     "MachineReport",
     "ModelSpec",
     "Observer",
+    "ProfileReport",
     "TaskRow",
     "Trial",
     "TuningProgress",
@@ -69,6 +74,7 @@ __all__ = [
     "choose_family",
     "classify",
     "doctor",
+    "draw_roofline",
     "enroll",
     "explain",
     "export",
@@ -79,7 +85,7 @@ __all__ = [
     "model_names",
     "models",
     "open_artifact",
-    "open_measurer",
+    "profile",
     "progress",
     "read_images",
     "report",

@@ -1,29 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """An artifact beside PyTorch: the same answers, and how long both take."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnc.compile.api.named import ModelSpec, as_model
-from mnc.compile.runtime import benchmark
+from mnc.compile.api.running import open_artifact
+from mnc.compile.artifact.store import Artifact
+from mnc.compile.device.device import BenchReport
+from mnc.compile.device.opening import open_runner
+from mnc.compile.device.options import DeviceOptions
+from mnc.compile.rpc.address import Cores
 from mnc.compile.runtime import verify as stage
 from mnc.compile.runtime.session import Session, default_input
 from mnc.compile.runtime.verify import VerifyReport
 from mnc.model.torch_run import torch_call, torch_reference
-from mnc.support.latency import Latency
 from mnc.support.progress import working
 
 if TYPE_CHECKING:
     from mnc.compile.api.named import AnyModel
-
-
-@dataclass(frozen=True)
-class BenchReport:
-    """Times of one inference by runtime, "mnc" first. `note` says why PyTorch was left out, where it was."""
-
-    latencies: Mapping[str, Latency]
-    note: str = ""
 
 
 def verify(session: Session, *, model: "AnyModel | None" = None) -> VerifyReport:
@@ -39,24 +36,41 @@ def verify(session: Session, *, model: "AnyModel | None" = None) -> VerifyReport
 
 
 def bench(
-    session: Session, *, model: "AnyModel | None" = None, seconds: float = 3.0
+    artifact: Artifact | Path | str,
+    *,
+    threads: int | None = None,
+    device: str | None = None,
+    cores: Cores = "big",
+    model: "AnyModel | None" = None,
+    seconds: float = 3.0,
 ) -> BenchReport:
-    """Time one inference on this machine for `seconds`, in turns with PyTorch's, which has as long.
+    """Time one inference for `seconds`: on this machine in turns with PyTorch's, which has as long, or alone
+    on `device`, by its own clock.
 
-    PyTorch runs `model`, as with `verify`.
+    `threads`, `device` and `cores` are as `load` takes them; PyTorch runs `model`, as with `verify`.
     """
-    name, inputs, note = session.manifest.network.name, default_input(session), ""
+    checked = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
+    options = DeviceOptions(address=device, threads=threads, cores=cores)
+    left_out: list[str] = []
+
+    def pytorch(session: Session) -> dict[str, Callable[[], object]]:
+        module, why = _rival(model, session)
+        if module is None:
+            left_out.append(f"PyTorch is not timed: {why}")
+            return {}
+        return {"PyTorch": torch_call(module, default_input(session), session.threads)}
+
+    runner = open_runner(checked.manifest.target.name, options)
+    report = runner.bench(checked, seconds=seconds, rivals=pytorch)
+    return replace(report, note=left_out[0]) if left_out else report
+
+
+def _rival(model: "AnyModel | None", session: Session) -> tuple[Any, str]:
+    """What PyTorch runs, or None and why there is nothing."""
     if model is not None:
-        module = _module(model, session)
-    else:
-        with working(f"loading {name} into PyTorch"):
-            module, note = stage.rebuild_module(session.manifest)
-    rivals = {}
-    if module is not None:
-        rivals["PyTorch"] = torch_call(module, inputs, session.threads)
-    with working(f"timing {name} for {seconds:g} s each"):
-        latencies = benchmark.bench(session, *inputs, seconds=seconds, rivals=rivals)
-    return BenchReport(latencies, note)
+        return _module(model, session), ""
+    with working(f"loading {session.manifest.network.name} into PyTorch"):
+        return stage.rebuild_module(session.manifest)
 
 
 def _module(model: "AnyModel", session: Session) -> Any:

@@ -3,10 +3,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.artifact.store import load as checked_artifact
+from mnc.compile.device.opening import open_runner
+from mnc.compile.device.options import DeviceOptions
 from mnc.compile.rpc.address import Cores
 from mnc.compile.runtime.session import Array, Session, check_cpu
 from mnc.support.errors import UserError
@@ -31,14 +32,8 @@ def load(
     you trust.
     """
     checked = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
-    if device is not None:
-        from mnc.compile.runtime.remote_session import RemoteSession
-
-        remote: Any = RemoteSession(checked, device, threads=threads, cores=cores)
-        return remote  # type: ignore[no-any-return]
-    if cores != "big":
-        raise UserError(f"--cores {cores} chooses on a device: name one with --device")
-    return Session(checked, threads=threads)
+    options = DeviceOptions(address=device, threads=threads, cores=cores)
+    return open_runner(checked.manifest.target.name, options).session(checked)
 
 
 def runs_here(artifact: Artifact) -> bool:

@@ -14,7 +14,6 @@ from mnc.targets import Target
 if TYPE_CHECKING:
     from mnc.compile.api.named import AnyModel, AnyTarget
     from mnc.compile.frontend.tasks import TunableTask
-    from mnc.compile.measure.measurer import Measurer
     from mnc.compile.records.family_choice import Choice
     from mnc.compile.tuning.progress import Observer, TuningSummary
     from mnc.compile.tuning.rerank import RerankSummary as Reranked
@@ -47,16 +46,18 @@ def tune(
     Stop it at any time and call it again: it goes on where it was. With `reranking`, new trials are followed
     by `rerank`, where that can be done.
     """
-    from mnc.compile.measure.factory import How, kind
-    from mnc.compile.measure.factory import open_measurer as open_chosen
+    from mnc.compile.device.opening import open_device
+    from mnc.compile.device.options import DeviceOptions
     from mnc.compile.records.tuning_log import TuningLog
     from mnc.compile.tuning.transfer import of_other_logs
     from mnc.compile.tuning.tuner import TuningOptions
     from mnc.compile.tuning.tuner import tune as search
 
     network, device_target = as_model(model), as_target(target)
-    how = How(device=device, simulate=simulate, threads=threads)
-    measured_by = kind(device_target, how)  # before a log is made for what cannot be measured
+    # Before a log is made for what cannot be measured.
+    place = open_device(
+        device_target, DeviceOptions(address=device, simulate=simulate, threads=threads)
+    )
     selected = select_tasks(network, device_target, tasks)
     with (
         TuningLog.open(
@@ -64,7 +65,7 @@ def tune(
             exclusive=True,
             target=device_target.tvm_target(),
         ) as tuning_log,
-        open_chosen(device_target, how) as measurer,
+        place.measurer() as measurer,
     ):
         options = TuningOptions(trials=trials, tuner=tuner, force=force)
         summary = search(
@@ -78,7 +79,7 @@ def tune(
                 tuning_log.path, device_target.tvm_target(), measurer.describe()
             ),
         )
-    if reranking and summary.trials and measured_by != "simulated":
+    if reranking and summary.trials and place.times_layers:
         with contextlib.suppress(UserError):  # the tuning is none the worse for it
             rerank(network, device_target, device=device, threads=threads or 1, logs=logs)
     return summary
@@ -96,10 +97,11 @@ def rerank(
     """Time the `keep` best configs of each task inside the real network, here or on `device`; the log then
     has trials that builds prefer to those of kernels timed alone.
     """
+    from mnc.compile.device.opening import open_device
+    from mnc.compile.device.options import DeviceOptions
     from mnc.compile.records.family_choice import chosen
     from mnc.compile.records.tuning_log import TuningLog
     from mnc.compile.templates.families import BLOCKED
-    from mnc.compile.tuning import layer_timing
     from mnc.compile.tuning import rerank as stage
 
     network, device_target = as_model(model), as_target(target)
@@ -108,10 +110,11 @@ def rerank(
         raise UserError(
             f"builds of {network.name} use family {families}, which has no tuned configs"
         )
-    clock = layer_timing.open_clock(device_target, device=device, threads=threads)
+    place = open_device(device_target, DeviceOptions(address=device, threads=threads))
+    timer = place.layer_timer()
     with TuningLog.open(log, exclusive=True, target=device_target.tvm_target()) as tuning_log:
         options = stage.RerankOptions(keep=keep)
-        return stage.rerank(network, device_target, tuning_log, clock, options=options)
+        return stage.rerank(network, device_target, tuning_log, timer, options=options)
 
 
 def choose_family(
@@ -127,15 +130,16 @@ def choose_family(
     """Time the whole network in every family of kernels, here, on `device` or by the core model, and keep the
     fastest beside its log, where builds find it.
     """
-    from mnc.compile.measure.factory import How
+    from mnc.compile.device.opening import open_device
+    from mnc.compile.device.options import DeviceOptions
     from mnc.compile.records.tuning_log import TuningLog
-    from mnc.compile.tuning import families, network_timing
+    from mnc.compile.tuning import families
 
-    how = How(device=device, simulate=simulate, threads=threads)
-    timer, measurer = network_timing.timer(model, target, how, seconds=seconds)
+    place = open_device(target, DeviceOptions(address=device, simulate=simulate, threads=threads))
+    timer = place.network_timer(seconds=seconds)
     log = log_path(logs, target.name, model.name)
     trials = TuningLog.open(log, exclusive=False, target=target.tvm_target()).trials
-    return families.choose(model, target, trials, timer, log=log, measurer=measurer)
+    return families.choose(model, target, trials, timer, log=log)
 
 
 def select_tasks(
@@ -151,14 +155,3 @@ def select_tasks(
     if not selected:
         raise UserError(f"{model.name} has no task of kind {', '.join(kinds)}; see `mnc tasks`")
     return selected
-
-
-def open_measurer(
-    target: Target, *, device: str | None, threads: int | None, allow_emulated: bool = False
-) -> "Measurer":
-    """A local measurer for this machine's own target, a remote one with `device`, else a simulated one."""
-    from mnc.compile.measure.factory import How
-    from mnc.compile.measure.factory import open_measurer as open_chosen
-
-    how = How(device=device, threads=threads, allow_emulated=allow_emulated)
-    return open_chosen(target, how)

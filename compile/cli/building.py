@@ -63,7 +63,7 @@ def build(
     if check and _runs_here(made):
         session = api.load(made)
         parity = verify_rows(api.verify(session, model=made.model))
-        latency = bench_rows(api.bench(session, model=made.model))
+        latency = bench_rows(api.bench(made, model=made.model))
     if as_json:
         kernels = made.manifest.kernels
         print_json(

@@ -99,7 +99,8 @@ def tune(
     machine, on a device with --device, and simulated by a model of the target's cores otherwise.
     """
     from mnc.compile.cli.tuning_display import Display
-    from mnc.compile.measure.factory import How, kind, note, open_measurer
+    from mnc.compile.device.opening import open_device
+    from mnc.compile.device.options import DeviceOptions
     from mnc.compile.records.family_choice import chosen
     from mnc.compile.records.tuning_log import TuningLog
     from mnc.compile.tuning.transfer import of_other_logs
@@ -109,29 +110,26 @@ def tune(
 
     network = as_model(model)
     target = load(target_name)
-    how = How(
-        device=device,
+    options = DeviceOptions(
+        address=device,
         simulate=simulate,
         workers=workers,
         tracker=tracker,
         threads=threads,
         allow_emulated=allow_emulated,
     )
-    measured_by = kind(target, how)
-    if (words := note(target, how)) is not None:
-        console.note(words)
+    place = open_device(target, options)
+    if place.note is not None:
+        console.note(place.note)
     wanted = [kind.strip() for kind in kinds.split(",")] if kinds else None
     with console.working(f"importing {network.name}"):
         selected = select_tasks(network, target, wanted)
     path = log_path(logs, target.name, network.name)
-    options = TuningOptions(trials=trials, tuner=tuner, force=force)
     # Before the measurer's processes start: they would take the cores whose peak is timed.
-    peak = _peak(target, threads or 1) if measured_by == "here" else None
-    if measured_by == "simulated":
-        peak = target.fast.peak_gflops(threads or target.fast.count)
+    peak = place.peak_gflops(place.kernel_threads)
     with (
         TuningLog.open(path, exclusive=True, target=target.tvm_target()) as tuning_log,
-        open_measurer(target, how) as measurer,
+        place.measurer() as measurer,
     ):
         for reason, count in tuning_log.skipped.items():
             console.warn(f"{path}: {count} lines are left out: {reason}")
@@ -147,14 +145,14 @@ def tune(
                 target,
                 tuning_log,
                 measurer,
-                options=options,
+                options=TuningOptions(trials=trials, tuner=tuner, force=force),
                 observer=display,
                 transfer=transfer,
                 examples=examples,
             )
-    if reranking and summary.trials and measured_by != "simulated":
+    if reranking and summary.trials and place.times_layers:
         after_tuning(network, target, device=device, threads=threads, logs=logs)
-    if measured_by != "here":
+    if place.times_families:
         choose_family(
             network,
             target,
@@ -199,14 +197,15 @@ def family(
     with its layout transforms. The choice and the times are kept beside the tuning log. Where the target is
     not this machine and no device is named, the core model gives the times.
     """
-    from mnc.compile.measure.factory import How, note
+    from mnc.compile.device.opening import open_device
+    from mnc.compile.device.options import DeviceOptions
     from mnc.targets import load
 
     network = as_model(model)
     target = load(target_name)
-    words = note(target, How(device=device, simulate=simulate, threads=threads))
-    if words is not None:
-        console.note(words)
+    place = open_device(target, DeviceOptions(address=device, simulate=simulate, threads=threads))
+    if place.note is not None:
+        console.note(place.note)
     choice = choose_family(
         network,
         target,
@@ -232,12 +231,6 @@ def _examples(like: str, logs: Path, model_name: str) -> tuple[Any, ...]:
     if not trials:
         console.warn(f"{path} has no trials to begin with; tune {like} first, or leave out --like")
     return trials
-
-
-def _peak(target: Any, threads: int) -> float:
-    from mnc.compile.machine.peaks import peak
-
-    return peak(target, threads)
 
 
 def _report(summary: Any, *, as_json: bool) -> None:

@@ -19,7 +19,7 @@ from mnc.compile.measure.options import RpcOptions
 from mnc.compile.measure.scratch import scratch_folder
 from mnc.compile.records.trial import EMULATED, Trial, trial_of
 from mnc.compile.rpc import connection
-from mnc.compile.rpc.address import Address, parse
+from mnc.compile.rpc.address import Address
 from mnc.support.closing import Closing
 from mnc.support.errors import UserError
 from mnc.targets import Target
@@ -34,21 +34,13 @@ SMALLEST_BATCH, PER_DEVICE = 16, 4
 class RpcMeasurer(Closing):
     """`mnc.compile.measure.measurer.Measurer` on the devices of `address.key`. Use as a context manager.
 
-    `threads` and `allow_emulated` are those of `options` for whoever needs no others. UserError when there
-    is no such device, or when it is emulated and that was not allowed.
+    UserError when there is no such device, or when it is emulated and that was not allowed.
     """
 
     def __init__(
-        self,
-        target: Target,
-        address: str | Address,
-        *,
-        threads: int = 1,
-        allow_emulated: bool = False,
-        options: RpcOptions | None = None,
+        self, target: Target, address: Address, *, options: RpcOptions | None = None
     ) -> None:
-        address = parse(address, key=target.name) if isinstance(address, str) else address
-        self.options = options or RpcOptions(threads=threads, allow_emulated=allow_emulated)
+        self.options = options or RpcOptions()
         self._target, self._address = target, address
         self._emulated = _checked(address, target, self.options)
         self._hub = DeviceQueue(address, self.options, scratch_folder(), emulated=self._emulated)

@@ -16,13 +16,13 @@ from dataclasses import replace
 from mnc.compile.artifact import provenance
 from mnc.compile.artifact.manifest import KernelEntry, Manifest
 from mnc.compile.artifact.store import Artifact
+from mnc.compile.machine.roofs import of_target
 from mnc.compile.records.paths import log_path
 from mnc.compile.records.trial import SIMULATED
 from mnc.compile.records.tuning_log import TuningLog
 from mnc.compile.report import measured
 from mnc.compile.report.data import Curve, Report, Row, Subject
 from mnc.compile.report.options import ReportOptions
-from mnc.compile.report.roofs import of_target
 from mnc.compile.runtime.session import check_cpu
 from mnc.support.errors import UserError
 from mnc.targets import Target, catalog

@@ -4,41 +4,15 @@
 Times are seconds, rates GFLOP/s (a multiply-add counts two) and GB/s. None: not measured.
 """
 
-import math
 import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from mnc.compile.machine.roofs import Roof
+
 BUDGETS = (8, 16, 32, 64)  # trials a task, at which the search is judged
 NEAR = 0.95  # of the best rate known
-
-
-@dataclass(frozen=True)
-class Roof:
-    """What `threads` cores can do at most. `bandwidths` are GB/s of each level, innermost first,
-    `capacities` the bytes that its caches hold. `origin` says who measured that, or which file says so.
-    """
-
-    gflops: float
-    bandwidths: dict[str, float]
-    capacities: dict[str, int]
-    threads: int
-    origin: str
-
-    def bound(self, macs: int, traffic: int) -> float:
-        """Seconds that the work takes at least: by arithmetic, or by moving each byte once, the innermost
-        levels giving as much as they hold.
-        """
-        return max(2e-9 * macs / self.gflops, self._moving(traffic))
-
-    def _moving(self, traffic: int) -> float:
-        seconds, held = 0.0, 0.0
-        for level, speed in self.bandwidths.items():
-            reach = max(held, self.capacities.get(level, math.inf))
-            seconds += 1e-9 * (min(traffic, reach) - min(traffic, held)) / speed
-            held = reach
-        return seconds
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mnc.compile.artifact.store import Artifact
+from mnc.compile.machine.roofs import Roof, measured_here
 from mnc.compile.report import before
-from mnc.compile.report.data import Parity, Roof, Row, Timing
-from mnc.compile.report.roofs import measured_here
+from mnc.compile.report.data import Parity, Row, Timing
 from mnc.compile.runtime import benchmark, verify
 from mnc.compile.runtime import session as runner
 from mnc.compile.runtime.layer_profile import Profile, profile

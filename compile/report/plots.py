@@ -16,7 +16,8 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from mnc.compile.report.data import NEAR, Curve, Roof, Row
+from mnc.compile.machine.roofs import Roof
+from mnc.compile.report.data import NEAR, Curve, Row
 
 # Stand-ins that matplotlib draws with, and what the page makes of them.
 INK, FAINT, FILL = "#010203", "#040506", "#070809"

@@ -93,6 +93,16 @@ def verify(
     return VerifyReport(tuple(checks), note)
 
 
+def check_golden(artifact: Artifact, session: Session) -> None:
+    """UserError unless the session gives what PyTorch gave when the artifact was built."""
+    golden = artifact.golden()
+    wanted = [tuple(array[i] for array in golden.outputs) for i in range(golden.count)]
+    found = [session.run(*(array[i] for array in golden.inputs)) for i in range(golden.count)]
+    compared = compare("golden outputs", wanted, found)
+    if not compared.ok:
+        raise UserError(f"its outputs are off by {compared.max_relative:.1e} of the largest logit")
+
+
 def compare(
     against: str,
     wanted: Sequence[tuple[Array, ...]],

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which family of kernels a whole network is built from: ours on one blocked layout, or one of TVM's own.
 
-Takes a model, a target and something to time networks on; gives a `Choice`, kept beside the tuning log,
+Takes a model, a target and what times networks for it; gives a `Choice`, kept beside the tuning log,
 that builds follow. A family is chosen for the network as a whole by its measured total, layout transforms
 included: mixing families layer by layer was measured slower than any of them (apache/tvm pull 5334).
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,22 +21,18 @@ from mnc.support.errors import UserError
 from mnc.support.files import write_atomic
 
 if TYPE_CHECKING:
-    from mnc.compile.codegen.network import Built
+    from mnc.compile.device.device import NetworkTimer
 
 logger = logging.getLogger(__name__)
-
-# Median seconds of one inference of a built network, on what it is for.
-Timer = Callable[["Built"], float]
 
 
 def choose(
     model: Any,
     target: Any,
     trials: Sequence[Trial],
-    timer: Timer,
+    timer: "NetworkTimer",
     *,
     log: Path,
-    measurer: str,
 ) -> Choice:
     """Build the network in every family, time each whole, keep the fastest beside `log`.
 
@@ -44,7 +40,7 @@ def choose(
     is left out with the reason; UserError when none can. Where a device has timed them before, a core model's
     times change nothing.
     """
-    if measurer.startswith(SIMULATED) and path_beside(log).exists():
+    if timer.name.startswith(SIMULATED) and path_beside(log).exists():
         known = chosen(log)
         if known.measured:
             logger.info(
@@ -64,15 +60,17 @@ def choose(
         raise UserError(f"no family of kernels works for {model.name} on {target.name}: {failed}")
     best = min(seconds, key=lambda name: seconds[name])
     others = sorted(value for name, value in seconds.items() if name != best)
-    how = "simulated as a whole" if measurer.startswith(SIMULATED) else "as a whole"
+    how = "simulated as a whole" if timer.name.startswith(SIMULATED) else "as a whole"
     why = f"fastest {how}, transforms included: {seconds[best] * 1e3:.2f} ms"
     why += f", the next {others[0] * 1e3:.2f} ms" if others else ""
-    made = Choice(family=best, why=why, seconds=seconds, failed=failed, measurer=measurer)
+    made = Choice(family=best, why=why, seconds=seconds, failed=failed, measurer=timer.name)
     write_atomic(path_beside(log), msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
     return made
 
 
-def _time(model: Any, target: Any, trials: Sequence[Trial], timer: Timer, family: str) -> float:
+def _time(
+    model: Any, target: Any, trials: Sequence[Trial], timer: "NetworkTimer", family: str
+) -> float:
     from mnc.compile.codegen import network
 
-    return timer(network.build(model, target, trials, family=family))
+    return timer.seconds_of(network.build(model, target, trials, family=family), model)

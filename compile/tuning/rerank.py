@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The final step of tuning: times the best few configs of each task inside the real network.
 
-Takes a model, its log and a `LayerClock`; adds trials to the log that say "in-network", which builds prefer
-(`tuning_log.ranked`), then builds the network that results and compares it with what they predict. Networks
-take turns while they are timed, so that a change of the machine's clock meets all of them.
+Takes a model, its log and a device's `LayerTimer`; adds trials to the log that say "in-network", which
+builds prefer (`ranking.ranked`), then builds the network that results and compares it with what they predict.
+Networks take turns while they are timed, so that a change of the machine's clock meets all of them.
 """
 
 import logging
@@ -19,13 +19,13 @@ import msgspec
 from mnc.compile.artifact import writer
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.codegen import network as builder
+from mnc.compile.device.device import LayerTimer
 from mnc.compile.frontend import tasks
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.records.trial import Trial
 from mnc.compile.records.tuning_log import TuningLog
-from mnc.compile.runtime.layers import Layer
+from mnc.compile.runtime.layers import Layer, layers_of
 from mnc.compile.tuning import rerank_candidates
-from mnc.compile.tuning.layer_timing import LayerClock
 from mnc.compile.tuning.rerank_candidates import Best, RerankOptions, Samples
 from mnc.model.zoo import Model
 from mnc.support.errors import UserError
@@ -92,7 +92,7 @@ def rerank(
     model: Model,
     target: Target,
     tuning_log: TuningLog,
-    clock: LayerClock,
+    timer: LayerTimer,
     *,
     options: RerankOptions | None = None,
 ) -> RerankSummary:
@@ -102,22 +102,22 @@ def rerank(
     """
     chosen, started, when = options or RerankOptions(), time.monotonic(), time.time()
     found = tasks.of_model(model, target)
-    best = rerank_candidates.rerank_candidates(tuning_log.trials, found, clock.threads, chosen)
+    best = rerank_candidates.rerank_candidates(tuning_log.trials, found, timer.threads, chosen)
     if not best:
         raise UserError(
-            f"{tuning_log.path} has no verified records of {model.name} on {clock.threads} threads; "
+            f"{tuning_log.path} has no verified records of {model.name} on {timer.threads} threads; "
             "tune first"
         )
     left_out: list[str] = []
     with tempfile.TemporaryDirectory(prefix="mnc-rerank-") as name:
-        builder = _Builder(model, target, clock, Path(name))
+        builder = _Builder(model, target, timer, Path(name))
         tried = _tried(builder, rerank_candidates.networks(best, found), left_out)
         logger.info("timing the layers of %d networks in turns", len(tried))
-        _take_turns(tried, clock, chosen)
+        _take_turns(tried, timer, chosen)
         known = rerank_candidates.merged(
             rerank_candidates.samples(one.layers, one.runs, one.used) for one in tried
         )
-        for trial in rerank_candidates.trials(best, known, measurer=clock.describe(), when=when):
+        for trial in rerank_candidates.trials(best, known, measurer=timer.describe(), when=when):
             tuning_log.append(trial)
         return _confirmed(
             builder,
@@ -137,7 +137,7 @@ class _Builder:
 
     model: Model
     target: Target
-    clock: LayerClock
+    timer: LayerTimer
     folder: Path
 
     def make(self, trials: Sequence[Trial], what: str) -> _Network:
@@ -145,7 +145,8 @@ class _Builder:
         built = builder.build(self.model, self.target, trials)
         folder = self.folder / str(len(list(self.folder.iterdir())))
         made = writer.save(built, self.model, self.target, folder)
-        return _Network(made, built.used, self.clock.open(made))
+        self.timer.open(made)
+        return _Network(made, built.used, layers_of(made))
 
 
 def _tried(
@@ -163,13 +164,13 @@ def _tried(
     return networks
 
 
-def _take_turns(networks: Sequence[_Network], clock: LayerClock, options: RerankOptions) -> None:
+def _take_turns(networks: Sequence[_Network], timer: LayerTimer, options: RerankOptions) -> None:
     """Run each in turn, there and back."""
     end = time.monotonic() + options.seconds
     order = [*networks, *reversed(networks)]
     while len(networks[0].runs) < options.runs:
         for network in order:
-            network.runs.extend(clock.time(network.made, clock.turn))
+            network.runs.extend(timer.time(network.made, timer.turn))
         if time.monotonic() > end:
             break
 
@@ -189,7 +190,7 @@ def _confirmed(
     after = builder.make(trials, "with the configs best in the network")
     once = sum(before.medians)
     before.runs.clear()
-    _take_turns([before, after], builder.clock, options)
+    _take_turns([before, after], builder.timer, options)
     predicted, others = 0.0, 0.0
     for layer, seconds in zip(after.layers, after.medians, strict=True):
         trial = None if layer.key is None else after.used.get(layer.key)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from mnc.compile.api import open_measurer
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.measure.options import RpcOptions
 from mnc.compile.measure.rpc import RpcMeasurer
@@ -171,8 +170,9 @@ def test_no_process_file_or_session_is_left(arm: Target, shared: Board) -> None:
 
 def test_emulated_times_are_refused_unless_forced(arm: Target, shared: Board) -> None:
     with pytest.raises(UserError, match=r"is emulated .* say nothing about a real core"):
-        open_measurer(arm, device=str(shared.address), threads=1)
-    with open_measurer(arm, device=str(shared.address), threads=1, allow_emulated=True) as measurer:
+        RpcMeasurer(arm, shared.address, options=RpcOptions())
+    allowed = RpcOptions(allow_emulated=True)
+    with RpcMeasurer(arm, shared.address, options=allowed) as measurer:
         assert measurer.describe().endswith(" emulated")
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from mnc.compile.api import open_measurer
 from mnc.compile.measure.options import SimulationOptions
 from mnc.compile.measure.simulated import (
     SimulatedMeasurer,
@@ -110,12 +109,6 @@ def test_the_name_follows_the_core_s_description(board: Target) -> None:
     names = [describe(one, threads=2) for one in (board, changed)]
     assert names[0].startswith("simulated v") and names[0] != names[1]
     assert describe(board, threads=1) != names[0]
-
-
-def test_a_foreign_target_is_simulated_by_default(board: Target) -> None:
-    with open_measurer(board, device=None, threads=None) as made:
-        assert made.describe() == describe(board, threads=2)
-        assert made.batch >= 16
 
 
 def test_threads_must_fit(board: Target) -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reports to draw: a full one with numbers made up by rule, and an empty one."""
 
-from mnc.compile.report.data import Curve, Parity, Report, Roof, Row, Subject, Timing
+from mnc.compile.machine.roofs import Roof
+from mnc.compile.report.data import Curve, Parity, Report, Row, Subject, Timing
 
 KINDS = (
     "first conv",

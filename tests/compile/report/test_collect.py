@@ -20,7 +20,6 @@ from mnc.compile.report.collect import curves_of, traffic_of
 from mnc.compile.report.data import Curve
 from mnc.compile.report.options import ReportOptions
 from mnc.compile.report.page import page
-from mnc.compile.report.roofs import of_target
 from mnc.compile.templates import convolution_depthwise, pointwise
 from mnc.support import progress
 from mnc.support.errors import UserError
@@ -65,23 +64,6 @@ def test_quality_is_the_best_so_far_of_the_best_known() -> None:
     ]
     assert all(one.tasks == 3 for one in found)
     assert data.quality(()) == data.quality((tried(None),)) == ()
-
-
-def test_the_bound_is_arithmetic_or_memory_as_far_as_each_level_reaches() -> None:
-    roof = samples.roof()
-    assert roof.bound(50_000_000, 1000) == pytest.approx(1e-3)  # 0.1 GFLOP at 100 GFLOP/s
-    assert roof.bound(0, 20_000) == pytest.approx(20e3 / 400e9)
-    inner, middle = 32 << 10, (1 << 20) - (32 << 10)
-    assert roof.bound(0, inner + 9000) == pytest.approx(inner / 400e9 + 9e3 / 150e9)
-    held = inner / 400e9 + middle / 150e9
-    assert roof.bound(0, (1 << 20) + 15_000_000) == pytest.approx(held + 1e-3)
-
-
-def test_a_target_file_gives_a_roof_and_says_so() -> None:
-    roof = of_target(load("rpi4"), threads=1)
-    assert roof is not None and roof.gflops == 12.0 and "not measured" in roof.origin
-    assert roof.bandwidths["L1"] > roof.bandwidths["L2"] > roof.bandwidths["DRAM"] == 4.5
-    assert of_target(load("x86"), threads=1) is None  # a virtual machine's clock is any number
 
 
 def test_traffic_is_read_off_a_task_s_key() -> None:

@@ -11,6 +11,7 @@ from mnc.compile.api import choose_family
 from mnc.compile.artifact import store, writer
 from mnc.compile.cli import run
 from mnc.compile.codegen import network
+from mnc.compile.device.device import NetworkTimer
 from mnc.compile.records import family_choice
 from mnc.compile.runtime import verify
 from mnc.compile.runtime.session import Session
@@ -88,12 +89,12 @@ def test_a_device_s_choice_outlives_a_core_model_s(
     known = family_choice.Choice(family="nhwc", why="fastest", measurer="rpc key=rk3399 cpu=rk3399")
     family_choice.path_beside(log).write_bytes(msgspec.json.encode(known))
 
-    def never(_: object) -> float:
+    def never(*_: object) -> float:
         raise AssertionError("nothing is to be built or simulated")
 
-    measurer = "simulated v1-x cortex-a72-y cold threads=2"
+    timer = NetworkTimer("simulated v1-x cortex-a72-y cold threads=2", never)
     with caplog.at_level(logging.INFO, "mnc"):
-        found = families.choose(None, None, (), never, log=log, measurer=measurer)
+        found = families.choose(None, None, (), timer, log=log)
     assert found == known == family_choice.chosen(log)
     assert "a device has timed it" in caplog.messages[0]
 

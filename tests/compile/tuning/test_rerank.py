@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from mnc.compile import api
+from mnc.compile.device.local import LocalLayerTimer
 from mnc.compile.records.paths import log_path
 from mnc.compile.records.ranking import best_of_each
 from mnc.compile.records.tuning_log import TuningLog
-from mnc.compile.tuning import layer_timing, rerank
+from mnc.compile.tuning import rerank
 from mnc.compile.tuning.rerank import RerankOptions
 from mnc.model import zoo
 from mnc.support.errors import UserError
@@ -51,14 +52,14 @@ def test_the_best_configs_are_timed_in_the_network_and_built(
 
 def test_without_records_there_is_nothing_to_rank(tmp_path: Path) -> None:
     model, target = zoo.load(MODEL), load("host")
-    clock = layer_timing.LocalClock(target, threads=1)
+    timer = LocalLayerTimer(target, threads=1)
     with (
         TuningLog.open(tmp_path / "log.jsonl", exclusive=True) as tuning_log,
         pytest.raises(UserError, match="tune first"),
     ):
-        rerank.rerank(model, target, tuning_log, clock, options=RerankOptions())
+        rerank.rerank(model, target, tuning_log, timer, options=RerankOptions())
 
 
 def test_another_machine_s_target_needs_its_device() -> None:
     with pytest.raises(UserError, match="--device"):
-        layer_timing.open_clock(load("rpi4"), device=None, threads=1)
+        api.rerank(MODEL, "rpi4")

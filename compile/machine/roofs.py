@@ -4,8 +4,37 @@
 Takes a `Target` and a thread count; gives a `Roof`, or None where too little is known.
 """
 
-from mnc.compile.report.data import Roof
+import math
+from dataclasses import dataclass
+
 from mnc.targets import Target
+
+
+@dataclass(frozen=True)
+class Roof:
+    """What `threads` cores can do at most. `bandwidths` are GB/s of each level, innermost first,
+    `capacities` the bytes that its caches hold. `origin` says who measured that, or which file says so.
+    """
+
+    gflops: float
+    bandwidths: dict[str, float]
+    capacities: dict[str, int]
+    threads: int
+    origin: str
+
+    def bound(self, macs: int, traffic: int) -> float:
+        """Seconds that the work takes at least: by arithmetic, or by moving each byte once, the innermost
+        levels giving as much as they hold.
+        """
+        return max(2e-9 * macs / self.gflops, self._moving(traffic))
+
+    def _moving(self, traffic: int) -> float:
+        seconds, held = 0.0, 0.0
+        for level, speed in self.bandwidths.items():
+            reach = max(held, self.capacities.get(level, math.inf))
+            seconds += 1e-9 * (min(traffic, reach) - min(traffic, held)) / speed
+            held = reach
+        return seconds
 
 
 def measured_here(target: Target, threads: int) -> Roof:

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where kernels and networks run or are priced: this machine, a device over RPC, or a core model."""
