@@ -5,6 +5,8 @@ Takes the width multiplier and class count; gives an `nn.Module` from images (N,
 (N, classes). Parameter names are torchvision's, so that its published weights load as they are.
 """
 
+from collections.abc import Container
+
 from torch import Tensor, nn
 
 STEM, LAST = 32, 1280
@@ -18,6 +20,11 @@ STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
+BLOCKS = sum(repeats for _, _, repeats, _ in STAGES)
+# In a block without nested modules, as older code has it, what a layer's number is here.
+FLAT_FIRST = {"0": "0.0", "1": "0.1", "3": "1", "4": "2"}  # the block without expansion
+FLAT = {"0": "0.0", "1": "0.1", "3": "1.0", "4": "1.1", "6": "2", "7": "3"}
+TENSORS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
 def scaled(channels: float, *, divisor: int = 8) -> int:
@@ -88,3 +95,17 @@ class MobileNetV2(nn.Module):
         """(N, in_channels, H, W) float32 to logits (N, classes)."""
         logits: Tensor = self.classifier(self.pool(self.features(x)).flatten(1))
         return logits
+
+
+def aliases(names: Container[str]) -> dict[str, str]:
+    """This network's names of the tensors of a checkpoint whose blocks are flat, as torchvision's first
+    ones and many since; none for a checkpoint of other `names`.
+    """
+    if "features.1.conv.0.weight" not in names:
+        return {}
+    return {
+        f"features.{block}.conv.{flat}.{tensor}": f"features.{block}.conv.{ours}.{tensor}"
+        for block in range(1, BLOCKS + 1)
+        for flat, ours in (FLAT_FIRST if block == 1 else FLAT).items()
+        for tensor in TENSORS
+    }

