@@ -107,10 +107,13 @@ def _numpy_values() -> list[Any]:
     """What a pickle needs for numpy's scalars and arrays (an accuracy, a curve), by its names in numpy 1
     and 2. Making such a value runs no code of the file's.
     """
-    makers = (np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0])
+    makers: dict[str, Any] = {
+        "scalar": np.float64(0).__reduce__()[0],
+        "_reconstruct": np.empty(0).__reduce__()[0],
+    }
     named = [
-        (maker, f"numpy.{home}.multiarray.{maker.__name__}")
-        for maker in makers
+        (maker, f"numpy.{home}.multiarray.{name}")
+        for name, maker in makers.items()
         for home in ("core", "_core")
     ]
     kinds = {type(np.dtype(code)) for code in np.typecodes["All"] if code != "O"}
