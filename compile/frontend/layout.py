@@ -117,7 +117,8 @@ class _Rewriter:
         if not value.blocked or value.shape[1] % self.block == 0:
             return self.blocked(node)
         if node not in self._clean:
-            kept = packing.pack_vector(np.ones(value.shape[1], bool), self.block)
+            # Ones rather than booleans, which neither exports nor the core model take.
+            kept = packing.pack_vector(np.ones(value.shape[1], np.float32), self.block)
             zero = relay.const(np.zeros((), np.float32))
             self._clean[node] = relay.where(relay.const(kept), value.expr, zero)
         return self._clean[node]

@@ -48,7 +48,7 @@ def pack_depthwise(weight: Floats, block: int) -> Floats:
     return np.ascontiguousarray(split.transpose(0, 2, 3, 4, 5, 1))
 
 
-def pack_vector(vector: NDArray[Any], block: int) -> NDArray[Any]:
+def pack_vector(vector: Floats, block: int) -> Floats:
     """(C,) -> (1, C/b, 1, 1, b): one number a channel."""
     vector = _pad_axis(vector, 0, block)
     return np.ascontiguousarray(vector.reshape(1, -1, 1, 1, block))
@@ -67,7 +67,7 @@ def pack_operand(value: Floats, shape: tuple[int, ...], block: int) -> Floats | 
     return pack_vector(full.reshape(-1), block)
 
 
-def _pad_axis(array: NDArray[Any], axis: int, multiple: int) -> NDArray[Any]:
+def _pad_axis(array: Floats, axis: int, multiple: int) -> Floats:
     missing = -array.shape[axis] % multiple
     widths = [(0, missing if i == axis else 0) for i in range(array.ndim)]
     return np.pad(array, widths) if missing else array
