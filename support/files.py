@@ -46,6 +46,20 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
+def check_replaceable(folder: Path, *, marker: str, kind: str) -> None:
+    """UserError unless `folder` is absent, empty, or holds `marker` as all of our `kind` do: the rest is not
+    ours to remove.
+    """
+    try:
+        if not folder.exists() or (folder / marker).is_file():
+            return
+        if folder.is_dir() and not any(folder.iterdir()):
+            return
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror}; choose another folder") from None
+    raise UserError(f"{folder} exists and is no {kind}, so it is kept; choose another folder")
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file whole: to a temporary name beside it, synced, then renamed over `path`."""
     with writing(path), _partial(path, folder=False) as scratch:

@@ -112,4 +112,4 @@ def simulate_workers(
 
     place = parse_tracker(tracker) if tracker else None
     with running_workers(tracker=place, count=count, host=host) as workers:
-        yield JoinedWorkers(len(workers), text(workers[0].tracker))
+        yield JoinedWorkers(len(workers), text(workers[0].address.tracker))

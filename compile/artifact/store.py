@@ -27,7 +27,7 @@ from mnc.compile.artifact.manifest import (
     Manifest,
     Tensor,
 )
-from mnc.support import error_text
+from mnc.support import error_text, files
 from mnc.support.errors import UserError
 from mnc.support.files import folder_atomic, sha256
 
@@ -117,14 +117,7 @@ def load(folder: Path) -> Artifact:
 
 def check_replaceable(folder: Path) -> None:
     """UserError unless `folder` is absent, empty or an artifact: a build must not remove the rest."""
-    try:
-        if not folder.exists() or (folder / MANIFEST).is_file():
-            return
-        if folder.is_dir() and not any(folder.iterdir()):
-            return
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror}; choose another folder") from None
-    raise UserError(f"{folder} exists and is no artifact, so it is kept; choose another folder")
+    files.check_replaceable(folder, marker=MANIFEST, kind="artifact")
 
 
 def _info(path: Path) -> FileInfo:

@@ -26,7 +26,7 @@ from mnc.compile.export import (
 from mnc.compile.export.source import Contents
 from mnc.compile.toolchain import graph
 from mnc.support.errors import UserError
-from mnc.support.files import folder_atomic, sha256
+from mnc.support.files import check_replaceable, folder_atomic, sha256
 from mnc.targets import Target
 
 PREFIX = re.compile(r"\A[a-z][a-z0-9_]{0,39}\Z")
@@ -85,7 +85,7 @@ def export(
         raise UserError(
             f"prefix {prefix!r} is no C name in small letters; give one such as mobilenet"
         )
-    check_replaceable(folder)
+    check_replaceable(folder, marker=RECORD, kind="export")
     _check_target(artifact, target)
     contents = _contents(artifact, prefix)
     tools = toolchain.find(target, cc=cc)
@@ -113,18 +113,6 @@ def export(
         thread_bytes=contents.peak_bytes(2) - contents.peak_bytes(1),
         needed=needed,
     )
-
-
-def check_replaceable(folder: Path) -> None:
-    """UserError unless `folder` is absent, empty or an earlier export: the rest is not ours to remove."""
-    try:
-        if not folder.exists() or (folder / RECORD).is_file():
-            return
-        if folder.is_dir() and not any(folder.iterdir()):
-            return
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror}; choose another folder") from None
-    raise UserError(f"{folder} exists and is no export, so it is kept; choose another folder")
 
 
 def _contents(artifact: Artifact, prefix: str) -> Contents:

@@ -5,9 +5,9 @@ Gives a new folder, named after the process that owns it; folders of processes t
 """
 
 import os
-import shutil
-import tempfile
 from pathlib import Path
+
+from mnc.support.owned_folder import owned_folder
 
 PREFIX = "mnc-measure-"
 MEMORY = Path("/dev/shm")
@@ -15,9 +15,4 @@ MEMORY = Path("/dev/shm")
 
 def scratch_folder() -> Path:
     """A new folder, for its owner to remove. Folders that killed runs left behind go first."""
-    parent = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
-    for old in parent.glob(f"{PREFIX}*"):
-        owner = old.name.removeprefix(PREFIX).split("-", 1)[0]
-        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
-            shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
+    return owned_folder(PREFIX, within=MEMORY if os.access(MEMORY, os.W_OK) else None)

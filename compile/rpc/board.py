@@ -15,8 +15,8 @@ from pathlib import Path
 
 from mnc.compile.rpc import rootfs
 from mnc.compile.rpc import tracker as trackers
-from mnc.compile.rpc.address import HOST, Address, bracketed, checked_key, warning
-from mnc.compile.rpc.daemon import Daemon
+from mnc.compile.rpc.address import HOST, bracketed, checked_key, warning
+from mnc.compile.rpc.registered import PORT_OPTION, RegisteredServer
 from mnc.compile.rpc.rootfs import Root
 from mnc.support.errors import UserError
 from mnc.targets import Target
@@ -24,11 +24,9 @@ from mnc.targets import Target
 logger = logging.getLogger(__name__)
 
 SERVER = Path(__file__).with_name("server.py")
-FIRST_PORT, LAST_PORT = 9091, 9190
-START_SECONDS = 120.0
 
 
-class Board(Daemon):
+class Board(RegisteredServer):
     """One virtual board, kept up: when its server dies it boots again, as a board with power would."""
 
     def __init__(
@@ -47,7 +45,7 @@ class Board(Daemon):
             "-P",
             str(SERVER),
             f"--host={host}",
-            "--port-file={folder}/port",
+            PORT_OPTION,
             f"--key={key}",
         ]
         arguments += [f"--emulated=qemu-{target.arch} -cpu {cpu}"]
@@ -60,34 +58,11 @@ class Board(Daemon):
         super().__init__(
             f"the virtual board {key}",
             command,
+            tracker=tracker,
+            key=key,
             environment=_environment(root, cores),
-            first=[f"--port={FIRST_PORT}", f"--port-end={LAST_PORT}"],
         )
-        self.key, self.host, self.tracker, self.cores, self.cpu = key, host, tracker, cores, cpu
-
-    @property
-    def port(self) -> int | None:
-        """Where its server listens; None until it does."""
-        try:
-            return int((self.folder / "port").read_text())
-        except (OSError, ValueError):
-            return None
-
-    @property
-    def address(self) -> Address:
-        """What to give as --device."""
-        if self.tracker is None:
-            raise RuntimeError("a board without a tracker has no address")
-        return Address(self.tracker[0], self.tracker[1], self.key)
-
-    def registered(self) -> bool:
-        """Whether the tracker knows it."""
-        if self.port is None:
-            return False
-        if self.tracker is None:
-            return True
-        known = trackers.summary(self.tracker)
-        return any(server.key == self.key and server.port == self.port for server in known.servers)
+        self.host, self.cores, self.cpu = host, cores, cpu
 
 
 def start_board(
@@ -120,11 +95,7 @@ def start_board(
         cpu=_cpu(root, cpu, target),
         host=host,
     )
-    try:
-        board.wait_until(board.registered, seconds=START_SECONDS)
-    except BaseException:
-        board.stop()
-        raise
+    board.wait_until_registered()
     return board
 
 

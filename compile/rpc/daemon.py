@@ -9,26 +9,24 @@ import contextlib
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
 from mnc.compile.rpc import supervisor
 from mnc.compile.rpc.supervisor import BoardState, Command
 from mnc.support import child_process, error_text
+from mnc.support.closing import Closing
 from mnc.support.errors import UserError
+from mnc.support.owned_folder import owned_folder
 
 PREFIX = "mnc-daemon-"
 STOP_SECONDS = 10.0
 
 
-class Daemon:
-    """One command, kept up. Use as a context manager, or call `stop`.
+class Daemon(Closing):
+    """One command, kept up. Use as a context manager, or call `close`.
 
     `folder` is its working folder and `folder / "tmp"` its place for temporary files; both go when it ends.
     `{folder}` in the command's words stands for that folder.
@@ -42,9 +40,9 @@ class Daemon:
         environment: Mapping[str, str] | None = None,
         first: list[str] | None = None,
     ) -> None:
-        _sweep()
         self.name = name
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        # A supervisor may still be at the files of an owner that is dead.
+        self.folder = owned_folder(PREFIX, grace=STOP_SECONDS)
         (self.folder / "tmp").mkdir()
         words = [word.replace("{folder}", str(self.folder)) for word in command]
         variables = {**(os.environ if environment is None else environment)}
@@ -62,17 +60,6 @@ class Daemon:
             env=child_process.environment(),
             start_new_session=True,  # a terminal's Ctrl-C reaches the parent only
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     @property
     def state(self) -> BoardState | None:
@@ -105,17 +92,22 @@ class Daemon:
         return ""
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
-        """Until `ready()`; UserError with the log's last line when it died first or takes too long."""
+        """Until `ready()`, else it is closed; UserError with the log's last line when it died first or takes
+        too long.
+        """
         end = time.monotonic() + seconds
-        while not ready():
-            state = self.state
-            if self._supervisor.poll() is not None or (state is not None and state.boots > 1):
-                raise UserError(f"{self.name} did not start: {self._last_words()}")
-            if time.monotonic() > end:
-                raise UserError(f"{self.name} did not start in {seconds:g} s: {self._last_words()}")
-            time.sleep(0.05)
+        try:
+            while not ready():
+                self._check_alive()
+                if time.monotonic() > end:
+                    words = self._last_words()
+                    raise UserError(f"{self.name} did not start in {seconds:g} s: {words}")
+                time.sleep(0.05)
+        except BaseException:
+            self.close()
+            raise
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End it and all it has started, remove its files. Safe to call twice."""
         with contextlib.suppress(OSError):
             child_process.pipe(self._supervisor.stdin).close()
@@ -126,15 +118,11 @@ class Daemon:
             self._supervisor.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _check_alive(self) -> None:
+        """UserError when it has died, or has been started again."""
+        state = self.state
+        if self._supervisor.poll() is not None or (state is not None and state.boots > 1):
+            raise UserError(f"{self.name} did not start: {self._last_words()}")
+
     def _last_words(self) -> str:
         return error_text.last_words(self.log) or "it said nothing"
-
-
-def _sweep() -> None:
-    """Remove what was left by an owner and a supervisor that were both killed."""
-    for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        owner = old.name.removeprefix(PREFIX).split("-", 1)[0]
-        if not owner.isdigit() or Path(f"/proc/{owner}").exists():
-            continue
-        if time.time() - old.stat().st_mtime > STOP_SECONDS:  # else its supervisor may be at it
-            shutil.rmtree(old, ignore_errors=True)

@@ -87,11 +87,7 @@ def start_tracker(*, host: str = HOST, port: int = PORT) -> Tracker:
     if (words := warning(host)) is not None:
         logger.warning("%s", words)
     tracker = Tracker(host, _free_port(host, port))
-    try:
-        tracker.wait_until(lambda: answers(tracker.address), seconds=60.0)
-    except BaseException:
-        tracker.stop()
-        raise
+    tracker.wait_until(lambda: answers(tracker.address), seconds=60.0)
     return tracker
 
 

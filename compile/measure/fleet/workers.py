@@ -12,45 +12,32 @@ from contextlib import ExitStack, contextmanager
 
 from mnc.compile.rpc import tracker as trackers
 from mnc.compile.rpc.address import HOST, LOOPBACK, warning
-from mnc.compile.rpc.daemon import Daemon
+from mnc.compile.rpc.registered import PORT_OPTION, RegisteredServer
 from mnc.compile.rpc.server_names import SIMULATOR_KEY
 from mnc.support import child_process
 
 logger = logging.getLogger(__name__)
 
-FIRST_PORT, LAST_PORT = 9091, 9190
-START_SECONDS = 120.0
 
-
-class FleetWorker(Daemon):
+class FleetWorker(RegisteredServer):
     """One worker, kept up: it does one candidate at a time."""
 
     def __init__(self, tracker: tuple[str, int], *, host: str, key: str) -> None:
         command = child_process.python("mnc.compile.measure.fleet.server", f"--host={host}")
-        command += [f"--key={key}", f"--tracker={trackers.text(tracker)}"]
-        command += ["--port-file={folder}/port"]
+        command += [f"--key={key}", f"--tracker={trackers.text(tracker)}", PORT_OPTION]
         if host in LOOPBACK:
             command += [f"--custom-addr={host}"]  # else the tracker sees where we call from
         super().__init__(
             "the simulating worker",
             command,
+            tracker=tracker,
+            key=key,
             environment=child_process.environment(
                 TVM_USE_RUNTIME_LIB="1",
                 TVM_BIND_THREADS="0",  # else every worker of a machine gets the same core
                 PYTHONUNBUFFERED="1",
             ),
-            first=[f"--port={FIRST_PORT}", f"--port-end={LAST_PORT}"],
         )
-        self.tracker, self.key = tracker, key
-
-    def registered(self) -> bool:
-        """Whether the tracker knows it."""
-        try:
-            port = int((self.folder / "port").read_text())
-        except (OSError, ValueError):
-            return False
-        known = trackers.summary(self.tracker)
-        return any(server.key == self.key and server.port == port for server in known.servers)
 
 
 def start_worker(
@@ -59,11 +46,7 @@ def start_worker(
     """A worker, up and known to the tracker; UserError when there is no tracker or it does not start."""
     trackers.summary(tracker)  # a clear error now rather than a worker that waits
     worker = FleetWorker(tracker, host=host, key=key)
-    try:
-        worker.wait_until(worker.registered, seconds=START_SECONDS)
-    except BaseException:
-        worker.stop()
-        raise
+    worker.wait_until_registered()
     return worker
 
 

@@ -140,7 +140,7 @@ def test_without_any_device_it_ends_with_what_to_do(arm: Target, shared_tracker:
         boards.start_board(arm, tracker=shared_tracker.address, key="lone") as board,
         RpcMeasurer(arm, board.address, options=OPTIONS) as measurer,
     ):
-        board.stop()
+        board.close()
         task = tuning_tasks.pointwise_task(arm)
         with pytest.raises(UserError, match=r"no lone for 4 s .* start the same command again"):
             measure(measurer, task)

@@ -76,20 +76,20 @@ def test_stopping_leaves_nothing(arm: Target, tracker: Tracker) -> None:
     with connection.connect(board.address):  # a session is a process of its own
         family = psutil.Process(board.supervisor_pid).children(recursive=True)
         assert len(family) == 2
-        board.stop()
+        board.close()
     assert not any(alive(process.pid) for process in family)
     assert not alive(board.supervisor_pid) and not board.folder.exists()
     eventually(
         lambda: not trackers.summary(tracker.address).count("arm"), "the tracker still has it"
     )
-    board.stop()  # twice does no harm
+    board.close()  # twice does no harm
 
 
 def test_a_frozen_board_can_be_stopped(arm: Target, tracker: Tracker) -> None:
     board = boards.start_board(arm, tracker=tracker.address)
     pid = board.pid
     os.killpg(pid, signal.SIGSTOP)
-    board.stop()
+    board.close()
     assert not alive(pid)
 
 
