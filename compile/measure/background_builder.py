@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compiles a batch of configurations in the background, so that devices never wait for the last of them.
 
-Takes batches of jobs; puts kernels into the lanes' queue and failures among the results, as each is known.
+Takes batches of jobs; puts kernels into the devices' queue and failures among the results, as each is known.
 """
 
 import contextlib
 import os
-import queue
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 
-from mnc.compile.measure.device_thread import DeviceQueue, Result, Work
+from mnc.compile.measure.device_failure import KernelWork
+from mnc.compile.measure.device_thread import Devices, KernelQueue, KernelResult
 from mnc.compile.measure.messages import (
     Compiled,
     CompileJob,
@@ -29,11 +30,11 @@ class BackgroundBuilder(threading.Thread):
     that started them.
     """
 
-    def __init__(self, hub: DeviceQueue, *, prepare: Prepare) -> None:
-        super().__init__(name="kiln", daemon=True)
-        self.hub, self._prepare = hub, prepare
-        self._batches: queue.SimpleQueue[tuple[int, Sequence[CompileJob]]] = queue.SimpleQueue()
-        self._references = ReferenceCache(hub.scratch)
+    def __init__(self, queue: KernelQueue, devices: Devices, *, prepare: Prepare) -> None:
+        super().__init__(name="builder", daemon=True)
+        self.queue, self.devices, self._prepare = queue, devices, prepare
+        self._batches: SimpleQueue[tuple[int, Sequence[CompileJob]]] = SimpleQueue()
+        self._references = ReferenceCache(devices.scratch)
         self._pool: WorkerPool | None = None
 
     def put(self, batch: int, jobs: Sequence[CompileJob]) -> None:
@@ -41,32 +42,33 @@ class BackgroundBuilder(threading.Thread):
         self._batches.put((batch, jobs))
 
     def run(self) -> None:
-        """Until the hub stops."""
+        """Until the queue stops."""
         cpus = len(os.sched_getaffinity(0))
         env = {"TVM_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TVM_USE_RUNTIME_LIB": ""}
         try:
-            with WorkerPool("compile", cpus, scratch=self.hub.scratch, env=env) as self._pool:
-                while not self.hub.stop.is_set():
-                    with contextlib.suppress(queue.Empty):
+            with WorkerPool("compile", cpus, scratch=self.devices.scratch, env=env) as self._pool:
+                while not self.queue.stop.is_set():
+                    with contextlib.suppress(Empty):
                         self._batch(self._pool, *self._batches.get(timeout=0.2))
         except Exception as error:
-            if not self.hub.stop.is_set():
-                self.hub.problem = f"a compiling process failed: {error}"
+            if not self.queue.stop.is_set():
+                self.queue.problem = f"a compiling process failed: {error}"
 
     def interrupt(self) -> None:
-        """End what the processes are at, so that the thread looks at `hub.stop`."""
+        """End what the processes are at, so that the thread looks at the queue."""
         for pid in self._pool.pids if self._pool is not None else ():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
     def _batch(self, pool: WorkerPool, batch: int, jobs: Sequence[CompileJob]) -> None:
-        verify = self.hub.options.verify
+        verify = self.devices.options.verify
         reference = self._references.path(jobs[0].task, pool) if verify else None
-        for index, outcome in pool.run(jobs, timeout=self.hub.options.compile_timeout):
-            if self.hub.stop.is_set() or batch != self.hub.batch:
+        for index, outcome in pool.run(jobs, timeout=self.devices.options.compile_timeout):
+            if self.queue.stop.is_set() or batch != self.queue.batch:
                 return
             if isinstance(outcome, Compiled):
-                self.hub.add(Work(batch, index, self._prepare(jobs[index], outcome, reference)))
+                run = self._prepare(jobs[index], outcome, reference)
+                self.queue.add([KernelWork(batch, index, run)])
             else:
                 error, message = explain(outcome, "compiler")
-                self.hub.give(Result(batch, index, (), error, message))
+                self.queue.give(KernelResult(batch, index, (), error, message))

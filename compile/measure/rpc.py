@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnc.compile.measure.background_builder import BackgroundBuilder
-from mnc.compile.measure.device_thread import DeviceQueue, DeviceThread, Result, devices_known
+from mnc.compile.measure.device_thread import (
+    Devices,
+    DeviceThread,
+    KernelQueue,
+    KernelResult,
+    devices_known,
+)
 from mnc.compile.measure.messages import Compiled, CompileJob, RunJob, TaskSpec, spec_of
 from mnc.compile.measure.options import RpcOptions
 from mnc.compile.measure.scratch import scratch_folder
@@ -43,18 +49,19 @@ class RpcMeasurer(Closing):
         self.options = options or RpcOptions()
         self._target, self._address = target, address
         self._emulated = _checked(address, target, self.options)
-        self._hub = DeviceQueue(address, self.options, scratch_folder(), emulated=self._emulated)
+        self._queue = KernelQueue()
+        self._devices = Devices(address, self.options, scratch_folder(), self._emulated)
         self._best: dict[str, float] = {}
         self._count = 0
-        self._lanes: list[DeviceThread] = []
-        self._kiln = BackgroundBuilder(self._hub, prepare=self._run_job)
-        self._kiln.start()
-        self._add_lanes()
+        self._threads: list[DeviceThread] = []
+        self._builder = BackgroundBuilder(self._queue, self._devices, prepare=self._run_job)
+        self._builder.start()
+        self._add_threads()
 
     @property
     def batch(self) -> int:
         """Configurations at once: enough to keep every device busy."""
-        return max(SMALLEST_BATCH, PER_DEVICE * len(self._lanes))
+        return max(SMALLEST_BATCH, PER_DEVICE * len(self._threads))
 
     def describe(self) -> str:
         """Logged with each trial."""
@@ -63,20 +70,22 @@ class RpcMeasurer(Closing):
 
     def close(self) -> None:
         """End the processes and remove their files; the devices are free then."""
-        self._hub.stop.set()
-        threads: list[DeviceThread | BackgroundBuilder] = [*self._lanes, self._kiln]
+        self._queue.halt()
+        threads: list[DeviceThread | BackgroundBuilder] = [*self._threads, self._builder]
         for thread in threads:
             thread.interrupt()
         for thread in threads:
             thread.join(10.0)
-        shutil.rmtree(self._hub.scratch, ignore_errors=True)
+        shutil.rmtree(self._devices.scratch, ignore_errors=True)
 
     def measure(self, task: "TunableTask", configs: Sequence[Any]) -> Iterator[Trial]:
         """Yield Trials, each as soon as it is known: one a configuration, and one a failure of a device."""
-        self._add_lanes()
-        self._hub.batch += 1
+        self._add_threads()
+        batch = self._queue.new_batch()
         spec = spec_of(task, templates=self.options.templates)
-        libraries = [str(self._hub.scratch / f"{self._count + i}.so") for i in range(len(configs))]
+        libraries = [
+            str(self._devices.scratch / f"{self._count + i}.so") for i in range(len(configs))
+        ]
         self._count += len(configs)
         jobs = [
             CompileJob(task=spec, config=config.to_json_dict(), library=library)
@@ -85,7 +94,7 @@ class RpcMeasurer(Closing):
         outstanding = len(jobs)
         try:
             if jobs:
-                self._kiln.put(self._hub.batch, jobs)
+                self._builder.put(batch, jobs)
             while outstanding:
                 for result in self._results():
                     if result.final:
@@ -94,8 +103,7 @@ class RpcMeasurer(Closing):
                     self._learn(spec, result)
                     yield self._trial(task, configs[result.index], result)
         finally:
-            self._hub.batch += 1  # a batch given up half-way is nobody's any more
-            self._hub.work.clear()
+            self._queue.new_batch()  # one given up half-way is nobody's any more
 
     def _run_job(self, job: CompileJob, kernel: Compiled, reference: str | None) -> RunJob:
         return RunJob(
@@ -107,34 +115,30 @@ class RpcMeasurer(Closing):
             budget=self.options.budget,
         )
 
-    def _learn(self, spec: TaskSpec, result: Result) -> None:
+    def _learn(self, spec: TaskSpec, result: KernelResult) -> None:
         if result.costs:
             cost = statistics.median_high(result.costs)
             self._best[spec.key] = min(cost, self._best.get(spec.key, cost))
 
-    def _results(self) -> list[Result]:
+    def _results(self) -> list[KernelResult]:
         """What has come of this batch; UserError when no device is left to wait for."""
         end = time.monotonic() + self.options.device_wait
         while True:
-            with self._hub.changed:
-                if not self._hub.results:
-                    self._hub.changed.wait(1.0)
-                found = [one for one in self._hub.results if one.batch == self._hub.batch]
-                self._hub.results.clear()
-            if self._hub.problem:
-                raise UserError(self._hub.problem)
+            found = self._queue.results(seconds=1.0)
+            if self._queue.problem:
+                raise UserError(self._queue.problem)
             if found:
                 return found
-            if len(self._hub.waiting) < len(self._lanes):
+            reason = self._queue.why_idle(len(self._threads))
+            if not reason:
                 end = time.monotonic() + self.options.device_wait
             elif time.monotonic() > end:
-                reason = next(iter(self._hub.waiting.values()))
                 raise UserError(
                     f"no {self._address.key} for {self.options.device_wait:g} s ({reason}); the log keeps "
                     "what was measured: start the same command again when the device is back"
                 )
 
-    def _trial(self, task: "TunableTask", config: Any, result: Result) -> Trial:
+    def _trial(self, task: "TunableTask", config: Any, result: KernelResult) -> Trial:
         return trial_of(
             task.task,
             config,
@@ -147,16 +151,16 @@ class RpcMeasurer(Closing):
             seconds=result.seconds,
         )
 
-    def _add_lanes(self) -> None:
+    def _add_threads(self) -> None:
         """One a device that the tracker knows now; devices that come later are used from the next batch."""
         try:
             known = devices_known(self._address)
         except UserError:
-            known = 1  # the tracker is away; lanes wait for it
-        while len(self._lanes) < known:
-            lane = DeviceThread(len(self._lanes), self._hub)
-            self._lanes.append(lane)
-            lane.start()
+            known = 1  # the tracker is away; threads wait for it
+        while len(self._threads) < known:
+            thread = DeviceThread(len(self._threads), self._queue, self._devices)
+            self._threads.append(thread)
+            thread.start()
 
 
 def _checked(address: Address, target: Target, options: RpcOptions) -> bool:

@@ -7,14 +7,14 @@ a worker that joins late is used from then on; one with another core model than 
 
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
 from mnc.compile.measure.messages import Died, Job, Outcome
+from mnc.compile.measure.work_queue import WorkQueue
 from mnc.compile.rpc import tracker as trackers
 from mnc.compile.rpc.address import Address
 from mnc.compile.rpc.connection import Connection, open_session
@@ -30,17 +30,25 @@ LOOK_SECONDS = 2.0  # between looks for workers that have joined
 GRACE_SECONDS = 150.0  # beyond a job's own limit: a worker's process may have to start first
 
 
-@dataclass
-class _Hub:
-    """What the lanes and the fleet share; `changed` guards it."""
+@dataclass(frozen=True)
+class _Work:
+    """A job: its place in the batch, the seconds that it may take, how often it was lost with a worker."""
 
-    changed: threading.Condition = field(default_factory=threading.Condition)
-    work: deque[tuple[int, int, int, Job]] = field(default_factory=deque)  # run, number, attempts
-    results: deque[tuple[int, int, Outcome]] = field(default_factory=deque)
-    stop: threading.Event = field(default_factory=threading.Event)
-    reasons: dict[int, str] = field(default_factory=dict)  # lanes without a worker, and why
-    timeout: float = 60.0
-    number: int = 0  # of the run whose results are wanted
+    batch: int
+    index: int
+    job: Job
+    timeout: float
+    attempts: int = 0
+
+
+@dataclass(frozen=True)
+class _Result:
+    batch: int
+    index: int
+    outcome: Outcome
+
+
+_Queue = WorkQueue[_Work, _Result]
 
 
 class Fleet:
@@ -51,8 +59,8 @@ class Fleet:
     ) -> None:
         self._address = Address(*tracker, key)
         self._target = target
-        self._hub = _Hub()
-        self._lanes: list[_Lane] = []
+        self._queue = _Queue()
+        self._threads: list[_WorkerThread] = []
         self._looked = 0.0
         if not trackers.summary(tracker).count(key):
             where = trackers.text(tracker)
@@ -65,60 +73,48 @@ class Fleet:
     @property
     def workers(self) -> int:
         """Workers known now."""
-        return max(1, len(self._lanes))
+        return max(1, len(self._threads))
 
     def run(self, jobs: Sequence[Job], *, timeout: float) -> Iterator[tuple[int, Outcome]]:
         """Yield (position of the job, outcome) in the order they end; UserError when no worker is left."""
-        hub = self._hub
-        with hub.changed:
-            hub.number += 1
-            hub.timeout = timeout
-            hub.work.extend((hub.number, i, 0, job) for i, job in enumerate(jobs))
-            hub.changed.notify_all()
+        batch = self._queue.new_batch()
+        self._queue.add(_Work(batch, i, job, timeout) for i, job in enumerate(jobs))
         left = len(jobs)
         try:
             while left:
-                for number, i, outcome in self._wait():
-                    if number == hub.number:
-                        left -= 1
-                        yield i, outcome
+                for result in self._wait():
+                    left -= 1
+                    yield result.index, result.outcome
         finally:
-            with hub.changed:
-                hub.work.clear()
-                hub.number += 1  # what is still being done is nobody's any more
+            self._queue.new_batch()  # what is still being done is nobody's any more
 
     def close(self) -> None:
         """Give the workers back; safe to call twice."""
-        self._hub.stop.set()
-        with self._hub.changed:
-            self._hub.changed.notify_all()
-        for lane in self._lanes:
-            lane.close()
+        self._queue.halt()
+        for thread in self._threads:
+            thread.close()
 
-    def _wait(self) -> list[tuple[int, int, Outcome]]:
+    def _wait(self) -> list[_Result]:
         end = time.monotonic() + WAIT_SECONDS
         while True:
             self._look()
-            with self._hub.changed:
-                if not self._hub.results:
-                    self._hub.changed.wait(0.5)
-                found = list(self._hub.results)
-                self._hub.results.clear()
-                reasons = dict(self._hub.reasons)
-            if found:
+            if found := self._queue.results(seconds=0.5):
                 return found
-            if len(reasons) < len(self._lanes):
+            reason = self._queue.why_idle(len(self._threads))
+            if not reason:
                 end = time.monotonic() + WAIT_SECONDS
-            elif any(reason.startswith(OTHER_MODEL) for reason in reasons.values()):
-                raise UserError(next(r for r in reasons.values() if r.startswith(OTHER_MODEL)))
-            elif time.monotonic() > end:
+                continue
+            for other in self._queue.reasons():
+                if other.startswith(OTHER_MODEL):
+                    raise UserError(other)
+            if time.monotonic() > end:
                 raise UserError(
-                    f"no worker for {WAIT_SECONDS:g} s ({next(iter(reasons.values()))}); the log keeps what "
+                    f"no worker for {WAIT_SECONDS:g} s ({reason}); the log keeps what "
                     "was simulated: start the same command again when there are workers"
                 )
 
     def _look(self) -> None:
-        """One lane a worker that the tracker knows."""
+        """One thread a worker that the tracker knows."""
         if time.monotonic() - self._looked < LOOK_SECONDS:
             return
         self._looked = time.monotonic()
@@ -126,35 +122,35 @@ class Fleet:
             known = trackers.summary(self._address.tracker, seconds=2.0).count(self._address.key)
         except UserError:
             return  # the tracker is away: those who have a worker go on with it
-        while len(self._lanes) < known:
-            lane = _Lane(len(self._lanes), self._hub, self._address, self._target)
-            self._lanes.append(lane)
-            lane.start()
+        while len(self._threads) < known:
+            thread = _WorkerThread(len(self._threads), self._queue, self._address, self._target)
+            self._threads.append(thread)
+            thread.start()
 
 
 OTHER_MODEL = "a worker has another core model"
 
 
-class _Lane(threading.Thread):
+class _WorkerThread(threading.Thread):
     """A thread that holds one worker at a time, and asks the tracker for another when that is lost."""
 
-    def __init__(self, number: int, hub: _Hub, address: Address, target: Target) -> None:
+    def __init__(self, number: int, queue: _Queue, address: Address, target: Target) -> None:
         super().__init__(name=f"simulator-{number}", daemon=True)
-        self._number, self._hub, self._address, self._target = number, hub, address, target
+        self._number, self._queue, self._address, self._target = number, queue, address, target
         self._session: Connection | None = None
         self._simulate: Any = None
         self._pause = FIRST_PAUSE
 
     def run(self) -> None:
-        """Until the hub stops."""
-        while not self._hub.stop.is_set():
+        """Until the queue stops."""
+        while not self._queue.stop.is_set():
             if self._session is None and not self._acquire():
-                self._hub.stop.wait(self._pause)
+                self._queue.stop.wait(self._pause)
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
                 continue
-            work = self._take()
+            work = self._queue.take(seconds=0.5)
             if work is not None:
-                self._do(*work)
+                self._do(work)
 
     def close(self) -> None:
         """Give the worker back."""
@@ -179,8 +175,7 @@ class _Lane(threading.Thread):
             self._without(str(error))
             return False
         self._session, self._pause = session, FIRST_PAUSE
-        with self._hub.changed:
-            self._hub.reasons.pop(self._number, None)
+        self._queue.with_worker(self._number)
         return True
 
     def _check(self, session: Connection) -> None:
@@ -195,41 +190,26 @@ class _Lane(threading.Thread):
                 "mnc on both"
             )
 
-    def _take(self) -> tuple[int, int, int, Job] | None:
-        with self._hub.changed:
-            if not self._hub.work:
-                self._hub.changed.wait(0.5)
-            return self._hub.work.popleft() if self._hub.work else None
-
-    def _do(self, number: int, i: int, attempts: int, job: Job) -> None:
+    def _do(self, work: _Work) -> None:
         session, simulate = self._session, self._simulate
         if session is None:
-            return self._again(number, i, attempts, job, "closed")
-        text, limit = msgspec.json.encode(job).decode(), self._hub.timeout
+            return self._again(work, "closed")
+        text, limit = msgspec.json.encode(work.job).decode(), work.timeout
         try:
             answer = session.call(lambda: simulate(text, limit), seconds=limit + GRACE_SECONDS)
             outcome = msgspec.json.decode(str(answer), type=Outcome)
         except (UserError, msgspec.MsgspecError) as error:
             self._simulate = None
             self.close()
-            return self._again(number, i, attempts + 1, job, str(error))
-        return self._give(number, i, outcome)
+            return self._again(replace(work, attempts=work.attempts + 1), str(error))
+        return self._queue.give(_Result(work.batch, work.index, outcome))
 
-    def _again(self, number: int, i: int, attempts: int, job: Job, reason: str) -> None:
-        """Put a job back whose worker was lost: that says nothing about the candidate."""
-        if attempts >= ATTEMPTS:
-            return self._give(number, i, Died(cause=f"every worker is lost in it: {reason}"))
-        with self._hub.changed:
-            if number == self._hub.number and not self._hub.stop.is_set():
-                self._hub.work.appendleft((number, i, attempts, job))
-                self._hub.changed.notify_all()
-        return None
-
-    def _give(self, number: int, i: int, outcome: Outcome) -> None:
-        with self._hub.changed:
-            self._hub.results.append((number, i, outcome))
-            self._hub.changed.notify_all()
+    def _again(self, work: _Work, reason: str) -> None:
+        """Put work back whose worker was lost: that says nothing about the candidate."""
+        if work.attempts < ATTEMPTS:
+            return self._queue.put_back(work)
+        lost = Died(cause=f"every worker is lost in it: {reason}")
+        return self._queue.give(_Result(work.batch, work.index, lost))
 
     def _without(self, reason: str) -> None:
-        with self._hub.changed:
-            self._hub.reasons[self._number] = reason
+        self._queue.without_worker(self._number, reason)

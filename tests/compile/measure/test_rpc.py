@@ -158,7 +158,7 @@ def test_a_batch_given_up_leaves_a_measurer_that_works(measurer: RpcMeasurer, ar
 def test_no_process_file_or_session_is_left(arm: Target, shared: Board) -> None:
     with RpcMeasurer(arm, shared.address, options=OPTIONS) as one:
         measure(one, tuning_tasks.pointwise_task(arm), 2)
-        scratch = one._hub.scratch
+        scratch = one._devices.scratch
         assert scratch.is_dir()
     assert not scratch.exists()
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
