@@ -53,7 +53,9 @@ def test_the_page_names_every_argument() -> None:
     import inspect
 
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    for function in (api.tune, api.build, api.load):
-        (signature,) = re.findall(rf"`{function.__name__}\(([^`]*)\)` \|", page)
+    for function in (api.tune, api.rerank, api.choose_family, api.build, api.load):
+        (signature,) = re.findall(
+            rf"`(?:mnc\.compile\.api\.)?{function.__name__}\(([^`]*)\)` \|", page
+        )
         shown = [re.sub("=.*", "", word) for word in signature.split(", ") if word != "*"]
         assert shown == list(inspect.signature(function).parameters)

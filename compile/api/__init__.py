@@ -19,6 +19,7 @@ from mnc.compile.api.devices import (
 )
 from mnc.compile.api.explaining import explain
 from mnc.compile.api.exporting import ExportResult, export
+from mnc.compile.api.families import choose_family
 from mnc.compile.api.listing import (
     MachineReport,
     TaskRow,
@@ -34,22 +35,28 @@ from mnc.compile.api.listing import (
 from mnc.compile.api.named import LOGS, OUT, ModelSpec, as_model, as_target
 from mnc.compile.api.profiling import ProfileReport, draw_roofline, profile
 from mnc.compile.api.reporting import report
+from mnc.compile.api.reranking import rerank
 from mnc.compile.api.running import classify, load, open_artifact, read_images, runs_here
-from mnc.compile.api.tuning import choose_family, rerank, select_tasks, tune
+from mnc.compile.api.tuning import tune
 from mnc.compile.device.device import BenchReport
 from mnc.compile.records.trial import Trial
 from mnc.compile.report.explain import Explanation
 from mnc.compile.rpc.address import HOST, PORT, Cores
 from mnc.compile.runtime.verify import VerifyReport
+from mnc.compile.tuning.options import MOBILENET_KINDS, TRIALS_PER_TASK, TUNERS
 from mnc.compile.tuning.progress import Observer, TuningProgress, TuningSummary
+from mnc.compile.tuning.rerank_summary import RerankSummary
 from mnc.support import progress
 from mnc.support.latency import Latency
 
 __all__ = [
     "HOST",
     "LOGS",
+    "MOBILENET_KINDS",
     "OUT",
     "PORT",
+    "TRIALS_PER_TASK",
+    "TUNERS",
     "BenchReport",
     "BuildResult",
     "Cores",
@@ -61,6 +68,7 @@ __all__ = [
     "ModelSpec",
     "Observer",
     "ProfileReport",
+    "RerankSummary",
     "TaskRow",
     "Trial",
     "TuningProgress",
@@ -91,7 +99,6 @@ __all__ = [
     "report",
     "rerank",
     "runs_here",
-    "select_tasks",
     "simulate_workers",
     "start_tracker",
     "target_names",

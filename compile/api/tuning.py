@@ -1,25 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a model and a target to a log: the search, the last step in the network, the choice of a family."""
 
-import contextlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from mnc.compile.api.families import choose_on
 from mnc.compile.api.named import LOGS, as_model, as_target
+from mnc.compile.api.reranking import rerank_on
+from mnc.compile.device.device import Device
+from mnc.compile.device.opening import open_device
+from mnc.compile.device.options import DeviceOptions
+from mnc.compile.records.family_choice import chosen
 from mnc.compile.records.paths import log_path
+from mnc.compile.records.tuning_log import TuningLog
+from mnc.compile.tuning.options import (
+    MOBILENET_KINDS,
+    RerankOptions,
+    SearchOptions,
+    TuningOptions,
+)
+from mnc.compile.tuning.progress import Observer, TuningSummary
 from mnc.support.errors import UserError
 from mnc.targets import Target
 
 if TYPE_CHECKING:
     from mnc.compile.api.named import AnyModel, AnyTarget
     from mnc.compile.frontend.tasks import TunableTask
-    from mnc.compile.records.family_choice import Choice
-    from mnc.compile.tuning.progress import Observer, TuningSummary
-    from mnc.compile.tuning.rerank import RerankSummary as Reranked
+    from mnc.compile.records.trial import Trial
     from mnc.model.zoo import Model
 
-MOBILENET_KINDS = ("pointwise", "depthwise", "fused")  # nearly all of a MobileNet's work
+logger = logging.getLogger(__name__)
 
 
 def tune(
@@ -33,125 +47,143 @@ def tune(
     reranking: bool = True,
     threads: int | None = None,
     device: str | None = None,
+    allow_emulated: bool = False,
     simulate: bool = False,
+    workers: int | None = None,
+    tracker: str | None = None,
+    like: str | Path | None = None,
     logs: Path = LOGS,
-    observer: "Observer | None" = None,
-) -> "TuningSummary":
+    observer: Observer | None = None,
+) -> TuningSummary:
     """Search the best kernels of `model` for `target`; every trial is in the log the moment it is known.
 
     `trials` is the budget of all tasks together, those in the log included (None: 64 a task). `tasks` are
-    kinds, as in ("pointwise", "depthwise"); `tuner` is xgb, random, grid or ga. Costs are measured here,
-    or on `device` ("rpc://host:port/key"), with kernels on `threads` threads (None: 1); for a target that
-    is not this machine and no `device`, or with `simulate`, they are simulated (None: every fast core).
-    Stop it at any time and call it again: it goes on where it was. With `reranking`, new trials are followed
-    by `rerank`, where that can be done.
-    """
-    from mnc.compile.device.opening import open_device
-    from mnc.compile.device.options import DeviceOptions
-    from mnc.compile.records.tuning_log import TuningLog
-    from mnc.compile.tuning.transfer import of_other_logs
-    from mnc.compile.tuning.tuner import TuningOptions
-    from mnc.compile.tuning.tuner import tune as search
+    kinds, as in ("pointwise", "depthwise") (None: pointwise, depthwise and fused of a MobileNet, all of any
+    other); `tuner` is xgb, random, grid or ga; `force` measures again what the log has. What the log of the
+    target `like` has found best is tried first.
 
-    network, device_target = as_model(model), as_target(target)
-    # Before a log is made for what cannot be measured.
-    place = open_device(
-        device_target, DeviceOptions(address=device, simulate=simulate, threads=threads)
+    Costs are measured here, or on `device` ("rpc://host:port/key"; an emulated one only if `allow_emulated`),
+    with kernels on `threads` threads (None: 1). For a target that is not this machine and no `device`, or
+    with `simulate`, they are simulated (None: every fast core), by `workers` processes here or on the
+    machines that have joined `tracker` ("host:port").
+
+    Stop it at any time and call it again: it goes on where it was. With `reranking`, new trials are followed
+    by `rerank`, where that can be done; that it fails is in the summary. On anything but this machine comes
+    `choose_family` then.
+    """
+    options = TuningOptions(
+        logs=logs,
+        search=SearchOptions(trials=trials, tuner=tuner, force=force),
+        device=DeviceOptions(
+            address=device,
+            allow_emulated=allow_emulated,
+            simulate=simulate,
+            workers=workers,
+            tracker=tracker,
+            threads=threads,
+        ),
+        rerank=RerankOptions() if reranking else None,
+        kinds=None if tasks is None else tuple(tasks),
+        like=like,
     )
-    selected = select_tasks(network, device_target, tasks)
-    with (
-        TuningLog.open(
-            log_path(logs, device_target.name, network.name),
-            exclusive=True,
-            target=device_target.tvm_target(),
-        ) as tuning_log,
-        place.measurer() as measurer,
-    ):
-        options = TuningOptions(trials=trials, tuner=tuner, force=force)
-        summary = search(
-            selected,
-            device_target,
-            tuning_log,
-            measurer,
-            options=options,
-            observer=observer,
-            transfer=of_other_logs(
-                tuning_log.path, device_target.tvm_target(), measurer.describe()
-            ),
-        )
-    if reranking and summary.trials and place.times_layers:
-        with contextlib.suppress(UserError):  # the tuning is none the worse for it
-            rerank(network, device_target, device=device, threads=threads or 1, logs=logs)
+    return tune_with(model, target, options, observer)
+
+
+def tune_with(
+    model: "AnyModel", target: "AnyTarget", options: TuningOptions, observer: Observer | None = None
+) -> TuningSummary:
+    """As `tune`, with all options in one value."""
+    cpu = as_target(target)
+    device = open_device(cpu, options.device)  # before anything is begun that cannot be measured
+    if device.note is not None:
+        logger.info("%s", device.note)
+    network = as_model(model)
+    summary = _searched(network, cpu, device, options, observer)
+    if options.rerank is not None and summary.trials and device.times_layers:
+        summary = _reranked(network, device, options.rerank, options.logs, summary)
+    if device.times_families:
+        choice = choose_on(device, network, options.logs)
+        summary = msgspec.structs.replace(summary, family=choice)
+        followed = chosen(log_path(options.logs, cpu.name, network.name))  # not an emulator's
+        logger.info("builds use family %s; %s", followed.family, followed.why)
     return summary
 
 
-def rerank(
-    model: "AnyModel",
-    target: "AnyTarget" = "host",
-    *,
-    device: str | None = None,
-    threads: int = 1,
-    keep: int = 4,
-    logs: Path = LOGS,
-) -> "Reranked":
-    """Time the `keep` best configs of each task inside the real network, here or on `device`; the log then
-    has trials that builds prefer to those of kernels timed alone.
-    """
-    from mnc.compile.device.opening import open_device
-    from mnc.compile.device.options import DeviceOptions
-    from mnc.compile.records.family_choice import chosen
-    from mnc.compile.records.tuning_log import TuningLog
-    from mnc.compile.templates.families import BLOCKED
-    from mnc.compile.tuning import rerank as stage
-
-    network, device_target = as_model(model), as_target(target)
-    log = log_path(logs, device_target.name, network.name)
-    if (families := chosen(log).family) != BLOCKED:
-        raise UserError(
-            f"builds of {network.name} use family {families}, which has no tuned configs"
-        )
-    place = open_device(device_target, DeviceOptions(address=device, threads=threads))
-    timer = place.layer_timer()
-    with TuningLog.open(log, exclusive=True, target=device_target.tvm_target()) as tuning_log:
-        options = stage.RerankOptions(keep=keep)
-        return stage.rerank(network, device_target, tuning_log, timer, options=options)
-
-
-def choose_family(
-    model: "Model",
+def _searched(
+    network: "Model",
     target: Target,
-    *,
-    device: str | None,
-    threads: int | None,
-    simulate: bool = False,
-    logs: Path = LOGS,
-    seconds: float = 3.0,
-) -> "Choice":
-    """Time the whole network in every family of kernels, here, on `device` or by the core model, and keep the
-    fastest beside its log, where builds find it.
-    """
-    from mnc.compile.device.opening import open_device
-    from mnc.compile.device.options import DeviceOptions
-    from mnc.compile.records.tuning_log import TuningLog
-    from mnc.compile.tuning import families
+    device: Device,
+    options: TuningOptions,
+    observer: Observer | None,
+) -> TuningSummary:
+    """Spend the budget, every trial in the log."""
+    from mnc.compile.tuning.transfer import of_other_logs
+    from mnc.compile.tuning.tuner import tune as search
 
-    place = open_device(target, DeviceOptions(address=device, simulate=simulate, threads=threads))
-    timer = place.network_timer(seconds=seconds)
-    log = log_path(logs, target.name, model.name)
-    trials = TuningLog.open(log, exclusive=False, target=target.tvm_target()).trials
-    return families.choose(model, target, trials, timer, log=log)
+    tasks = _tasks(network, target, options.kinds)
+    path = log_path(options.logs, target.name, network.name)
+    # Before the measurer's processes start: they would take the cores whose peak is timed.
+    peak = None if observer is None else device.peak_gflops(device.kernel_threads)
+    with (
+        TuningLog.open(path, exclusive=True, target=target.tvm_target()) as tuning_log,
+        device.measurer() as measurer,
+    ):
+        for reason, count in tuning_log.skipped.items():
+            logger.warning("%s: %d lines are left out: %s", path, count, reason)
+        logger.info("%d tasks, log %s, measured by %s", len(tasks), path, measurer.describe())
+        transfer = of_other_logs(path, target.tvm_target(), measurer.describe())
+        if transfer:
+            logger.info(
+                "starting from %d trials of other networks in %s", len(transfer), path.parent
+            )
+        return search(
+            tasks,
+            target,
+            tuning_log,
+            measurer,
+            options=options.search,
+            observer=observer,
+            transfer=transfer,
+            examples=_examples(network, options),
+            peak_gflops=peak,
+        )
 
 
-def select_tasks(
-    model: "Model", target: Target, kinds: Sequence[str] | None = None
+def _tasks(
+    network: "Model", target: Target, kinds: tuple[str, ...] | None
 ) -> "tuple[TunableTask, ...]":
-    """The tasks of `kinds` (None: what matters in this network); UserError when it has none of them."""
-    from mnc.compile.frontend import importer, tasks
+    """The tasks to tune; UserError when the network has none of those kinds."""
+    from mnc.compile.frontend import tasks
 
     if kinds is None:
-        kinds = MOBILENET_KINDS if model.name.startswith("mobilenet") else ("all",)
-    found = tasks.extract_all(importer.import_model(model, target), target)
-    selected = tasks.select(found, kinds)
-    if not selected:
-        raise UserError(f"{model.name} has no task of kind {', '.join(kinds)}; see `mnc tasks`")
-    return selected
+        kinds = MOBILENET_KINDS if network.name.startswith("mobilenet") else ("all",)
+    found = tasks.select(tasks.of_model(network, target), kinds)
+    if not found:
+        raise UserError(f"{network.name} has no task of kind {', '.join(kinds)}; see `mnc tasks`")
+    return found
+
+
+def _examples(network: "Model", options: TuningOptions) -> "Sequence[Trial]":
+    """The trials of the log of the target that this one is like."""
+    if options.like is None:
+        return ()
+    path = log_path(options.logs, as_target(options.like).name, network.name)
+    trials = TuningLog.open(path, exclusive=False).trials
+    if not trials:
+        logger.warning(
+            "%s has no trials to begin with; tune %s first, or leave out --like", path, options.like
+        )
+    return trials
+
+
+def _reranked(
+    network: "Model", device: Device, options: RerankOptions, logs: Path, summary: TuningSummary
+) -> TuningSummary:
+    """The summary with what came of the last step; that it could not be done is no failure of the tuning."""
+    try:
+        found = rerank_on(device, network, options, logs)
+    except UserError as error:
+        logger.warning("configs are not tried in the network: %s", error)
+        return msgspec.structs.replace(summary, rerank_failure=str(error))
+    logger.info("%s", found)
+    return msgspec.structs.replace(summary, reranked=found)

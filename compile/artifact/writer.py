@@ -14,9 +14,8 @@ from mnc.compile.artifact.store import Artifact, Golden
 from mnc.compile.codegen import kernel_object
 from mnc.compile.codegen.network import Built
 from mnc.compile.frontend.tasks import TunableTask
-from mnc.compile.records.family_choice import UNMEASURED, Choice
+from mnc.compile.records.family_choice import BLOCKED, UNMEASURED, Choice
 from mnc.compile.records.trial import Trial
-from mnc.compile.templates.families import BLOCKED
 from mnc.compile.toolchain import cpu_features
 from mnc.compile.toolchain.linker import link_library
 from mnc.model import torch_run

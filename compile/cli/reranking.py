@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb rerank, and the same as the last step of tune: the best configs tried in the real network."""
+"""The verb rerank: the best configs tried in the real network, as at the end of tune."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from mnc.compile.api import ModelSpec
+from mnc.compile import api
+from mnc.compile.api import ModelSpec, RerankSummary
 from mnc.compile.cli.common import (
     as_json_option,
     console,
@@ -17,10 +18,6 @@ from mnc.compile.cli.common import (
     target_option,
     threads_option,
 )
-from mnc.support.errors import UserError
-
-if TYPE_CHECKING:
-    from mnc.compile.tuning.rerank import RerankSummary
 
 
 @click.command()
@@ -52,52 +49,15 @@ def rerank(
     few configs are built into networks that take turns, their layers are timed, and the log gets these times;
     builds prefer them. Then the sum that they predict is compared with the network that results.
     """
-    from mnc.compile.api import rerank as again
-    from mnc.targets import load
-
-    summary = again(
-        model,
-        load(target_name),
-        device=device,
-        threads=threads or 1,
-        keep=keep,
-        logs=logs,
-    )
+    summary = api.rerank(model, target_name, device=device, threads=threads, keep=keep, logs=logs)
     if as_json:
         print_json(summary)
         return
     table(_rows(summary), as_json=False)
-    console.result(line(summary))
+    console.result(str(summary))
 
 
-def after_tuning(
-    model: Any, target: Any, *, device: str | None, threads: int | None, logs: Path
-) -> None:
-    """The same, said on stderr. That it could not be done is no failure of the tuning."""
-    from mnc.compile.api import rerank as again
-
-    try:
-        summary = again(model, target, device=device, threads=threads or 1, logs=logs)
-    except UserError as error:
-        console.warn(f"configs are not tried in the network: {error}")
-    else:
-        console.note(line(summary))
-
-
-def line(summary: "RerankSummary") -> str:
-    """What came of it."""
-    moved = sum(task.place > 1 for task in summary.tasks)
-    foretold = 1e3 * (summary.predicted + summary.others)
-    apart = ", no pair fused" if any(task.kind == "fused" for task in summary.tasks) else ""
-    return (
-        f"{moved} of {len(summary.tasks)} tasks have another config in the network than alone; layers take "
-        f"{summary.before * 1e3:.3f} ms with those best alone{apart}, {summary.after * 1e3:.3f} ms now; "
-        f"the log predicts {foretold:.3f} ms ({100 * summary.error:+.1f} %; the machine's speed changed by "
-        f"{100 * (1 / summary.drift - 1):+.1f} % meanwhile)"
-    )
-
-
-def _rows(summary: "RerankSummary") -> list[dict[str, Any]]:
+def _rows(summary: RerankSummary) -> list[dict[str, Any]]:
     return [
         {
             "kind": task.kind,

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shows how the tuning goes: a live line on a terminal, a plain line a batch elsewhere.
 
-Takes the tuner's TuningProgress as it changes and the machine's peak; writes to a rich Console, which
-honours NO_COLOR.
+Takes the tuner's TuningProgress as it changes; writes to a rich Console, which honours NO_COLOR.
 """
 
 from types import TracebackType
@@ -13,18 +12,14 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from mnc.compile.api import Trial, TuningProgress
+from mnc.compile.api import Observer, Trial, TuningProgress, TuningSummary
 
 
-class Display:
-    """An `Observer` of `mnc.compile.api.tune`. `peak_gflops` is of the cores a kernel uses, None: unknown.
+class Display(Observer):
+    """Use as a context manager, so that the terminal is left in order however the search ends."""
 
-    Use as a context manager, so that the terminal is left in order.
-    """
-
-    def __init__(self, *, peak_gflops: float | None = None, console: Console | None = None) -> None:
+    def __init__(self, *, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
-        self._peak = peak_gflops
         self._bar = Progress(
             TextColumn("tuning"), BarColumn(), MofNCompleteColumn(), console=self._console
         )
@@ -33,9 +28,6 @@ class Display:
         self._last: str | None = None
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._live = Live(console=self._console, refresh_per_second=8, transient=True)
-            self._live.start()
         return self
 
     def __exit__(
@@ -44,9 +36,17 @@ class Display:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
-        self._print()
+        self._close()
+
+    def on_start(self, state: TuningProgress) -> None:
+        """The search begins: on a terminal, take a place to draw in."""
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, refresh_per_second=8, transient=True)
+            self._live.start()
+
+    def on_end(self, summary: TuningSummary) -> None:
+        """The search has ended: leave the terminal to what comes next."""
+        self._close()
 
     def on_batch(self, state: TuningProgress) -> None:
         """A batch begins: off a terminal, say how the one before ended."""
@@ -56,9 +56,14 @@ class Display:
     def on_trial(self, state: TuningProgress, trial: Trial) -> None:
         """A trial is known."""
         if self._live is None:
-            line = describe(state, peak_gflops=self._peak)
-            self._last = f"{state.trials}/{state.total} {line}"
+            self._last = f"{state.trials}/{state.total} {describe(state)}"
         self._refresh(state)
+
+    def _close(self) -> None:
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
+        self._print()
 
     def _refresh(self, state: TuningProgress) -> None:
         if self._live is None:
@@ -66,7 +71,7 @@ class Display:
         self._bar.update(self._row, total=state.total, completed=state.trials)
         table = Table.grid()
         table.add_row(self._bar)
-        table.add_row(describe(state, peak_gflops=self._peak))
+        table.add_row(describe(state))
         self._live.update(table)
 
     def _print(self) -> None:
@@ -75,13 +80,14 @@ class Display:
             self._last = None
 
 
-def describe(state: TuningProgress, *, peak_gflops: float | None) -> str:
+def describe(state: TuningProgress) -> str:
     """One line: task, its trials, rates, failures, time left."""
     parts = [f"task {state.number}/{state.tasks} {state.task}: {state.task_trials} trials"]
     if state.gflops is not None:
         parts.append(f"now {state.gflops:.1f}")
     if state.best_gflops is not None:
-        share = "" if not peak_gflops else f" ({state.best_gflops / peak_gflops:.0%} of peak)"
+        peak = state.peak_gflops
+        share = f" ({state.best_gflops / peak:.0%} of peak)" if peak else ""
         parts.append(f"best {state.best_gflops:.1f} GFLOP/s{share}")
     if state.failures:
         counts = ", ".join(f"{n} {kind}" for kind, n in sorted(state.failures.items()))

@@ -18,9 +18,9 @@ from mnc.compile.frontend import family_layout, fusion, importer, tasks
 from mnc.compile.frontend.fusion import Pair
 from mnc.compile.frontend.importer import Program
 from mnc.compile.frontend.tasks import TunableTask
+from mnc.compile.records.family_choice import BLOCKED
 from mnc.compile.records.trial import Trial, task_key
 from mnc.compile.templates import op_strategy
-from mnc.compile.templates.families import BLOCKED
 from mnc.compile.templates.workload import convolutions
 from mnc.compile.toolchain import graph, pass_context
 from mnc.model.zoo import Model

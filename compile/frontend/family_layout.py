@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from mnc.compile.templates.families import BLOCKED
+from mnc.compile.records.family_choice import BLOCKED
 
 
 def in_layout(mod: Any, family: str, block: int) -> Any:

@@ -12,7 +12,7 @@ import tvm
 from tvm import relay
 
 from mnc.compile.frontend import family_layout
-from mnc.compile.templates.families import BLOCKED
+from mnc.compile.records.family_choice import BLOCKED
 from mnc.compile.toolchain import pass_context
 from mnc.model import foreign, prepare
 from mnc.model.zoo import Model

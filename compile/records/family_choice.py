@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which family of kernels a network is built from: the choice, kept beside the tuning log."""
+"""Which family of kernels a network is built from: our templates, or one of TVM's own.
+
+Takes a tuning log's path; gives the choice that is kept beside it.
+"""
 
 from pathlib import Path
 
@@ -7,9 +10,15 @@ import msgspec
 
 from mnc.compile.records.paths import committed
 from mnc.compile.records.trial import EMULATED, SIMULATED
-from mnc.compile.templates.families import BLOCKED, FAMILIES
 from mnc.support.errors import UserError
 
+BLOCKED = "blocked"
+FAMILIES = {
+    BLOCKED: "our templates, one layout NCHW{b}c, no transforms",
+    "spatial-pack": "TVM's templates for NCHW (arm_cpu's spatial pack on ARM)",
+    "nchwc": "TVM's x86-style templates, a channel block for each layer",
+    "nhwc": "TVM's templates for NHWC",
+}
 UNMEASURED = "no device has timed the families; this one needs no layout transform between layers"
 
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mnc.compile.records.family_choice import Choice, chosen, path_beside
+from mnc.compile.records.family_choice import FAMILIES, Choice, chosen, path_beside
 from mnc.compile.records.trial import SIMULATED, Trial
-from mnc.compile.templates.families import FAMILIES
 from mnc.support import error_text
 from mnc.support.errors import UserError
 from mnc.support.files import write_atomic

@@ -2,15 +2,18 @@
 """What a tuning says of itself: where it is, to whoever observes it, and what came of it in the end."""
 
 from collections import Counter
-from typing import Protocol
 
 import msgspec
 
+from mnc.compile.records.family_choice import Choice
 from mnc.compile.records.trial import Trial
+from mnc.compile.tuning.rerank_summary import RerankSummary
 
 
 class TuningProgress(msgspec.Struct, kw_only=True):
-    """Where the tuning is. Rates are GFLOP/s, `seconds_left` an estimate (None: not known yet)."""
+    """Where the search is. Rates are GFLOP/s, `peak_gflops` what the cores of a kernel can do at most,
+    `seconds_left` an estimate. None: not known, or not yet.
+    """
 
     tasks: int
     trials: int
@@ -20,20 +23,9 @@ class TuningProgress(msgspec.Struct, kw_only=True):
     task_trials: int = 0
     gflops: float | None = None
     best_gflops: float | None = None
+    peak_gflops: float | None = None
     failures: Counter[str] = msgspec.field(default_factory=Counter)
     seconds_left: float | None = None
-
-
-class Observer(Protocol):
-    """Is told how it goes."""
-
-    def on_batch(self, state: TuningProgress) -> None:
-        """A task's next batch begins."""
-        ...
-
-    def on_trial(self, state: TuningProgress, trial: Trial) -> None:
-        """A trial is known and in the log."""
-        ...
 
 
 class TaskOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,10 +40,33 @@ class TaskOutcome(msgspec.Struct, frozen=True, kw_only=True):
     gflops: float | None
 
 
-class TuningSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a call of `tune` did: trials made now, seconds taken, failures by kind, every task."""
+class TuningSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a call of `tune` did: trials made now, seconds that the search took, failures by kind, every task.
+
+    `reranked` is what came of trying configs in the network, or `rerank_failure` why that could not be done;
+    `family` is the choice among families of kernels, where they were timed.
+    """
 
     trials: int
     seconds: float
     failures: dict[str, int]
     tasks: tuple[TaskOutcome, ...]
+    reranked: RerankSummary | None = None
+    rerank_failure: str = ""
+    family: Choice | None = None
+
+
+class Observer:
+    """Is told how a search goes, and does nothing about it: override what is wanted."""
+
+    def on_start(self, state: TuningProgress) -> None:
+        """The search begins."""
+
+    def on_batch(self, state: TuningProgress) -> None:
+        """A task's next batch begins."""
+
+    def on_trial(self, state: TuningProgress, trial: Trial) -> None:
+        """A trial is known and in the log."""
+
+    def on_end(self, summary: TuningSummary) -> None:
+        """The search has ended; what else belongs to a tuning comes next."""

@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
 from mnc.compile.artifact import writer
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.codegen import network as builder
@@ -26,53 +24,14 @@ from mnc.compile.records.trial import Trial
 from mnc.compile.records.tuning_log import TuningLog
 from mnc.compile.runtime.layers import Layer, layers_of
 from mnc.compile.tuning import rerank_candidates
-from mnc.compile.tuning.rerank_candidates import Best, RerankOptions, Samples
+from mnc.compile.tuning.options import RerankOptions
+from mnc.compile.tuning.rerank_candidates import Best, Samples
+from mnc.compile.tuning.rerank_summary import RerankOutcome, RerankSummary
 from mnc.model.zoo import Model
 from mnc.support.errors import UserError
 from mnc.targets import Target
 
-__all__ = ["RerankOptions", "RerankOutcome", "RerankSummary", "rerank"]
-
 logger = logging.getLogger(__name__)
-
-
-class RerankOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """A task's: the cost of its best config `alone`; in the network that config's, `before`, and the best
-    one's, `after`; all seconds a call. `place` is the best one's when timed alone, from 1.
-    """
-
-    key: str
-    kind: str
-    shape: str
-    tried: int
-    alone: float
-    before: float
-    after: float
-    place: int
-
-
-class RerankSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one inference, in seconds: `before` is the sum of all layers of the network whose configs are the
-    best alone, no pair fused, `after` that of the one which results, timed in turns with it. `predicted` is
-    the sum of the costs of the latter's tasks, all calls, as the log now has them, and `others` its layers
-    that are no task. `drift` is what `before` takes over what it took when those costs were timed: how much
-    slower the machine has become since.
-    """
-
-    tasks: tuple[RerankOutcome, ...]
-    before: float
-    after: float
-    predicted: float
-    others: float
-    drift: float
-    networks: int
-    seconds: float
-    left_out: tuple[str, ...] = ()
-
-    @property
-    def error(self) -> float:
-        """How far the prediction is off, as a share of what was measured."""
-        return (self.predicted + self.others) / self.after - 1
 
 
 @dataclass(frozen=True)

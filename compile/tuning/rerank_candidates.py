@@ -15,20 +15,10 @@ from mnc.compile.records.ranking import current, ranked
 from mnc.compile.records.trial import Trial, task_key
 from mnc.compile.runtime.layers import Layer
 from mnc.compile.templates.workload import convolutions
+from mnc.compile.tuning.options import RerankOptions
 
 Best = Mapping[str, Sequence[Trial]]  # each task's rerank_candidates, the best alone first
 Samples = dict[str, dict[int, list[float]]]  # seconds a call, by task and config index
-
-
-class RerankOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """`keep` configs of each task are tried: those whose cost alone is within `within` times the best one's.
-    Each network is run `runs` times, or as often as fit into `seconds` for all of them.
-    """
-
-    keep: int = 4
-    within: float = 1.25
-    runs: int = 45
-    seconds: float = 120.0
 
 
 def rerank_candidates(

@@ -13,9 +13,9 @@ from tvm import autotvm
 from tvm.autotvm.task.space import FallbackConfigEntity
 
 from mnc.compile.records.trial import ERROR_NUMBERS, FAILED_COST, Trial
+from mnc.compile.tuning.options import TUNERS
 from mnc.support.errors import UserError
 
-TUNERS = ("xgb", "random", "grid", "ga")
 PLAN = 16  # trials between two fits of the cost model
 SEED_TRIALS = 16  # fewer trials of similar tasks teach nothing
 GENES = 32  # a generation must fit a small budget

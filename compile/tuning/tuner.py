@@ -10,15 +10,14 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from mnc.compile.measure.measurer import Measurer
 from mnc.compile.records.ranking import current
 from mnc.compile.records.trial import Trial, task_key
 from mnc.compile.records.tuning_log import TuningLog
 from mnc.compile.tuning.budget import Standing, allowances, choose, guess_seconds
+from mnc.compile.tuning.options import TRIALS_PER_TASK, TUNERS, SearchOptions
 from mnc.compile.tuning.progress import Observer, TaskOutcome, TuningProgress, TuningSummary
-from mnc.compile.tuning.search import TUNERS, Search, as_pair
+from mnc.compile.tuning.search import Search, as_pair
 from mnc.compile.tuning.transfer import Transfer
 from mnc.compile.tuning.warm_start import warm_start
 from mnc.support.errors import UserError
@@ -27,20 +26,7 @@ from mnc.targets import Target
 if TYPE_CHECKING:
     from mnc.compile.frontend.tasks import TunableTask
 
-TRIALS_PER_TASK = 64
 YOUNG = 32  # own trials, from which on other networks teach nothing new
-
-
-class TuningOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How to tune. `trials` is the budget of all tasks together, those in the log included (None:
-    TRIALS_PER_TASK for each). Every task gets `floor` at least. `force` measures anew what the log
-    already has.
-    """
-
-    trials: int | None = None
-    tuner: str = "xgb"
-    floor: int = 16
-    force: bool = False
 
 
 def tune(
@@ -49,27 +35,28 @@ def tune(
     tuning_log: TuningLog,
     measurer: Measurer,
     *,
-    options: TuningOptions | None = None,
+    options: SearchOptions | None = None,
     observer: Observer | None = None,
     transfer: Iterable[Trial] = (),
     examples: Iterable[Trial] = (),
+    peak_gflops: float | None = None,
 ) -> TuningSummary:
     """Spend the budget on `tasks`. `tuning_log` must be open for adding. `transfer` are trials of other
     networks by the same measurer: a task starts from what similar shapes among them teach. `examples` are
     trials of the same tasks for other targets: their best configs are tried first, as those of other
-    measurers in the log are.
+    measurers in the log are. `peak_gflops` is for the observer to compare with.
 
     Ctrl-C passes through: what is known is in the log by then. Raises UserError for an unknown
     tuner or when a task is not for `target`.
     """
-    chosen = options or TuningOptions()
+    chosen = options or SearchOptions()
     _check(tasks, target, chosen)
-    tuning = _Tuning(tasks, tuning_log, measurer, chosen, observer, Transfer(transfer))
-    tuning.examples = tuple(examples)
-    return tuning.run()
+    tuning = _Tuning(tasks, tuning_log, measurer, chosen, Transfer(transfer), tuple(examples))
+    tuning.state.peak_gflops = peak_gflops
+    return tuning.run(observer or Observer())
 
 
-def _check(tasks: Sequence["TunableTask"], target: Target, options: TuningOptions) -> None:
+def _check(tasks: Sequence["TunableTask"], target: Target, options: SearchOptions) -> None:
     if options.tuner not in TUNERS:
         raise UserError(f"unknown tuner {options.tuner!r}; choose one of {', '.join(TUNERS)}")
     if options.trials is not None and options.trials < 0:
@@ -130,13 +117,12 @@ class _Tuning:
         tasks: Sequence["TunableTask"],
         tuning_log: TuningLog,
         measurer: Measurer,
-        options: TuningOptions,
-        observer: Observer | None,
+        options: SearchOptions,
         transfer: Transfer,
+        examples: tuple[Trial, ...],
     ) -> None:
-        self.tuning_log, self.measurer, self.transfer = tuning_log, measurer, transfer
-        self.options, self.observer = options, observer
-        self.examples: tuple[Trial, ...] = ()
+        self.tuning_log, self.measurer, self.options = tuning_log, measurer, options
+        self.transfer, self.examples = transfer, examples
         # Costs made in another way (threads, device, version) are no measure of these.
         comparable = [t for t in tuning_log.trials if t.measurer == measurer.describe()]
         usable = [] if options.force else comparable
@@ -149,27 +135,31 @@ class _Tuning:
         spent = sum(one.done for one in self.progress.values())
         self.state = TuningProgress(tasks=len(tasks), trials=spent, total=max(self.total, spent))
 
-    def run(self) -> TuningSummary:
+    def run(self, observer: Observer) -> TuningSummary:
+        observer.on_start(self.state)
         while (key := self._next()) is not None:
-            self._batch(self.progress[key])
-        return TuningSummary(
+            self._batch(self.progress[key], observer)
+        summary = TuningSummary(
             trials=self._made(),
             seconds=time.monotonic() - self.started,
             failures=dict(self.state.failures),
             tasks=tuple(one.outcome() for one in self.progress.values()),
         )
+        observer.on_end(summary)
+        return summary
 
     def _next(self) -> str | None:
         standings = [one.standing for one in self.progress.values()]
         return choose(standings, total=self.total, floor=self.options.floor)
 
-    def _batch(self, one: _Progress) -> None:
+    def _batch(self, one: _Progress, observer: Observer) -> None:
         if one.search is None:
             tuner, first = self.options.tuner, self._first(one.task.task)
             one.search = Search(one.task.task, tuner=tuner, known=one.known, first=first)
         one.search.learn_from(self._similar(one))
         count = min(self.measurer.batch, self._allowed(one), self.total - self.state.trials)
-        self._show_batch(one)
+        self._begin(one)
+        observer.on_batch(self.state)
         made: list[Trial] = []
         configs = one.search.ask(count)
         if not configs:
@@ -178,6 +168,7 @@ class _Tuning:
             self.tuning_log.append(trial)
             made.append(trial)
             self._count(one, trial)
+            observer.on_trial(self.state, trial)
         one.search.tell(made)
 
     def _allowed(self, one: _Progress) -> int:
@@ -212,13 +203,11 @@ class _Tuning:
     def _made(self) -> int:
         return sum(one.new for one in self.progress.values())
 
-    def _show_batch(self, one: _Progress) -> None:
+    def _begin(self, one: _Progress) -> None:
         self.state.task = f"{one.task.kind} {one.task.shape}"
         self.state.number = 1 + list(self.progress).index(one.key)
         self.state.task_trials = one.done
         self.state.gflops, self.state.best_gflops = None, one.gflops(one.cost)
-        if self.observer is not None:
-            self.observer.on_batch(self.state)
 
     def _count(self, one: _Progress, trial: Trial) -> None:
         one.add(trial)
@@ -230,5 +219,3 @@ class _Tuning:
             state.failures[trial.error] += 1
         rate = self._made() / (time.monotonic() - self.started)
         state.seconds_left = max(0, self.total - state.trials) / rate
-        if self.observer is not None:
-            self.observer.on_trial(state, trial)

@@ -11,8 +11,9 @@ from mnc.compile.cli.tuning_display import Display, clock, describe
 from mnc.compile.measure.local import LocalMeasurer
 from mnc.compile.measure.options import LocalOptions
 from mnc.compile.records.tuning_log import TuningLog
+from mnc.compile.tuning.options import SearchOptions
 from mnc.compile.tuning.progress import TuningProgress
-from mnc.compile.tuning.tuner import TuningOptions, tune
+from mnc.compile.tuning.tuner import tune
 from tests.compile import tuning_tasks
 
 
@@ -26,6 +27,7 @@ def state() -> TuningProgress:
         task_trials=16,
         gflops=50.04,
         best_gflops=80.0,
+        peak_gflops=100.0,
         failures=Counter(wrong=1, compile=2),
         seconds_left=725.0,
     )
@@ -40,12 +42,12 @@ def tuned(log: Path, display: Display) -> None:
         TuningLog.open(log, exclusive=True, target=target.tvm_target()) as tuning_log,
         display,
     ):
-        options = TuningOptions(trials=20)
+        options = SearchOptions(trials=20)
         tune([task], target, tuning_log, measurer, options=options, observer=display)
 
 
 def test_a_line_tells_where_it_stands() -> None:
-    assert describe(state(), peak_gflops=100.0) == (
+    assert describe(state()) == (
         "task 2/9 pointwise 64->64 14x14: 16 trials, now 50.0, best 80.0 GFLOP/s (80% of peak), "
         "failed: 2 compile, 1 wrong, 12:05 left"
     )
@@ -54,7 +56,7 @@ def test_a_line_tells_where_it_stands() -> None:
 
 def test_off_a_terminal_each_batch_is_a_plain_line(tmp_path: Path) -> None:
     out = io.StringIO()
-    tuned(tmp_path / "log", Display(peak_gflops=1e9, console=Console(file=out, width=60)))
+    tuned(tmp_path / "log", Display(console=Console(file=out, width=60)))
     lines = out.getvalue().splitlines()
     assert [line.split(" ", 1)[0] for line in lines] == ["16/20", "20/20"]
     assert "\x1b" not in out.getvalue() and "0:00 left" in lines[-1]

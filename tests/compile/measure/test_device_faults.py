@@ -20,7 +20,8 @@ from mnc.compile.records.tuning_log import TuningLog
 from mnc.compile.rpc import board as boards
 from mnc.compile.rpc.board import Board
 from mnc.compile.rpc.tracker import Tracker
-from mnc.compile.tuning.tuner import TuningOptions, tune
+from mnc.compile.tuning.options import SearchOptions
+from mnc.compile.tuning.tuner import tune
 from mnc.targets import Target
 from tests.compile import tuning_tasks
 
@@ -88,7 +89,7 @@ def test_a_tune_outlives_thirty_faults(arm: Target, tracker: Tracker, tmp_path: 
         rounds = 0
         while gremlin.is_alive():
             # Everything anew each time, so that there is always something to disturb.
-            options = TuningOptions(trials=sum(every.values()), tuner="random", force=True)
+            options = SearchOptions(trials=sum(every.values()), tuner="random", force=True)
             tune(tasks, arm, tuning_log, measurer, options=options)
             rounds += 1
         gremlin.join()

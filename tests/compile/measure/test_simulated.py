@@ -16,7 +16,7 @@ from mnc.compile.measure.simulated import (
 from mnc.compile.records.ranking import best
 from mnc.compile.records.trial import Trial
 from mnc.compile.records.tuning_log import TuningLog
-from mnc.compile.tuning.tuner import TuningOptions as Tuning
+from mnc.compile.tuning.options import SearchOptions
 from mnc.compile.tuning.tuner import tune
 from mnc.support.errors import UserError
 from mnc.targets import Target, load
@@ -94,7 +94,7 @@ def test_tuning_resumes_without_simulating_twice(
         with TuningLog.open(
             tmp_path / "log", exclusive=True, target=board.tvm_target()
         ) as tuning_log:
-            options = Tuning(trials=budget, tuner="random", floor=4)
+            options = SearchOptions(trials=budget, tuner="random", floor=4)
             assert tune([task], board, tuning_log, measurer, options=options).trials == made
     trials = TuningLog.open(tmp_path / "log", exclusive=False).trials
     found = best(trials, task.key)

@@ -13,10 +13,10 @@ from mnc.compile.cli import run
 from mnc.compile.codegen import network
 from mnc.compile.device.device import NetworkTimer
 from mnc.compile.records import family_choice
+from mnc.compile.records.family_choice import BLOCKED, FAMILIES
 from mnc.compile.runtime import verify
 from mnc.compile.runtime.session import Session
 from mnc.compile.templates import depthwise, direct, pointwise
-from mnc.compile.templates.families import BLOCKED, FAMILIES
 from mnc.compile.tuning import families
 from mnc.model import torch_run, zoo
 from mnc.support.errors import UserError

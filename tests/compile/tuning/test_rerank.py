@@ -12,7 +12,7 @@ from mnc.compile.records.paths import log_path
 from mnc.compile.records.ranking import best_of_each
 from mnc.compile.records.tuning_log import TuningLog
 from mnc.compile.tuning import rerank
-from mnc.compile.tuning.rerank import RerankOptions
+from mnc.compile.tuning.options import RerankOptions
 from mnc.model import zoo
 from mnc.support.errors import UserError
 from mnc.targets import load

@@ -12,7 +12,7 @@ from mnc.compile.records.trial import Trial, trial_of
 from mnc.compile.runtime.layers import Layer
 from mnc.compile.templates import convolution_depthwise
 from mnc.compile.tuning import rerank_candidates
-from mnc.compile.tuning.rerank_candidates import RerankOptions
+from mnc.compile.tuning.options import RerankOptions
 from mnc.targets import Target
 from tests.compile import tuning_tasks
 

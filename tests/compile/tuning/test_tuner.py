@@ -18,9 +18,9 @@ from mnc.compile.measure.options import LocalOptions
 from mnc.compile.records.ranking import best
 from mnc.compile.records.trial import Trial
 from mnc.compile.records.tuning_log import TuningLog
+from mnc.compile.tuning.options import TUNERS, SearchOptions
 from mnc.compile.tuning.progress import TuningSummary
-from mnc.compile.tuning.search import TUNERS
-from mnc.compile.tuning.tuner import TuningOptions, tune
+from mnc.compile.tuning.tuner import tune
 from mnc.support.errors import UserError
 from mnc.targets import Target, load
 from tests.compile import faulty_template, tuning_tasks
@@ -54,7 +54,7 @@ def run(
     tasks: list[TunableTask],
     target: Target,
     measurer: LocalMeasurer,
-    options: TuningOptions,
+    options: SearchOptions,
 ) -> TuningSummary:
     with TuningLog.open(path, exclusive=True, target=target.tvm_target()) as tuning_log:
         return tune(tasks, target, tuning_log, measurer, options=options)
@@ -76,7 +76,7 @@ def test_the_budget_is_spent_once_and_goes_to_the_long_task(
     tmp_path: Path, tasks: list[TunableTask], target: Target, measurer: LocalMeasurer
 ) -> None:
     path = tmp_path / "log.jsonl"
-    summary = run(path, tasks, target, measurer, TuningOptions(trials=80, floor=8))
+    summary = run(path, tasks, target, measurer, SearchOptions(trials=80, floor=8))
     trials = trials_of(path)
     assert summary.trials == len(trials) == 80
     assert repeated(trials) == 0
@@ -85,9 +85,9 @@ def test_the_budget_is_spent_once_and_goes_to_the_long_task(
     for task in tasks:
         found = best(trials, task.key)
         assert found is not None and by_key[task.key].cost == found.cost
-    again = run(path, tasks, target, measurer, TuningOptions(trials=80, floor=8))
+    again = run(path, tasks, target, measurer, SearchOptions(trials=80, floor=8))
     assert again.trials == 0 and trials_of(path) == trials
-    more = run(path, tasks, target, measurer, TuningOptions(trials=96, floor=8))
+    more = run(path, tasks, target, measurer, SearchOptions(trials=96, floor=8))
     assert more.trials == 16 and repeated(trials_of(path)) == 0
 
 
@@ -98,20 +98,20 @@ def test_every_tuner_searches_a_space_to_its_end_without_repeating(
     task = tuning_tasks.depthwise_task(target, channels=32, size=7)
     space = len(task.task.config_space)
     path = tmp_path / "log.jsonl"
-    half = run(path, [task], target, measurer, TuningOptions(trials=space // 2, tuner=tuner))
+    half = run(path, [task], target, measurer, SearchOptions(trials=space // 2, tuner=tuner))
     assert half.trials == space // 2
-    rest = run(path, [task], target, measurer, TuningOptions(trials=10 * space, tuner=tuner))
+    rest = run(path, [task], target, measurer, SearchOptions(trials=10 * space, tuner=tuner))
     assert rest.trials == space - space // 2
     assert repeated(trials_of(path)) == 0
-    assert run(path, [task], target, measurer, TuningOptions(trials=10 * space)).trials == 0
+    assert run(path, [task], target, measurer, SearchOptions(trials=10 * space)).trials == 0
 
 
 def test_force_measures_again(
     tmp_path: Path, tasks: list[TunableTask], target: Target, measurer: LocalMeasurer
 ) -> None:
     path = tmp_path / "log.jsonl"
-    run(path, tasks[1:2], target, measurer, TuningOptions(trials=8))
-    forced = run(path, tasks[1:2], target, measurer, TuningOptions(trials=8, force=True))
+    run(path, tasks[1:2], target, measurer, SearchOptions(trials=8))
+    forced = run(path, tasks[1:2], target, measurer, SearchOptions(trials=8, force=True))
     assert forced.trials == 8 and len(trials_of(path)) == 16
 
 
@@ -119,9 +119,9 @@ def test_costs_made_with_other_threads_do_not_count(
     tmp_path: Path, tasks: list[TunableTask], target: Target, measurer: LocalMeasurer
 ) -> None:
     path = tmp_path / "log.jsonl"
-    run(path, tasks[1:2], target, measurer, TuningOptions(trials=8))
+    run(path, tasks[1:2], target, measurer, SearchOptions(trials=8))
     with LocalMeasurer(target, options=LocalOptions(threads=2, budget=0.005)) as two:
-        assert run(path, tasks[1:2], target, two, TuningOptions(trials=8)).trials == 8
+        assert run(path, tasks[1:2], target, two, SearchOptions(trials=8)).trials == 8
     assert {trial.threads for trial in trials_of(path)} == {1, 2}
 
 
@@ -137,7 +137,7 @@ def test_failures_are_counted_by_kind_and_never_best(
             compile_timeout=3.0, run_timeout=1.0, templates=(faulty_template.MODULE,)
         ),
     ) as impatient:
-        summary = run(path, [task], target, impatient, TuningOptions(trials=100))
+        summary = run(path, [task], target, impatient, SearchOptions(trials=100))
     assert summary.failures == {"wrong": 2, "crash": 2, "timeout": 2, "compile": 2}
     found = best(trials_of(path), task.key)
     assert found is not None and faulty_template.FAULTS[found.config.index] == "none"
@@ -149,8 +149,8 @@ def test_a_later_task_learns_from_an_earlier(
 ) -> None:
     """With trials of a like task to learn from, the first batch is chosen, not drawn."""
     path = tmp_path / "log.jsonl"
-    run(path, tasks[:1], target, measurer, TuningOptions(trials=64))
-    run(path, tasks[:2], target, measurer, TuningOptions(trials=80, floor=16))
+    run(path, tasks[:1], target, measurer, SearchOptions(trials=64))
+    run(path, tasks[:2], target, measurer, SearchOptions(trials=80, floor=16))
     known = trials_of(path)
     first = [trial for trial in known if trial.key == tasks[1].key]
     space = tasks[1].task.config_space
@@ -171,9 +171,9 @@ def test_unknown_tuners_and_other_targets_are_refused(
     tmp_path: Path, tasks: list[TunableTask], target: Target, measurer: LocalMeasurer
 ) -> None:
     with pytest.raises(UserError, match="choose one of xgb, random, grid, ga"):
-        run(tmp_path / "a", tasks, target, measurer, TuningOptions(tuner="annealing"))
+        run(tmp_path / "a", tasks, target, measurer, SearchOptions(tuner="annealing"))
     with pytest.raises(UserError, match="extract the tasks with the target"):
-        run(tmp_path / "b", tasks, load("rpi4"), measurer, TuningOptions())
+        run(tmp_path / "b", tasks, load("rpi4"), measurer, SearchOptions())
 
 
 TUNE = """
@@ -182,14 +182,15 @@ from pathlib import Path
 from mnc.compile.records.tuning_log import TuningLog
 from mnc.compile.measure.local import LocalMeasurer
 from mnc.compile.measure.options import LocalOptions
-from mnc.compile.tuning.tuner import TuningOptions, tune
+from mnc.compile.tuning.options import TUNERS, SearchOptions
+from mnc.compile.tuning.tuner import tune
 from tests.compile import tuning_tasks
 target = tuning_tasks.host()
 tasks = [tuning_tasks.pointwise_task(target), tuning_tasks.depthwise_task(target)]
 with TuningLog.open(Path(sys.argv[1]), exclusive=True, target=target.tvm_target()) as tuning_log:
     with LocalMeasurer(target, options=LocalOptions(budget=0.02)) as measurer:
         print("tuning", flush=True)
-        tune(tasks, target, tuning_log, measurer, options=TuningOptions(trials=int(sys.argv[2])))
+        tune(tasks, target, tuning_log, measurer, options=SearchOptions(trials=int(sys.argv[2])))
 """
 
 

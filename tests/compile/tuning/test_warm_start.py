@@ -9,8 +9,8 @@ from mnc.compile.measure.options import SimulationOptions
 from mnc.compile.measure.simulated import SimulatedMeasurer
 from mnc.compile.records.trial import Trial, trial_of
 from mnc.compile.records.tuning_log import TuningLog
+from mnc.compile.tuning.options import SearchOptions
 from mnc.compile.tuning.search import Search, default_config
-from mnc.compile.tuning.tuner import TuningOptions as Tuning
 from mnc.compile.tuning.tuner import tune
 from mnc.compile.tuning.warm_start import warm_start
 from mnc.targets import load
@@ -54,6 +54,6 @@ def test_a_small_budget_reaches_every_task(tmp_path: Path) -> None:
         TuningLog.open(tmp_path / "log", exclusive=True) as tuning_log,
     ):
         summary = tune(
-            tasks, BOARD, tuning_log, measurer, options=Tuning(trials=12, tuner="random")
+            tasks, BOARD, tuning_log, measurer, options=SearchOptions(trials=12, tuner="random")
         )
     assert [task.trials for task in summary.tasks] == [4, 4, 4]
