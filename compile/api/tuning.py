@@ -16,6 +16,7 @@ from mnc.compile.device.opening import open_device
 from mnc.compile.device.options import DeviceOptions
 from mnc.compile.records.family_choice import chosen
 from mnc.compile.records.paths import log_path
+from mnc.compile.records.ranking import reranking_due
 from mnc.compile.records.tuning_log import TuningLog
 from mnc.compile.tuning.options import (
     MOBILENET_KINDS,
@@ -67,9 +68,9 @@ def tune(
     with `simulate`, they are simulated (None: every fast core), by `workers` processes here or on the
     machines that have joined `tracker` ("host:port").
 
-    Stop it at any time and call it again: it goes on where it was. With `reranking`, new trials are followed
-    by `rerank`, where that can be done; that it fails is in the summary. On anything but this machine comes
-    `choose_family` then.
+    Stop it at any time and call it again: it goes on where it was. With `reranking`, trials that no `rerank`
+    has followed yet are followed by one, where that can be done; that it fails is in the summary. On anything
+    but this machine comes `choose_family` then.
     """
     options = TuningOptions(
         logs=logs,
@@ -99,7 +100,7 @@ def tune_with(
         logger.info("%s", device.note)
     network = as_model(model)
     summary = _searched(network, cpu, device, options, observer)
-    if options.rerank is not None and summary.trials and device.times_layers:
+    if options.rerank is not None and device.times_layers and _is_due(network, device, options):
         summary = _reranked(network, device, options.rerank, options.logs, summary)
     if device.times_families:
         choice = choose_on(device, network, options.logs)
@@ -107,6 +108,13 @@ def tune_with(
         followed = chosen(log_path(options.logs, cpu.name, network.name))  # not an emulator's
         logger.info("builds use family %s; %s", followed.family, followed.why)
     return summary
+
+
+def _is_due(network: "Model", device: Device, options: TuningOptions) -> bool:
+    """Whether the step in the network is to come, by the log: it may have been killed before."""
+    path = log_path(options.logs, device.target.name, network.name)
+    trials = TuningLog.open(path, exclusive=False, target=device.target.tvm_target()).trials
+    return reranking_due(trials, threads=device.kernel_threads)
 
 
 def _searched(

@@ -40,8 +40,8 @@ class AppendOnlyFile:
             self.close()
             raise
 
-    def append(self, line: bytes) -> None:
-        """Add a line, newline included, by one write. UserError when it cannot be (full disk), or when
+    def append(self, lines: bytes) -> None:
+        """Add lines, newlines included, by one write. UserError when it cannot be (full disk), or when
         the file was moved or replaced meanwhile; it is then as it was.
         """
         handle = self._handle
@@ -51,7 +51,7 @@ class AppendOnlyFile:
             self._check_in_place(handle)
             size = os.fstat(handle).st_size
             try:
-                if os.write(handle, line) != len(line):
+                if os.write(handle, lines) != len(lines):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(handle)
             except OSError:

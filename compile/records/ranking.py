@@ -91,6 +91,18 @@ def summary(trials: Iterable[Trial]) -> tuple[TaskSummary, ...]:
     )
 
 
+def reranking_due(trials: Iterable[Trial], *, threads: int) -> bool:
+    """Whether a device timed kernels alone, on `threads` threads, after the last in the network: the log
+    says so whoever added them, and whatever killed what was to come after.
+    """
+    due = False
+    for trial in trials:
+        if trial.threads == threads and trial.error is None:
+            alone = trial.verified and not (trial.in_network or trial.simulated or trial.emulated)
+            due = not trial.in_network and (due or alone)
+    return due
+
+
 def _latest(trials: Iterable[Trial], key: str) -> _ByConfig:
     return _latest_by_task(trial for trial in trials if trial.key == key).get(key, {})
 

@@ -58,14 +58,14 @@ class TuningLog(Closing):
             raise
         return tuning_log
 
-    def append(self, trial: Trial) -> None:
-        """Add a trial: one write of a whole line, on disk when this returns. UserError when it
-        cannot be (full disk); the log is then as it was.
+    def append(self, *trials: Trial) -> None:
+        """Add trials: one write of whole lines, on disk when this returns. UserError when it cannot be
+        (full disk); the log is then as it was.
         """
         if self._file is None:
             raise ValueError(f"{self.path} is not open for adding")
-        self._file.append(encode_line(trial))
-        self.trials.append(trial)
+        self._file.append(b"".join(map(encode_line, trials)))
+        self.trials.extend(trials)
 
     def close(self) -> None:
         """Give up the lock. Harmless when repeated."""

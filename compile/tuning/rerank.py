@@ -76,8 +76,10 @@ def rerank(
         known = rerank_candidates.merged(
             rerank_candidates.samples(one.layers, one.runs, one.used) for one in tried
         )
-        for trial in rerank_candidates.trials(best, known, measurer=timer.describe(), when=when):
-            tuning_log.append(trial)
+        # All at once: a log never has half of a reranking.
+        tuning_log.append(
+            *rerank_candidates.trials(best, known, measurer=timer.describe(), when=when)
+        )
         return _confirmed(
             builder,
             tuning_log.trials,

@@ -79,6 +79,31 @@ def test_tune_loses_and_repeats_no_trial(tmp_path: Path) -> None:
     assert len(kept.trials) == TRIALS + 2 * KILLS == len(known) + summary["trials"]
 
 
+@pytest.mark.slow
+def test_tune_resumes_its_step_in_the_network(tmp_path: Path) -> None:
+    """Killed as soon as all trials are known: the next call makes none, and times them in the network."""
+    path = tmp_path / "x86" / "mobilenet_v1_28.jsonl"
+    named = ("tune", "mobilenet_v1_28", "--logs", tmp_path, "--tasks", "pointwise")
+    words = (*named, "--tuner", "random", "--trials", "16", "--json")
+    process = start(*words)
+    while len(whole_lines(path)) < 16 and process.poll() is None:
+        time.sleep(0.02)
+    kill(process, 0.1)
+    assert process.returncode == -signal.SIGKILL
+    alone = whole_lines(path)
+    assert not any(trial.in_network for trial in TuningLog.open(path, exclusive=False).trials)
+    for _ in range(2):
+        again = start(*words)
+        out, err = again.communicate()
+        assert again.returncode == 0, err.decode()
+        assert json.loads(out)["trials"] == 0
+        lines = whole_lines(path)
+        assert lines[: len(alone)] == alone
+        trials = TuningLog.open(path, exclusive=False).trials[len(alone) :]
+        assert trials and all(trial.in_network for trial in trials)
+        assert len({trial.when for trial in trials}) == 1  # once, not at each call
+
+
 def test_build_leaves_a_whole_artifact_or_none(tmp_path: Path) -> None:
     chance, out = random.Random(2), tmp_path / "build"
     folder = out / "x86" / "mobilenet_v1_28"

@@ -60,6 +60,18 @@ def test_only_the_latest_reranking_in_the_network_counts() -> None:
     assert found[KEY] == alone
 
 
+def test_a_reranking_is_due_after_what_was_timed_alone_whoever_timed_it() -> None:
+    alone, inside = made(0), made(0, measurer="in-network local-v1 threads=1")
+    due = ranking.reranking_due
+    assert due([alone], threads=1) and due([alone, inside, made(1)], threads=1)
+    assert not due([], threads=1) and not due([alone, inside], threads=1)
+    assert not due([alone, inside, failed(1)], threads=1)
+    assert due([inside, alone, made(1, measurer=MODEL)], threads=1)
+    assert not due([made(1, measurer=MODEL), made(1, measurer="emulated rpc")], threads=1)
+    assert due([alone, made(0, threads=2), inside], threads=2)
+    assert not due([alone], threads=2)
+
+
 def test_in_network_times_with_more_threads_do_not_win_over_fewer() -> None:
     two = made(1, threads=2, costs=(1e-4,), measurer="in-network local-v1 threads=2")
     assert best([two, made(0)], KEY) == made(0)
