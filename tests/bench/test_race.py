@@ -76,7 +76,7 @@ def test_all_are_timed_in_every_round_and_compared(folder: Path) -> None:
     eager, script, left_out = run(folder, EAGER, SCRIPT, KNOWN["ncnn"], rounds=3)
     for entry in (eager, script):
         assert entry.why == ""
-        assert entry.error is not None and entry.error < 1e-6
+        assert entry.error is not None and entry.error < 1e-5  # float32 sums in any order
         assert len(entry.rounds) == 3 and entry.calls == 3 * race.CALLS
         assert entry.minimum is not None and entry.low is not None and entry.median is not None
         assert 0 < entry.minimum <= entry.low <= entry.median
@@ -135,7 +135,7 @@ time.sleep(600)
 def test_a_killed_worker_says_how_it_ended(folder: Path) -> None:
     with Worker(SCRIPT, folder, threads=1, cpus=[]) as worker:
         os.kill(worker._process.pid, signal.SIGKILL)
-        with pytest.raises(UserError, match="killed by signal 9"):
+        with pytest.raises(UserError, match="SIGKILL"):
             worker.ask("run", untimed=0, calls=1)
 
 
