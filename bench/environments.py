@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from bench.peers import PROJECT
+from mnc.support import error_text
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir
 
@@ -70,6 +71,5 @@ def _run(command: list[str], name: str) -> None:
     except subprocess.TimeoutExpired:
         raise UserError(f"the environment {name} was not made in {LIMIT} s; try again") from None
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        reason = (lines or done.stderr.splitlines() or ["no reason given"])[0]
+        reason = error_text.of_tool(done.stderr, done.returncode)
         raise UserError(f"the environment {name} cannot be made: {reason.removeprefix('ERROR: ')}")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench import environments
 from bench.peers import RECIPES, Recipe
+from mnc.support import error_text
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir
 
@@ -153,7 +154,8 @@ class Kitchen:
             except subprocess.TimeoutExpired:
                 raise UserError(f"{script} took more than {limit} s") from None
         if code:
-            raise UserError(f"{script}: {_last_error(log)}")
+            said = error_text.last_words(log.read_text(errors="replace"))
+            raise UserError(f"{script}: {said or 'no output'}")
 
 
 def _has_records(path: Path) -> bool:
@@ -168,10 +170,3 @@ def _has_records(path: Path) -> bool:
 
 def _files(path: Path) -> Iterable[Path]:
     return sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
-
-
-def _last_error(log: Path) -> str:
-    """The last line that names an error, else the last line."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    errors = [line for line in lines if "Error" in line or "error" in line]
-    return (errors or lines or ["no output"])[-1].strip()[:300]

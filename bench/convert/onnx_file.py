@@ -24,7 +24,8 @@ def main(folder: Path) -> None:
         output_names=["output"],
         dynamo=True,
     )
-    assert exported is not None
+    if exported is None:
+        raise RuntimeError("torch gave no ONNX program")
     network = exported.model
     optimizer.optimize(network)
     rewriter.rewrite(network, [fuse_pad_into_conv_rule])

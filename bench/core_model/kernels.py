@@ -73,8 +73,8 @@ def build(record: BoardRecord, board: MeasuredBoard) -> BuiltKernel:
     except UserError:
         raise
     except Exception as error:  # TVM raises anything
-        last = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-        raise UserError(f"{record.source}: does not compile here: {last[0]}") from error
+        reason = error_text.of_exception(error)
+        raise UserError(f"{record.source}: does not compile here: {reason}") from error
     write_atomic(described, msgspec.json.encode(kernel))
     return kernel
 
