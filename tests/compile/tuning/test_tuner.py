@@ -234,7 +234,7 @@ def test_a_tune_killed_at_random_loses_and_repeats_nothing(
 @pytest.mark.slow
 def test_a_log_in_use_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    first = start(path, 40)
+    first = start(path, 1000)  # so many that it is at it while the second starts
     assert first.stdout is not None and first.stdout.readline() == b"tuning\n"
     second = start(path, 40)
     said = second.communicate()[1]
