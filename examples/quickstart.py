@@ -10,11 +10,8 @@ the trials are in the log.
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from mnc import build, load, tune
-from mnc.compile.runtime.benchmark import bench
-from mnc.compile.runtime.verify import verify
+from mnc.compile.api import bench, verify
 
 MODEL = (
     "mobilenet_v1_28"  # trained on Fashion-MNIST, 28x28 pixels; any name of `mnc models` will do
@@ -36,12 +33,13 @@ def main(folder: Path) -> None:
     for label, probability in session.top(logits, 3):
         print(f"  {probability:6.1%}  {label}")
 
-    for check in verify(artifact, session=session).checks:
+    for check in verify(artifact, threads=1).checks:
         print(f"against {check.against}: largest relative error {check.max_relative:.1e}")
         assert check.ok
 
-    latency = bench(session, np.zeros_like(image), seconds=0.5)["mnc"]
-    print(f"median {latency.median * 1e6:.0f} us, 90% within {latency.p90 * 1e6:.0f} us")
+    for runtime, latency in bench(artifact, threads=1, seconds=0.5).latencies.items():
+        median, p90 = latency.median * 1e6, latency.p90 * 1e6
+        print(f"{runtime}: median {median:.0f} us, 90% within {p90:.0f} us")
 
 
 if __name__ == "__main__":  # tune starts processes, which import this file

@@ -32,11 +32,11 @@ from mnc.compile.api.listing import (
     targets,
     tasks,
 )
-from mnc.compile.api.named import LOGS, OUT, ModelSpec, as_model, as_target
+from mnc.compile.api.named import LOGS, OUT, ModelSpec, as_model, as_target, open_artifact
 from mnc.compile.api.profiling import ProfileReport, draw_roofline, profile
 from mnc.compile.api.reporting import report
 from mnc.compile.api.reranking import rerank
-from mnc.compile.api.running import classify, load, open_artifact, read_images, runs_here
+from mnc.compile.api.running import classify, load, read_images, runs_here
 from mnc.compile.api.tuning import tune
 from mnc.compile.device.device import BenchReport
 from mnc.compile.records.trial import Trial

@@ -3,12 +3,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnc.compile.api.named import ModelSpec, as_model
-from mnc.compile.api.running import open_artifact
-from mnc.compile.artifact.store import Artifact
+from mnc.compile.api.named import ModelSpec, as_model, open_artifact
+from mnc.compile.api.running import load
+from mnc.compile.artifact.manifest import Manifest
 from mnc.compile.device.device import BenchReport
 from mnc.compile.device.opening import open_runner
 from mnc.compile.device.options import DeviceOptions
@@ -20,23 +19,31 @@ from mnc.model.torch_run import torch_call, torch_reference
 from mnc.support.progress import working
 
 if TYPE_CHECKING:
-    from mnc.compile.api.named import AnyModel
+    from mnc.compile.api.named import AnyArtifact, AnyModel
 
 
-def verify(session: Session, *, model: "AnyModel | None" = None) -> VerifyReport:
-    """Compare the artifact of `session` with its golden outputs and with PyTorch, here or on its device.
+def verify(
+    artifact: "AnyArtifact",
+    *,
+    threads: int | None = None,
+    device: str | None = None,
+    cores: Cores = "big",
+    model: "AnyModel | None" = None,
+) -> VerifyReport:
+    """Compare with the golden outputs and with PyTorch, on this machine or on `device`.
 
-    PyTorch runs `model`; None: the zoo's model that the artifact was built from, where torch is installed and
-    the weights are the same.
+    `threads`, `device` and `cores` are as `load` takes them. PyTorch runs `model`; None: the zoo's model that
+    the artifact was built from, where torch is installed and the weights are the same.
     """
-    module = None if model is None else _module(model, session)
-    with working(f"comparing {session.manifest.network.name} with PyTorch"):
-        reference = None if module is None else torch_reference(module)
-        return stage.verify(session.artifact, session=session, reference=reference)
+    checked = open_artifact(artifact)
+    reference = None if model is None else torch_reference(_module(model, checked.manifest))
+    session = load(checked, threads=threads, device=device, cores=cores)
+    with working(f"comparing {checked.manifest.network.name} with PyTorch"):
+        return stage.verify(checked, session=session, reference=reference)
 
 
 def bench(
-    artifact: Artifact | Path | str,
+    artifact: "AnyArtifact",
     *,
     threads: int | None = None,
     device: str | None = None,
@@ -49,7 +56,7 @@ def bench(
 
     `threads`, `device` and `cores` are as `load` takes them; PyTorch runs `model`, as with `verify`.
     """
-    checked = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
+    checked = open_artifact(artifact)
     options = DeviceOptions(address=device, threads=threads, cores=cores)
     left_out: list[str] = []
 
@@ -68,13 +75,13 @@ def bench(
 def _rival(model: "AnyModel | None", session: Session) -> tuple[Any, str]:
     """What PyTorch runs, or None and why there is nothing."""
     if model is not None:
-        return _module(model, session), ""
+        return _module(model, session.manifest), ""
     with working(f"loading {session.manifest.network.name} into PyTorch"):
         return stage.rebuild_module(session.manifest)
 
 
-def _module(model: "AnyModel", session: Session) -> Any:
+def _module(model: "AnyModel", manifest: Manifest) -> Any:
     """The PyTorch module of `model`; a mere name takes inputs of the artifact's shape."""
-    shape = session.manifest.inputs[0].shape
+    shape = manifest.inputs[0].shape
     named = ModelSpec(model, input_shape=shape, batch=shape[0]) if isinstance(model, str) else model
     return as_model(named).module

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnc.compile.api.named import as_target
-from mnc.compile.api.running import open_artifact
-from mnc.compile.artifact.store import Artifact
+from mnc.compile.api.named import as_target, open_artifact
 from mnc.support.progress import working
 
 if TYPE_CHECKING:
-    from mnc.compile.api.named import AnyTarget
+    from mnc.compile.api.named import AnyArtifact, AnyTarget
     from mnc.compile.export.exporter import Exported
     from mnc.compile.runtime.verify import Check
 
@@ -26,7 +24,7 @@ class ExportResult:
 
 
 def export(
-    artifact: Artifact | Path | str,
+    artifact: "AnyArtifact",
     out: Path | None = None,
     *,
     prefix: str = "mnc",
@@ -41,7 +39,7 @@ def export(
     """
     from mnc.compile.export import exporter, loading
 
-    checked = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
+    checked = open_artifact(artifact)
     cpu = as_target(target or checked.manifest.target.name)
     folder = out or checked.folder.with_name(f"{checked.folder.name}-export")
     with working(f"linking {checked.manifest.network.name} into a C library"):

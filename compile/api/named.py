@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people name, as values: a model, a target, their log; where logs and artifacts go unless they say."""
+"""What people name, as values: a model, a target, their log, an artifact; and where these lie by default."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mnc.compile.artifact import store
+from mnc.compile.artifact.store import Artifact
 from mnc.compile.records.paths import log_path, own_logs
 from mnc.compile.records.tuning_log import TuningLog
 from mnc.support.progress import working
@@ -33,6 +35,7 @@ class ModelSpec:
 if TYPE_CHECKING:
     AnyModel = str | ModelSpec | Model
     AnyTarget = str | Path | Target
+    AnyArtifact = str | Path | Artifact
 
 
 def as_model(model: "AnyModel") -> "Model":
@@ -54,6 +57,13 @@ def as_model(model: "AnyModel") -> "Model":
 def as_target(target: "AnyTarget") -> Target:
     """The target of that name or file, or the one given."""
     return target if isinstance(target, Target) else load_target(target)
+
+
+def open_artifact(artifact: "AnyArtifact") -> Artifact:
+    """The artifact in that folder, each file checked by hash, no native code loaded; or the one given.
+    UserError for a folder that is none, or damaged.
+    """
+    return artifact if isinstance(artifact, Artifact) else store.load(Path(artifact))
 
 
 def read_log(model: "Model", target: Target, logs: Path) -> TuningLog:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnc.compile.api.running import open_artifact
-from mnc.compile.artifact.store import Artifact
+from mnc.compile.api.named import open_artifact
 from mnc.compile.device.opening import open_runner
 from mnc.compile.device.options import DeviceOptions
 from mnc.compile.rpc.address import Cores
@@ -14,6 +13,7 @@ from mnc.compile.runtime.layer_profile import Profile
 from mnc.support.errors import UserError
 
 if TYPE_CHECKING:
+    from mnc.compile.api.named import AnyArtifact
     from mnc.compile.artifact.manifest import Manifest
     from mnc.compile.machine.roofs import Roof
 
@@ -32,7 +32,7 @@ class ProfileReport(Profile):
 
 
 def profile(
-    artifact: Artifact | Path | str,
+    artifact: "AnyArtifact",
     *,
     threads: int | None = None,
     device: str | None = None,
@@ -40,7 +40,7 @@ def profile(
     runs: int = 30,
 ) -> ProfileReport:
     """Time each layer within `runs` inferences. `threads`, `device` and `cores` are as `load` takes them."""
-    checked = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
+    checked = open_artifact(artifact)
     options = DeviceOptions(address=device, threads=threads, cores=cores)
     runner = open_runner(checked.manifest.target.name, options)
     made = runner.profile(checked, runs=runs)

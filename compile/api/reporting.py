@@ -6,20 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnc.compile.api.listing import artifact_folders
-from mnc.compile.api.named import LOGS, OUT
-from mnc.compile.api.running import open_artifact
-from mnc.compile.artifact.store import Artifact
+from mnc.compile.api.named import LOGS, OUT, open_artifact
 from mnc.compile.report.options import ReportOptions
 from mnc.support.errors import UserError
 from mnc.support.files import write_atomic
 from mnc.targets import topology
 
 if TYPE_CHECKING:
+    from mnc.compile.api.named import AnyArtifact
     from mnc.compile.report.data import Report
 
 
 def report(
-    artifacts: Sequence[Artifact | Path | str] = (),
+    artifacts: "Sequence[AnyArtifact]" = (),
     out: Path = Path("report.html"),
     *,
     threads: Sequence[int] | None = None,
@@ -37,7 +36,7 @@ def report(
     chosen = tuple(artifacts) or artifact_folders()
     if not chosen:
         raise UserError(f"no artifact under {OUT}; make one with `mnc build`, or name its folder")
-    checked = [one if isinstance(one, Artifact) else open_artifact(one) for one in chosen]
+    checked = [open_artifact(one) for one in chosen]
     counts = threads or sorted({1, topology.usable_cores()})
     from mnc.compile.report import collect
     from mnc.compile.report.page import page

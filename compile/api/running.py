@@ -3,23 +3,22 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from mnc.compile.api.named import open_artifact
 from mnc.compile.artifact.store import Artifact
-from mnc.compile.artifact.store import load as checked_artifact
 from mnc.compile.device.opening import open_runner
 from mnc.compile.device.options import DeviceOptions
 from mnc.compile.rpc.address import Cores
 from mnc.compile.runtime.session import Array, Session, check_cpu
 from mnc.support.errors import UserError
 
-
-def open_artifact(folder: Path | str) -> Artifact:
-    """The artifact at `folder`, each file checked by hash, no native code loaded. UserError for another."""
-    return checked_artifact(Path(folder))
+if TYPE_CHECKING:
+    from mnc.compile.api.named import AnyArtifact
 
 
 def load(
-    artifact: Artifact | Path | str,
+    artifact: "AnyArtifact",
     *,
     threads: int | None = None,
     device: str | None = None,
@@ -31,7 +30,7 @@ def load(
     cores by default; with `device` it runs there, on `cores` of that class. Only load artifacts from people
     you trust.
     """
-    checked = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
+    checked = open_artifact(artifact)
     options = DeviceOptions(address=device, threads=threads, cores=cores)
     return open_runner(checked.manifest.target.name, options).session(checked)
 

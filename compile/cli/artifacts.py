@@ -29,6 +29,7 @@ device_option = stack(
         show_default=True,
         help="Which class of the device's cores to use.",
     ),
+    threads_option("all cores"),
 )
 
 
@@ -46,7 +47,6 @@ device_option = stack(
     "--top", type=click.IntRange(min=1), default=5, show_default=True, help="Labels of each."
 )
 @device_option
-@threads_option
 @as_json_option
 def run(
     folder: Path,
@@ -74,7 +74,6 @@ def run(
 @click.command()
 @artifact_argument
 @device_option
-@threads_option
 @click.option(
     "--model", "model_spec", help="PyTorch model to compare with, when it is not of the zoo."
 )
@@ -94,8 +93,7 @@ def verify(
     The golden outputs, which PyTorch gave when the artifact was built, always; PyTorch itself where it is
     installed and the model can be rebuilt.
     """
-    session = api.load(folder, threads=threads, device=device, cores=cores)
-    report = api.verify(session, model=model_spec)
+    report = api.verify(folder, threads=threads, device=device, cores=cores, model=model_spec)
     table(verify_rows(report), as_json=as_json)
     if not report.ok:
         context.exit(VERIFY_FAILED)

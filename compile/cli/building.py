@@ -61,8 +61,7 @@ def build(
         console.result(str(made.folder))
     parity, latency = [], []
     if check and _runs_here(made):
-        session = api.load(made)
-        parity = verify_rows(api.verify(session, model=made.model))
+        parity = verify_rows(api.verify(made, model=made.model))
         latency = bench_rows(api.bench(made, model=made.model))
     if as_json:
         kernels = made.manifest.kernels

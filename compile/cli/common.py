@@ -119,6 +119,13 @@ def stack(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return decorate
 
 
+def threads_option(default: str) -> Callable[[Any], Any]:
+    """--threads, None where it is not given: then `default`, in words, holds."""
+    return click.option(
+        "--threads", type=click.IntRange(min=1), help=f"CPU threads. [default: {default}]"
+    )
+
+
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 target_option = click.option(
     "--target",
@@ -135,9 +142,6 @@ logs_option = click.option(
     default=LOGS,
     show_default="$MNC_LOGS; else a checkout's tuning_logs/, or tuning_logs/ here",
     help="Folder of your tuning logs.",
-)
-threads_option = click.option(
-    "--threads", type=click.IntRange(min=1), help="CPU threads.", default=None
 )
 _model_words = stack(
     click.argument(

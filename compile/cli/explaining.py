@@ -38,7 +38,7 @@ SHOWN = 0.9
     show_default=True,
     help="Of a loop to show; the hottest are kept.",
 )
-@threads_option
+@threads_option("every fast core")
 @logs_option
 @as_json_option
 def explain(

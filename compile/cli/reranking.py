@@ -31,7 +31,7 @@ from mnc.compile.cli.common import (
     show_default=True,
     help="Configs of each task, so many networks.",
 )
-@threads_option
+@threads_option("1")
 @logs_option
 @as_json_option
 def rerank(

@@ -9,13 +9,12 @@ import click
 from mnc.compile import api
 from mnc.compile.api import BenchReport, Cores, Latency, ProfileReport
 from mnc.compile.cli.artifacts import artifact_argument, device_option
-from mnc.compile.cli.common import as_json_option, console, print_json, table, threads_option
+from mnc.compile.cli.common import as_json_option, console, print_json, table
 
 
 @click.command()
 @artifact_argument
 @device_option
-@threads_option
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0.1),
@@ -73,7 +72,6 @@ def _times(latency: Latency, threads: int | None) -> dict[str, Any]:
 @click.command()
 @artifact_argument
 @device_option
-@threads_option
 @click.option(
     "--runs", type=click.IntRange(min=1), default=30, show_default=True, help="Inferences."
 )

@@ -60,7 +60,11 @@ SIMULATE = "Ask the core model, as is done anyway for a target that is not this 
 @click.option("--device", metavar="rpc://HOST:PORT/KEY", help="Measure on this device.")
 @click.option("--allow-emulated", is_flag=True, help="Accept times made under an emulator.")
 @click.option("--simulate", is_flag=True, help=SIMULATE)
-@click.option("--workers", type=click.IntRange(min=1), help="Simulate with so many processes here.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Simulate with so many processes here. [default: one for each core]",
+)
 @click.option(
     "--tracker",
     metavar="HOST:PORT",
@@ -71,7 +75,7 @@ SIMULATE = "Ask the core model, as is done anyway for a target that is not this 
     metavar="TARGET",
     help="Try first what the log of this target, of a similar core, has found best.",
 )
-@threads_option
+@threads_option("1 where timed, every fast core where simulated")
 @logs_option
 @as_json_option
 def tune(
@@ -133,7 +137,7 @@ def tune(
     show_default=True,
     help="For each family.",
 )
-@threads_option
+@threads_option("all cores; every fast core where simulated")
 @logs_option
 @as_json_option
 def family(

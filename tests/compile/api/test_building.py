@@ -67,7 +67,7 @@ def test_a_model_with_weights_of_ones_own_keeps_its_name(tmp_path: Path) -> None
     made = build(spec, out=tmp_path, logs=tmp_path)
     assert made.folder.name == f"{SMALL}_b2" and made.manifest.network.spec == SMALL
     assert made.manifest.inputs[0].shape == (2, 1, 28, 28)
-    checks = api.verify(load(made), model=made.model).checks
+    checks = api.verify(made, model=made.model).checks
     assert [check.against for check in checks] == ["golden outputs", "PyTorch"]
     assert all(check.ok for check in checks)
 

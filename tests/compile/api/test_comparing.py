@@ -13,8 +13,7 @@ def of(tiny: Tiny) -> Model:
 
 
 def test_the_given_model_is_what_pytorch_runs(tiny: Tiny, tiny_artifact: Artifact) -> None:
-    session = api.load(tiny_artifact, threads=1)
-    report = api.verify(session, model=of(tiny))
+    report = api.verify(tiny_artifact, threads=1, model=of(tiny))
     assert [check.against for check in report.checks] == ["golden outputs", "PyTorch"]
     assert report.ok and not report.note
 
@@ -22,6 +21,6 @@ def test_the_given_model_is_what_pytorch_runs(tiny: Tiny, tiny_artifact: Artifac
 def test_what_is_not_of_the_zoo_is_compared_with_its_golden_outputs(
     tiny_artifact: Artifact,
 ) -> None:
-    report = api.verify(api.load(tiny_artifact))
+    report = api.verify(tiny_artifact.folder)
     assert [check.against for check in report.checks] == ["golden outputs"]
     assert "tiny cannot be rebuilt here" in report.note
