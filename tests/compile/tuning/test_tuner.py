@@ -234,8 +234,9 @@ def test_a_tune_killed_at_random_loses_and_repeats_nothing(
 @pytest.mark.slow
 def test_a_log_in_use_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    first = start(path, 1000)  # so many that it is at it while the second starts
+    first = start(path, 40)
     assert first.stdout is not None and first.stdout.readline() == b"tuning\n"
+    first.send_signal(signal.SIGSTOP)  # so that it is at it for as long as the second takes
     second = start(path, 40)
     said = second.communicate()[1]
     assert b"UserError" in said and str(first.pid).encode() in said
