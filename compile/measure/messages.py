@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from mnc.compile.records.trial import Failure, task_key
+from mnc.compile.rpc.address import Cores
 from mnc.compile.toolchain.graph import Role
 from mnc.support import error_text
 from mnc.targets import Target
@@ -98,7 +99,7 @@ class ConnectJob(msgspec.Struct, frozen=True, tag=True):
     wait_seconds: float
     session_seconds: float
     threads: int
-    cores: Literal["big", "little", "all"]
+    cores: Cores
 
 
 class StepJob(msgspec.Struct, frozen=True, tag=True):

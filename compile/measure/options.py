@@ -6,9 +6,9 @@
 (None: worked out from the target's caches). `templates` are modules with templates besides ours.
 """
 
-from typing import Literal
-
 import msgspec
+
+from mnc.compile.rpc.address import Cores
 
 
 class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class RpcOptions(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     threads: int = 1
-    cores: Literal["big", "little", "all"] = "big"
+    cores: Cores = "big"
     allow_emulated: bool = False
     compile_timeout: float = 15.0
     run_timeout: float = 15.0
