@@ -43,7 +43,7 @@ def cli(context: click.Context, quiet: bool, verbose: bool) -> None:
     mnc build mobilenet_v1_1.0_224 --target x86    compile, compare with PyTorch, time
     mnc run   build/x86/mobilenet_v1_1.0_224 --image photo.jpg
     """
-    console.quiet = quiet
+    context.with_resource(console.quietly(quiet))
     logging.getLogger().setLevel(logging.DEBUG if verbose else logging.ERROR)
     for name in ("autotvm", "te_compiler", "strategy"):
         logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.ERROR)

@@ -43,6 +43,15 @@ class Console:
         _rich(sys.stdout).print(text, markup=False, highlight=False, soft_wrap=True)
 
     @contextlib.contextmanager
+    def quietly(self, quiet: bool) -> Iterator[None]:
+        """Be quiet, or not, for one command: a process may carry out several."""
+        before, self.quiet = self.quiet, quiet
+        try:
+            yield
+        finally:
+            self.quiet = before
+
+    @contextlib.contextmanager
     def working(self, text: str) -> Iterator[None]:
         """Show on a terminal that this takes its time, and about how much; nothing under --quiet."""
         if self.quiet:

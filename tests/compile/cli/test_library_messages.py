@@ -4,24 +4,14 @@
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
+from mnc.compile.cli import run
 from mnc.compile.cli.common import console
 from mnc.compile.cli.library_messages import library_messages
 
 library = logging.getLogger("mnc.compile.somewhere")
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    console.quiet = True
-    try:
-        yield
-    finally:
-        console.quiet = False
 
 
 def shown(capsys: pytest.CaptureFixture[str]) -> str:
@@ -40,8 +30,13 @@ def test_it_is_shown_as_the_command_line_s_own(capsys: pytest.CaptureFixture[str
 
 
 def test_under_quiet_only_warnings_are(capsys: pytest.CaptureFixture[str]) -> None:
-    with quiet():
+    with console.quietly(True):
         assert shown(capsys) == "warning: a warning\n"
+
+
+def test_quiet_is_of_one_command() -> None:
+    assert run(["--quiet", "targets"]) == 0
+    assert not console.quiet
 
 
 def test_a_handler_of_the_root_does_not_show_it_again(capsys: pytest.CaptureFixture[str]) -> None:
