@@ -1,5 +1,5 @@
 # The commands of the project. Every target does all the set-up it needs; `make help` lists them.
-TARGET ?= x86
+TARGET ?= host
 MODEL ?= mobilenet_v1_1.0_224
 TRIALS ?=
 TASKS ?=
@@ -72,7 +72,7 @@ export: setup ## make a freestanding C library of the built artifact
 	$(MNC) export $(ARTIFACT)
 
 device: setup ## run a virtual ARM board until Ctrl-C (TARGET=arm, a tracker at 127.0.0.1:9190)
-	$(MNC) device start --target $(if $(filter x86,$(TARGET)),arm,$(TARGET))
+	$(MNC) device start --target $(if $(filter host x86,$(TARGET)),arm,$(TARGET))
 
 explain: setup ## where the cycles of MODEL's LAYER (number or name) go on TARGET's cores; all layers without LAYER
 	$(MNC) explain --model $(MODEL) --target $(TARGET) $(call flag,layer,$(LAYER)) $(call flag,threads,$(THREADS))

@@ -184,7 +184,7 @@ def examples(target: Target) -> tuple["TunableTask", ...]:
 
 def main() -> None:
     """Compare on this machine's target and print."""
-    target = load("x86")
+    target = load("host")
     for task in examples(target):
         sys.stdout.write("\n".join(lines(compare(task, target))) + "\n")
         sys.stdout.flush()

@@ -19,6 +19,7 @@ from mnc.targets import host
 from mnc.targets.pipeline import Operation, Pipeline, Prefetcher, Stores, Translation
 from mnc.targets.target import Cache, CoreClass, Memory, Target
 
+HOST = "host"  # the name of the machine this runs on, whatever it is
 FOLDER = Path(__file__).parent
 MAX_BYTES = 1 << 20
 HOW_TO_ADD = "to add a device, copy the nearest one to a new file and pass its path"
@@ -45,18 +46,18 @@ def names() -> tuple[str, ...]:
 def load(name_or_path: str | Path) -> Target:
     """The target called `name_or_path`, or read from that path (has a / or ends in .toml).
 
-    `x86` and `host` describe the machine this runs on. Raises UserError.
+    `host` is the machine this runs on, by its name here: `x86` where that describes it. Raises UserError.
     """
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or "/" in text or text.endswith(".toml"):
         return _load_user_file(Path(name_or_path))
-    if text == "host":
+    if text == HOST:
         return read(FOLDER / "x86.toml") if _on_x86() else host.host_target(host.ARM_HOST)
     if text not in names():
         close = difflib.get_close_matches(text, names(), n=1, cutoff=0.5)
         hint = f", did you mean {close[0]}?" if close else "."
         raise UserError(
-            f"unknown target {text!r}{hint} Known: host, {', '.join(names())}; {HOW_TO_ADD}"
+            f"unknown target {text!r}{hint} Known: {HOST}, {', '.join(names())}; {HOW_TO_ADD}"
         )
     return read(FOLDER / f"{text}.toml")
 
@@ -73,11 +74,11 @@ def read(path: Path) -> Target:
 
 
 def rows() -> list[TargetRow]:
-    """One row a target that can be described on this machine (x86 only on an x86 host)."""
+    """One row a target that can be described on this machine (x86 only on an x86 host); `host` first."""
     table = []
-    for name in names():
+    for name in (HOST, *names()):
         try:
-            table.append(_row(load(name)))
+            table.append(_row(name, load(name)))
         except host.OtherArchitectureError:
             continue
     return table
@@ -87,15 +88,15 @@ def _on_x86() -> bool:
     return platform.machine() == "x86_64"
 
 
-def _row(target: Target) -> TargetRow:
+def _row(name: str, target: Target) -> TargetRow:
     fast = target.fast
     return TargetRow(
-        name=target.name,
+        name=name,
         cores=" + ".join(_cores_text(core) for core in target.cores),
         mcpu=target.mcpu,
         vector_bits=fast.vector_bits,
         peak_gflops=fast.peak_gflops(fast.count),
-        description=target.description,
+        description=target.description if name == target.name else f"{target.name}, this machine",
     )
 
 
@@ -107,6 +108,8 @@ def _cores_text(core: CoreClass) -> str:
 def _load_user_file(path: Path) -> Target:
     """A user's file may not pass for a known device: their tuning records would be mixed up."""
     target, data = read(path), _parse(path)
+    if target.name == HOST:
+        raise UserError(f"{path}: {HOST!r} is what this machine is called; give your device a name")
     for other in names():
         known = _parse(FOLDER / f"{other}.toml")
         if known == data:

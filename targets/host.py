@@ -34,7 +34,7 @@ SMALLEST_L1 = topology.SysCache(size_kib=32, line_bytes=64, associativity=8, sha
 
 
 class OtherArchitectureError(UserError):
-    """The target stands for the machine it is loaded on, and this one has another architecture."""
+    """The target stands for the machine it is loaded on, and this one cannot be described by it."""
 
 
 class HostFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -78,7 +78,7 @@ def host_target(
         return _x86_target(file, root)
     if machine == "aarch64":
         return _arm_target(file, root)
-    raise UserError(f"cannot describe a {machine} machine; write a target file for it")
+    raise OtherArchitectureError(f"cannot describe a {machine} machine; write a target file for it")
 
 
 def _x86_target(file: HostFile, root: Path) -> Target:

@@ -10,8 +10,8 @@ import pytest
 SCRIPT = """
 from mnc import build, load, tune
 
-summary = tune("mobilenet_v1_28", "x86", trials=8)
-session = load(build("mobilenet_v1_28", "x86").folder)
+summary = tune("mobilenet_v1_28", "host", trials=8)
+session = load(build("mobilenet_v1_28", "host").folder)
 reveal_type(summary.trials)
 reveal_type(session.run)
 tune(28)

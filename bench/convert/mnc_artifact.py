@@ -15,7 +15,7 @@ from mnc.targets import load
 
 def main(folder: Path, name: str) -> None:
     """Build for this machine, then export the freestanding library."""
-    target = load("x86")
+    target = load("host")
     artifact = build(name, target, out=folder / "built")
     kept = folder / "artifact"
     shutil.rmtree(kept, ignore_errors=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnc.compile.api.named import LOGS, OUT, as_model, as_target, read_log
+from mnc.compile.api.named import LOGS, OUT, as_model, as_target, folder_name, read_log
 from mnc.compile.artifact.paths import artifact_folder
 from mnc.compile.artifact.store import Artifact, check_replaceable
 from mnc.compile.records.tuning_log import OTHER_DEVICE, TuningLog
@@ -42,7 +42,8 @@ def build(
 ) -> BuildResult:
     """Compile `model` for `target` with the best verified records of its log, and write the artifact.
 
-    It goes to `out`/<target>/<model>/, whole or not at all. `cc` is the C compiler to link with.
+    It goes to `out`/<target>/<model>/, whole or not at all; <target> is as it was asked for, so `host` gives
+    `out`/host/ on every machine. `cc` is the C compiler to link with.
     """
     cpu = as_target(target)  # first: a wrong name is said before PyTorch and TVM are loaded
     from mnc.compile.artifact import writer
@@ -50,7 +51,7 @@ def build(
     from mnc.compile.records.family_choice import chosen
 
     network = as_model(model)
-    folder = artifact_folder(out, cpu, network)
+    folder = artifact_folder(out, folder_name(target, cpu), network)
     check_replaceable(folder)
     log = read_log(network, cpu, logs)
     choice = chosen(log.path)

@@ -55,7 +55,7 @@ def model_names() -> tuple[str, ...]:
 
 def target_names() -> tuple[str, ...]:
     """Every target there is a file of, and `host`."""
-    return ("host", *catalog.names())
+    return (catalog.HOST, *catalog.names())
 
 
 def artifact_folders(out: Path = OUT) -> tuple[Path, ...]:

@@ -10,7 +10,7 @@ from mnc.compile.artifact.store import Artifact
 from mnc.compile.records.paths import log_path, own_logs
 from mnc.compile.records.tuning_log import TuningLog
 from mnc.support.progress import working
-from mnc.targets import Target
+from mnc.targets import HOST, Target
 from mnc.targets import load as load_target
 
 if TYPE_CHECKING:
@@ -57,6 +57,11 @@ def as_model(model: "AnyModel") -> "Model":
 def as_target(target: "AnyTarget") -> Target:
     """The target of that name or file, or the one given."""
     return target if isinstance(target, Target) else load_target(target)
+
+
+def folder_name(asked: "AnyTarget", target: Target) -> str:
+    """What artifacts for a target are filed under: `host` where it was asked for so, on every machine."""
+    return HOST if asked == HOST else target.name
 
 
 def open_artifact(artifact: "AnyArtifact") -> Artifact:

@@ -39,9 +39,9 @@ def cli(context: click.Context, quiet: bool, verbose: bool) -> None:
     """MobileNet compiler: a PyTorch MobileNet, tuned for one exact CPU, as a shared library.
 
     \b
-    mnc tune  mobilenet_v1_1.0_224 --target x86    search the best kernels for this machine
-    mnc build mobilenet_v1_1.0_224 --target x86    compile, compare with PyTorch, time
-    mnc run   build/x86/mobilenet_v1_1.0_224 --image photo.jpg
+    mnc tune  mobilenet_v1_1.0_224                    search the best kernels for this machine
+    mnc build mobilenet_v1_1.0_224                    compile, compare with PyTorch, time
+    mnc run   build/host/mobilenet_v1_1.0_224 --image photo.jpg
     """
     context.with_resource(console.quietly(quiet))
     logging.getLogger().setLevel(logging.DEBUG if verbose else logging.ERROR)

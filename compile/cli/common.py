@@ -139,11 +139,11 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSO
 target_option = click.option(
     "--target",
     "target_name",
-    default="x86",
+    default="host",
     show_default=True,
     metavar="TARGET",
     shell_complete=complete.targets,
-    help="A target of `mnc targets`, `host`, or a target's TOML file.",
+    help="A target of `mnc targets`, or a target's TOML file.",
 )
 logs_option = click.option(
     "--logs",

@@ -2,7 +2,7 @@
  *
  * Classify with a library made by `mnc export`, and time it. Needs neither Python nor TVM.
  *
- *     mnc export build/x86/mobilenet_v1_1.0_224 --out exported
+ *     mnc export build/host/mobilenet_v1_1.0_224 --out exported
  *     cc -O2 -Iexported classify.c -Lexported -lmnc -lm -lpthread -o classify
  *     LD_LIBRARY_PATH=exported ./classify input.f32 2 50
  *

@@ -5,7 +5,7 @@
 //     TVM=$(python -c "import os, tvm; print(os.path.dirname(tvm.__file__))")
 //     c++ -std=c++17 -O2 -I$TVM/include -I$TVM/3rdparty/dlpack/include classify.cpp -o classify
 //         -L$TVM -ltvm_runtime -Wl,-rpath,$TVM                       (all on one line)
-//     ./classify build/x86/mobilenet_v1_1.0_224 input.f32 2
+//     ./classify build/host/mobilenet_v1_1.0_224 input.f32 2
 //
 // input.f32 holds the network's input as floats, preprocessed as manifest.json says under "preprocess"; the
 // last word is the number of threads. It uses TVM's C interface, so that any C++ compiler and standard library

@@ -2,7 +2,7 @@
 //
 // Classify with a library made by `mnc export`, from Rust; no crate is needed.
 //
-//     mnc export build/x86/mobilenet_v1_1.0_224 --out exported
+//     mnc export build/host/mobilenet_v1_1.0_224 --out exported
 //     rustc -O classify.rs -L exported -l static=mnc -l m -l pthread
 //     ./classify input.f32
 //

@@ -20,7 +20,7 @@ SWAPPED = (
 
 def host() -> Target:
     """The target that is this machine."""
-    return load("x86")
+    return load("host")
 
 
 def pointwise_task(

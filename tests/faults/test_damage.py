@@ -116,7 +116,7 @@ def test_a_build_on_a_full_disk_leaves_nothing(mnc: Mnc, tmpfs: Path) -> None:
     said = mnc(*words, tmpfs / "build")  # what it writes is larger than the disk
     assert said.status == 1 and "No space left on device; free space" in said.err
     assert [path for path in tmpfs.rglob("*") if not path.is_dir()] == []
-    assert not (tmpfs / "build" / "x86" / "mobilenet_v1_28").exists()
+    assert not (tmpfs / "build" / "host" / "mobilenet_v1_28").exists()
     assert os.statvfs(tmpfs).f_bavail > 200
 
 
@@ -155,7 +155,7 @@ def test_paths_with_spaces_and_letters_of_all_kinds(
     assert tuned.status == 0 and json.loads(tuned.out)["trials"] == 4
     made_at = mnc("build", "mobilenet_v1_28", "--logs", logs, "--out", out)
     assert made_at.status == 0
-    folder = out / "x86" / "mobilenet_v1_28"
+    folder = out / "host" / "mobilenet_v1_28"
     assert store.load(folder).manifest.kernels
     for words in (("verify",), ("bench", "--seconds", "0.1"), ("profile", "--runs", "1")):
         assert mnc(*words, folder).status == 0

@@ -29,7 +29,7 @@ ODD = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
     max_leaves=5,
 )
-NEAR = st.integers(-2, 300) | st.sampled_from(["", "x86", "../x", "/etc/passwd", "a\nb", "[red]"])
+NEAR = st.integers(-2, 300) | st.sampled_from(["", "host", "../x", "/etc/passwd", "a\nb", "[red]"])
 
 
 def altered(data: st.DataObject, fields: Any) -> Any:
@@ -113,7 +113,7 @@ def test_target_files(mnc: Mnc, tmp_path: Path, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_logs(mnc: Mnc, small: Artifact, data: st.DataObject) -> None:
     logs = small.folder.parent / "logs"
-    path = logs / "x86" / "tiny.jsonl"
+    path = logs / small.manifest.target.name / "tiny.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     target = small.manifest.target.tvm_target
     good = line_codec.encode_line(made(0, target=target))
@@ -227,7 +227,7 @@ def test_a_log_of_a_hundred_thousand_lines_with_every_kind_of_garbage(
     whole = [line_codec.encode_line(made(i, target=target)).rstrip(b"\n") for i in range(count)]
     everything = whole + lines * count
     random.Random(0).shuffle(everything)
-    path = tmp_path / "logs" / "x86" / "tiny.jsonl"
+    path = tmp_path / "logs" / small.manifest.target.name / "tiny.jsonl"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"\n".join(everything) + b"\n")
     words = ("report", small.folder, "--no-run", "--out", tmp_path / "p.html", "--json")

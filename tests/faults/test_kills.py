@@ -19,6 +19,7 @@ from mnc.compile.artifact import store
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.records.tuning_log import TuningLog
 from mnc.support.files import sha256
+from mnc.targets import load
 from tests.faults.conftest import KILLS, ROOT, start
 
 pytestmark = pytest.mark.slow
@@ -43,7 +44,7 @@ def whole_lines(path: Path) -> list[bytes]:
 
 def test_tune_loses_and_repeats_no_trial(tmp_path: Path) -> None:
     chance, logs = random.Random(1), tmp_path / "logs"
-    path = logs / "x86" / "mobilenet_v1_28.jsonl"
+    path = logs / load("host").name / "mobilenet_v1_28.jsonl"
     words = (
         *(
             "tune",
@@ -82,7 +83,7 @@ def test_tune_loses_and_repeats_no_trial(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_tune_resumes_its_step_in_the_network(tmp_path: Path) -> None:
     """Killed as soon as all trials are known: the next call makes none, and times them in the network."""
-    path = tmp_path / "x86" / "mobilenet_v1_28.jsonl"
+    path = tmp_path / load("host").name / "mobilenet_v1_28.jsonl"
     named = ("tune", "mobilenet_v1_28", "--logs", tmp_path, "--tasks", "pointwise")
     words = (*named, "--tuner", "random", "--trials", "16", "--json")
     process = start(*words)
@@ -106,7 +107,7 @@ def test_tune_resumes_its_step_in_the_network(tmp_path: Path) -> None:
 
 def test_build_leaves_a_whole_artifact_or_none(tmp_path: Path) -> None:
     chance, out = random.Random(2), tmp_path / "build"
-    folder = out / "x86" / "mobilenet_v1_28"
+    folder = out / "host" / "mobilenet_v1_28"
     words = ("build", "mobilenet_v1_28", "--no-check", "--logs", tmp_path / "logs", "--out", out)
     started = time.monotonic()
     assert start(*words).wait() == 0

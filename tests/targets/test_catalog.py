@@ -67,7 +67,7 @@ def test_each_figure_has_its_source(name: str) -> None:
 @on_x86
 def test_rows_describe_every_target() -> None:
     table = {row.name: row for row in rows()}
-    assert set(table) == set(names())
+    assert list(table) == ["host", *names()]
     row = table["rk3399"]
     assert row.cores == "2x cortex-a72 1.8 GHz + 4x cortex-a53 1.4 GHz"
     assert (row.mcpu, row.vector_bits, row.peak_gflops) == ("cortex-a72", 128, 28.8)
@@ -75,8 +75,12 @@ def test_rows_describe_every_target() -> None:
 
 
 @on_x86
-def test_host_is_x86_here() -> None:
+def test_host_is_x86_here_by_its_name() -> None:
+    """So that both read and write the same log."""
     assert load("host") == load("x86")
+    assert load("host").name == "x86"
+    (row,) = [row for row in rows() if row.name == "host"]
+    assert row.description == "x86, this machine"
 
 
 def test_unknown_name_lists_the_known_and_how_to_add_one() -> None:
@@ -164,6 +168,9 @@ def test_a_users_file_cannot_pass_for_a_known_device(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="model 'bcm2711' is taken by target rpi4"):
         load(path)
     assert load(FOLDER / "rpi4.toml") == load("rpi4")
+    path.write_text(text.replace('name = "rpi4"', 'name = "host"'))
+    with pytest.raises(UserError, match="'host' is what this machine is called"):
+        load(path)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_a_models_layers_show_what_separability_saves(capsys: pytest.CaptureFixt
 
 
 def test_targets_and_tasks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert {"x86", "arm", "rpi3b"} <= {row["target"] for row in answer(["targets"], capsys)}
+    assert {"host", "arm", "rpi3b"} <= {row["target"] for row in answer(["targets"], capsys)}
     rows = answer(["tasks", SMALL, "--target", "arm"], capsys)
     apart = [row for row in rows if row["kind"] != "fused"]
     assert sum(row["share %"] for row in apart) == pytest.approx(100)
@@ -141,6 +141,18 @@ def test_a_mistake_is_one_clear_line(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert said in fails(words, capsys)
+
+
+def test_a_wrong_target_is_refused_before_pytorch_is_loaded() -> None:
+    verbs = ["build", "tune", "tasks", "family", "rerank", "explain"]
+    code = f"""
+import sys
+from mnc.compile import cli
+print([cli.run([verb, {SMALL!r}, "--target", "x68"]) for verb in {verbs}], "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[-2] == f"{[cli.FAILED] * len(verbs)} False"
+    assert done.stderr.count("unknown target 'x68'") == len(verbs)
 
 
 def test_bad_images_are_named(

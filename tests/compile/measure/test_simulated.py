@@ -22,7 +22,7 @@ from mnc.support.errors import UserError
 from mnc.targets import Target, load
 from tests.compile import faulty_template, tuning_tasks
 
-CORES = ("rk3399", "rpi3b", "x86")
+CORES = ("rk3399", "rpi3b", "host")
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ def curve(kind: str = "pointwise", count: int = 80) -> Curve:
     )
 
 
-def full(name: str = "mobilenet_v1_1.0_224", target: str = "x86") -> Subject:
+def full(name: str = "mobilenet_v1_1.0_224", target: str = "host") -> Subject:
     """Everything measured."""
     limits = roof()
     rows = []
