@@ -5,15 +5,16 @@ Takes a path (or uint8 pixels) and a `Preprocess`, which a manifest can carry; g
 (N, C, size, size).
 """
 
-import warnings
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from mnc.support.errors import UserError
+from mnc.model import images
+
+LARGEST_SIDE = 1 << 14  # pixels
 
 
 class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,8 +33,8 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         """ValueError for sizes or counts that cannot be; reading a manifest with them fails."""
         wanted = 3 if self.channels == "rgb" else 1
-        if not 0 < self.size <= self.resize <= 1 << 14:
-            raise ValueError("preprocess: 0 < size <= resize <= 16384 must hold")
+        if not 0 < self.size <= self.resize <= LARGEST_SIDE:
+            raise ValueError(f"preprocess: 0 < size <= resize <= {LARGEST_SIDE} must hold")
         if len(self.mean) != wanted or len(self.scale) != wanted:
             raise ValueError(f"preprocess: mean and scale need {wanted} value(s)")
 
@@ -41,9 +42,12 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load_image(path: Path, preprocess: Preprocess) -> np.ndarray[Any, np.dtype[np.float32]]:
     """The image as float32 (1, C, size, size), turned as its EXIF orientation says.
 
-    UserError for a file that is missing, not an image, truncated or too large to be decoded safely.
+    UserError for a file that `images.read` does not read.
     """
-    return normalise(_pixels(path, preprocess)[None], preprocess)
+    image = images.read(path, gray=preprocess.channels == "gray", side=preprocess.resize)
+    side = preprocess.size
+    square = image.resize((side, side), Image.Resampling.BILINEAR, box=_box(image, preprocess))
+    return normalise(np.asarray(square, np.uint8)[None], preprocess)
 
 
 def normalise(
@@ -56,44 +60,6 @@ def normalise(
     scale = np.asarray(preprocess.scale, np.float32)
     scaled = (pixels.astype(np.float32) - mean) * scale
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
-
-
-def _pixels(path: Path, preprocess: Preprocess) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    if not path.is_file():
-        raise UserError(f"no image file at {path}; check the path")
-    try:
-        with warnings.catch_warnings():
-            # Pillow only warns between its limit and twice its limit; for us both are too large.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                image = ImageOps.exif_transpose(file)
-                plain = _plain(image, "RGB" if preprocess.channels == "rgb" else "L")
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise UserError(
-            f"{path} has too many pixels to decode safely; scale it down first"
-        ) from error
-    except UnidentifiedImageError as error:
-        raise UserError(f"{path} is not an image; give a JPEG, PNG or other photograph") from error
-    except PermissionError as error:
-        raise UserError(f"cannot read {path}: permission denied") from error
-    except Exception as error:  # a damaged file makes a decoder raise nearly anything
-        raise UserError(f"{path} is damaged or cut short ({error}); give a whole image") from error
-    square = plain.resize(
-        (preprocess.size, preprocess.size), Image.Resampling.BILINEAR, box=_box(plain, preprocess)
-    )
-    return np.asarray(square, np.uint8)
-
-
-def _plain(image: Image.Image, mode: Literal["RGB", "L"]) -> Image.Image:
-    """8-bit pixels without alpha: transparency over white, 16-bit grey scaled down."""
-    if image.mode.startswith("I"):
-        deep = np.asarray(image).astype(np.int64)
-        shift = 8 if deep.max(initial=0) > 255 else 0
-        image = Image.fromarray(np.clip(deep >> shift, 0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert(mode)
 
 
 def _box(image: Image.Image, preprocess: Preprocess) -> tuple[float, float, float, float]:

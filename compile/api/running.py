@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mnc.compile.api import preprocessing
 from mnc.compile.api.named import open_artifact
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.device.opening import open_runner
@@ -44,18 +45,28 @@ def runs_here(artifact: Artifact) -> bool:
     return True
 
 
-def read_images(artifact: Artifact, images: Sequence[Path]) -> tuple[Array, ...]:
-    """Photographs as the network takes them, each a whole batch of the same. UserError for no photograph."""
+def read_images(
+    artifact: Artifact,
+    images: Sequence[Path],
+    *,
+    mean: Sequence[float] | None = None,
+    scale: Sequence[float] | None = None,
+    size: int | None = None,
+) -> tuple[Array, ...]:
+    """Photographs as the network takes them, each a whole batch of the same. UserError for no photograph.
+
+    A network of one's own does not say how it takes them. `mean` and `scale`, one value or one a channel,
+    make ``(x - mean) * scale`` of pixels x of 0..255; the shorter side is scaled to `size` (the network's own
+    by default) and the middle kept. What is given goes before what the artifact says.
+    """
     import numpy as np
 
     from mnc.model.preprocess import load_image
 
     manifest = artifact.manifest
-    if manifest.preprocess is None:
-        raise UserError(f"{manifest.network.name} does not say how it takes images")
+    how = preprocessing.chosen(manifest, mean=mean, scale=scale, size=size)
     batch = manifest.inputs[0].shape[0]
-    read = [load_image(path, manifest.preprocess) for path in images]
-    return tuple(np.repeat(image, batch, axis=0) for image in read)
+    return tuple(np.repeat(load_image(path, how), batch, axis=0) for path in images)
 
 
 def classify(

@@ -9,7 +9,15 @@ import click
 from mnc.compile import api
 from mnc.compile.api import Cores, VerifyReport
 from mnc.compile.cli import complete
-from mnc.compile.cli.common import as_json_option, console, print_json, stack, table, threads_option
+from mnc.compile.cli.common import (
+    as_json_option,
+    console,
+    numbers,
+    print_json,
+    stack,
+    table,
+    threads_option,
+)
 
 VERIFY_FAILED = 1
 artifact_argument = click.argument(
@@ -41,7 +49,24 @@ device_option = stack(
     type=click.Path(path_type=Path),
     multiple=True,
     required=True,
-    help="A photograph; may be given again.",
+    help="A photograph (JPEG, PNG, WebP, TIFF, BMP, GIF, PPM); may be given again.",
+)
+@click.option(
+    "--mean",
+    metavar="M[,M,M]",
+    callback=numbers,
+    help="Of pixels of 0..255, one or one a channel. [default: the artifact's]",
+)
+@click.option(
+    "--scale",
+    metavar="S[,S,S]",
+    callback=numbers,
+    help="The network takes (pixel - mean) * scale. [default: the artifact's]",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(min=1),
+    help="Scale the shorter side to this, keep the middle. [default: the artifact's, or its input's]",
 )
 @click.option(
     "--top", type=click.IntRange(min=1), default=5, show_default=True, help="Labels of each."
@@ -51,15 +76,21 @@ device_option = stack(
 def run(
     folder: Path,
     images: tuple[Path, ...],
+    mean: tuple[float, ...] | None,
+    scale: tuple[float, ...] | None,
+    size: int | None,
     top: int,
     device: str | None,
     cores: Cores,
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Classify photographs: the likeliest labels of each."""
+    """Classify photographs: the likeliest labels of each.
+
+    A network of your own does not say how it takes them: give --mean and --scale.
+    """
     artifact = api.open_artifact(folder)
-    inputs = api.read_images(artifact, images)
+    inputs = api.read_images(artifact, images, mean=mean, scale=scale, size=size)
     session = api.load(artifact, threads=threads, device=device, cores=cores)
     answers = list(zip(images, api.classify(session, inputs, top=top), strict=True))
     if as_json:

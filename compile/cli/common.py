@@ -117,6 +117,18 @@ def input_shape(text: str | None) -> tuple[int, ...] | None:
     return tuple(int(part) for part in parts)
 
 
+def numbers(
+    _: click.Context, option: click.Parameter, text: str | None
+) -> tuple[float, ...] | None:
+    """An option's "0.5,0.5,0.5" or "0.5" as numbers; UserError for anything else."""
+    try:
+        return None if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(
+            f"{option.opts[0]} {text!r} is no number; write it as 0.5 or 0.5,0.5,0.5"
+        ) from None
+
+
 def stack(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Several click options as one decorator, shown in the order given."""
 

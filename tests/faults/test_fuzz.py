@@ -126,24 +126,48 @@ def test_logs(mnc: Mnc, small: Artifact, data: st.DataObject) -> None:
     assert said.status == 0 and path.read_bytes() == before
 
 
-def photograph(kind: str) -> bytes:
+def photographs() -> dict[str, bytes]:
+    """One of each format, and of each way that a pixel can be."""
     pixels = np.random.default_rng(0).integers(0, 255, (24, 20, 3), np.uint8)
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, kind)
-    return out.getvalue()
+    colour = Image.fromarray(pixels)
+    gray = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+    floats = Image.fromarray(pixels[..., 0].astype(np.float32) / 255)
+    several: dict[str, Any] = {"save_all": True, "append_images": [colour.rotate(90)]}
+    kinds: list[tuple[str, Image.Image, dict[str, Any]]] = [
+        *((kind, colour, {}) for kind in ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")),
+        *((kind, colour, several) for kind in ("PNG", "GIF", "TIFF", "WEBP")),
+        *((kind, gray, {}) for kind in ("PNG", "TIFF", "PPM")),
+        *((kind, colour.convert("RGBA"), {}) for kind in ("PNG", "TIFF", "WEBP")),
+        ("PNG", colour.quantize(16), {"transparency": 3}),
+        ("JPEG", colour.convert("CMYK"), {"progressive": True}),
+        ("TIFF", floats, {"compression": "tiff_deflate"}),
+        ("TIFF", colour, {"compression": "tiff_lzw"}),
+        ("TIFF", colour.convert("YCbCr"), {"compression": "jpeg"}),
+        ("TIFF", colour.convert("1"), {"compression": "group4"}),
+    ]
+    made = {}
+    for kind, image, options in kinds:
+        out = io.BytesIO()
+        image.save(out, kind, **options)
+        made[f"{kind} {image.mode} {sorted(options)}"] = out.getvalue()
+    return made
 
 
-PHOTOGRAPHS = {kind: photograph(kind) for kind in ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")}
+PHOTOGRAPHS = photographs()
+NUMBERS = st.text("0123456789.,-+eEinfa ", max_size=12)
 
 
 @MANY
 @given(data=st.data())
 def test_images(mnc: Mnc, small: Artifact, data: st.DataObject) -> None:
     path = small.folder.parent / "photo.png"
-    path.write_bytes(PHOTOGRAPHS["PNG"])
+    kind = data.draw(st.sampled_from(sorted(PHOTOGRAPHS)))
+    path.write_bytes(PHOTOGRAPHS[kind])
     assert mnc("run", small.folder, "--image", path, "--threads", "1").status == 0
-    path.write_bytes(damaged(data, PHOTOGRAPHS[data.draw(st.sampled_from(sorted(PHOTOGRAPHS)))]))
-    mnc("run", small.folder, "--image", path, "--threads", "1")
+    path.write_bytes(damaged(data, PHOTOGRAPHS[kind]))
+    flag = data.draw(st.sampled_from(["--mean", "--scale", "--size"]))
+    flags = [f"{flag}={data.draw(NUMBERS)}"] if data.draw(st.booleans()) else []
+    mnc("run", small.folder, "--image", path, "--threads", "1", *flags)
 
 
 TRAINED = ROOT / "model/data/mobilenet_v1_28_mnist.safetensors"

@@ -40,9 +40,15 @@ def test_photographs_are_read_as_whole_batches_and_classified(tiny: Tiny, tmp_pa
     assert ranked[0][1] >= ranked[1][1]
 
 
-def test_a_network_that_takes_no_images_says_so(tiny_artifact: Artifact) -> None:
+def test_a_network_that_takes_no_images_is_told_how(
+    tiny_artifact: Artifact, tmp_path: Path
+) -> None:
+    photo = tmp_path / "a.png"
+    Image.new("RGB", (20, 30), (255, 0, 0)).save(photo)
     with pytest.raises(UserError, match="tiny does not say how it takes images"):
-        api.read_images(tiny_artifact, [Path("a.png")])
+        api.read_images(tiny_artifact, [photo])
+    (batch,) = api.read_images(tiny_artifact, [photo], mean=(255, 0, 0), scale=(0.5,))
+    assert batch.shape == SHAPE and not batch.any()
 
 
 def test_what_is_for_another_cpu_does_not_run_here(tiny: Tiny, tmp_path: Path) -> None:

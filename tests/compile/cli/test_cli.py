@@ -134,6 +134,7 @@ def test_an_altered_output_fails_verification_by_hash(
         (["tune", SMALL, "--device", "rpc://"], "rpc://"),
         (["tune", SMALL, "--tasks", "wide"], "unknown task kind 'wide'"),
         (["run", "no/artifact", "--image", "x.png"], "no artifact at no/artifact"),
+        (["run", "A", "--image", "x.png", "--mean", "1,b"], "--mean '1,b' is no number"),
         (["verify", "."], "no artifact"),
     ],
 )
