@@ -42,7 +42,7 @@ from mnc.compile.device.device import BenchReport
 from mnc.compile.records.trial import Trial
 from mnc.compile.report.explain import Explanation
 from mnc.compile.rpc.address import HOST, PORT, Cores
-from mnc.compile.runtime.verify import VerifyReport
+from mnc.compile.runtime.verify import Check, VerifyReport
 from mnc.compile.tuning.options import MOBILENET_KINDS, TRIALS_PER_TASK, TUNERS
 from mnc.compile.tuning.progress import Observer, TuningProgress, TuningSummary
 from mnc.compile.tuning.rerank_summary import RerankSummary
@@ -59,6 +59,7 @@ __all__ = [
     "TUNERS",
     "BenchReport",
     "BuildResult",
+    "Check",
     "Cores",
     "Explanation",
     "ExportResult",

@@ -15,6 +15,9 @@ from mnc.support.progress import working
 
 if TYPE_CHECKING:
     from mnc.compile.api.named import AnyModel, AnyTarget
+    from mnc.compile.codegen.network import Built
+    from mnc.compile.runtime.build_check import BuildCheck
+    from mnc.compile.runtime.verify import Check
     from mnc.model.zoo import Model
 
 
@@ -23,13 +26,18 @@ class BuildResult(Artifact):
     """The artifact that was built. Its manifest says which kernels are tuned, which family they are of and
     why; `log` is where records came from, and `left_out` says, a line each, which of them are not used.
 
-    `model` is what was compiled; `seconds` went into compiling, linking and PyTorch's golden outputs.
+    `model` is what was compiled; `seconds` went into compiling, linking and PyTorch's golden outputs, and
+    `check_seconds` into comparing with PyTorch. `checks` are what was compared, `not_checked` says why
+    nothing was; what came of it is in the manifest's `comparison`.
     """
 
     model: "Model" = field(repr=False)
     log: Path
     left_out: tuple[str, ...]
     seconds: float
+    checks: "tuple[Check, ...]" = ()
+    check_seconds: float = 0.0
+    not_checked: str = ""
 
 
 def build(
@@ -39,11 +47,14 @@ def build(
     out: Path = OUT,
     logs: Path = LOGS,
     cc: str | None = None,
+    check: bool = True,
 ) -> BuildResult:
     """Compile `model` for `target` with the best verified records of its log, and write the artifact.
 
     It goes to `out`/<target>/<model>/, whole or not at all; <target> is as it was asked for, so `host` gives
-    `out`/host/ on every machine. `cc` is the C compiler to link with.
+    `out`/host/ on every machine. `cc` is the C compiler to link with. Unless `check` is false it is then
+    compared with PyTorch: it itself where this machine runs it, else its program compiled for this machine.
+    Where that fails, the manifest says so, and `load` and others refuse it.
     """
     cpu = as_target(target)  # first: a wrong name is said before PyTorch and TVM are loaded
     from mnc.compile.artifact import writer
@@ -60,15 +71,28 @@ def build(
         built = codegen.build(network, cpu, log.trials, family=choice.family)
     with working(f"linking {network.name} for {cpu.name}, asking PyTorch for golden outputs"):
         made = writer.save(built, network, cpu, folder, log=log.path, cc=cc, choice=choice)
+    finished = time.monotonic()
+    compared = _compared(made, built, network) if check else None
     return BuildResult(
         folder=made.folder,
-        manifest=made.manifest,
+        manifest=compared.artifact.manifest if compared else made.manifest,
         labels=made.labels,
         model=network,
         log=log.path,
         left_out=tuple(_left_out(log)),
-        seconds=time.monotonic() - started,
+        seconds=finished - started,
+        checks=compared.checks if compared else (),
+        check_seconds=time.monotonic() - finished,
+        not_checked=compared.note if compared else "nobody asked for it",
     )
+
+
+def _compared(made: Artifact, built: "Built", network: "Model") -> "BuildCheck":
+    from mnc.compile.runtime.build_check import check_build
+    from mnc.model.torch_run import torch_reference
+
+    with working(f"comparing {made.manifest.network.name} with PyTorch"):
+        return check_build(made, built, torch_reference(network.module))
 
 
 def _left_out(log: TuningLog) -> Iterator[str]:

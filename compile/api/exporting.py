@@ -30,16 +30,17 @@ def export(
     prefix: str = "mnc",
     cc: str | None = None,
     target: "AnyTarget | None" = None,
+    allow_failed: bool = False,
 ) -> ExportResult:
     """Write a C library of `artifact` that needs no TVM to the folder `out` (None: the artifact's, with
     -export after it), whole or not at all.
 
     Every C name begins with `prefix`. `cc` is the C compiler to use, `target` the artifact's where that has
-    a file of its own.
+    a file of its own. What failed its comparison with PyTorch is refused, unless `allow_failed`.
     """
     from mnc.compile.export import exporter, loading
 
-    checked = open_artifact(artifact)
+    checked = open_artifact(artifact, allow_failed=allow_failed)
     cpu = as_target(target or checked.manifest.target.name)
     folder = out or checked.folder.with_name(f"{checked.folder.name}-export")
     with working(f"linking {checked.manifest.network.name} into a C library"):

@@ -64,11 +64,16 @@ def folder_name(asked: "AnyTarget", target: Target) -> str:
     return HOST if asked == HOST else target.name
 
 
-def open_artifact(artifact: "AnyArtifact") -> Artifact:
+def open_artifact(artifact: "AnyArtifact", *, allow_failed: bool = False) -> Artifact:
     """The artifact in that folder, each file checked by hash, no native code loaded; or the one given.
-    UserError for a folder that is none, or damaged.
+
+    UserError for a folder that is none, or damaged; and, unless `allow_failed`, for an artifact whose outputs
+    were not PyTorch's when it was built.
     """
-    return artifact if isinstance(artifact, Artifact) else store.load(Path(artifact))
+    opened = artifact if isinstance(artifact, Artifact) else store.load(Path(artifact))
+    if not allow_failed:
+        store.check_passed(opened)
+    return opened
 
 
 def read_log(model: "Model", target: Target, logs: Path) -> TuningLog:

@@ -38,9 +38,10 @@ def profile(
     device: str | None = None,
     cores: Cores = "big",
     runs: int = 30,
+    allow_failed: bool = False,
 ) -> ProfileReport:
-    """Time each layer within `runs` inferences. `threads`, `device` and `cores` are as `load` takes them."""
-    checked = open_artifact(artifact)
+    """Time each layer within `runs` inferences. The other options are as `load` takes them."""
+    checked = open_artifact(artifact, allow_failed=allow_failed)
     options = DeviceOptions(address=device, threads=threads, cores=cores)
     runner = open_runner(checked.manifest.target.name, options)
     made = runner.profile(checked, runs=runs)

@@ -11,8 +11,7 @@ from mnc.compile.artifact.store import Artifact
 from mnc.compile.device.opening import open_runner
 from mnc.compile.device.options import DeviceOptions
 from mnc.compile.rpc.address import Cores
-from mnc.compile.runtime.session import Array, Session, check_cpu
-from mnc.support.errors import UserError
+from mnc.compile.runtime.session import Array, Session, can_run
 
 if TYPE_CHECKING:
     from mnc.compile.api.named import AnyArtifact
@@ -24,25 +23,22 @@ def load(
     threads: int | None = None,
     device: str | None = None,
     cores: Cores = "big",
+    allow_failed: bool = False,
 ) -> Session:
     """Check an artifact's files by hash, load its native code, and give a Session to run it with.
 
     `session.run(array)` gives the outputs, `session.top(logits)` the likeliest labels. `threads` is all
-    cores by default; with `device` it runs there, on `cores` of that class. Only load artifacts from people
-    you trust.
+    cores by default; with `device` it runs there, on `cores` of that class. What failed its comparison
+    with PyTorch is refused, unless `allow_failed`. Only load artifacts from people you trust.
     """
-    checked = open_artifact(artifact)
+    checked = open_artifact(artifact, allow_failed=allow_failed)
     options = DeviceOptions(address=device, threads=threads, cores=cores)
     return open_runner(checked.manifest.target.name, options).session(checked)
 
 
 def runs_here(artifact: Artifact) -> bool:
     """Whether this machine's CPU can run it."""
-    try:
-        check_cpu(artifact.manifest.target)
-    except UserError:
-        return False
-    return True
+    return can_run(artifact.manifest.target)
 
 
 def read_images(

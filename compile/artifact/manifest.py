@@ -87,6 +87,29 @@ class KernelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         return self.measurer is not None and self.measurer.startswith(SIMULATED)
 
 
+class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the outputs compared with PyTorch's when the artifact was built.
+
+    `on` is what ran: the artifact, on the "device" that it is for, or its program, compiled for the "host",
+    the machine that built it. `max_relative` is `runtime.verify.Check`'s; None where outputs were no numbers,
+    or could not be had at all, for a `reason`.
+    """
+
+    on: Literal["device", "host"]
+    passed: bool
+    max_relative: float | None = None
+    reason: Text = ""
+
+    def __str__(self) -> str:
+        """For people: what came of it, where it ran, and by how much it was off."""
+        where = (
+            "on its device" if self.on == "device" else "on the CPU of the machine that built it"
+        )
+        off = "infinity" if self.max_relative is None else f"{self.max_relative:.1e}"
+        how = self.reason or f"off by {off} of the largest output"
+        return f"{'passed' if self.passed else 'failed'} {where}, {how}"
+
+
 class FileInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a file of the artifact must be."""
 
@@ -99,8 +122,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     `workspace_bytes` is the peak of what the network allocates besides weights, inputs and outputs;
     None when it is not known. `golden` says what the golden inputs are, `family` and `family_reason`
-    which kernels the network is made of and why. `files` holds every file but the manifest; `save`
-    fills it in.
+    which kernels the network is made of and why. `comparison` is None where nothing was compared. `files`
+    holds every file but the manifest; `save` fills it in.
     """
 
     format: int = FORMAT
@@ -117,6 +140,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     golden: Text = ""
     family: Text = "blocked"
     family_reason: Text = ""
+    comparison: Comparison | None = None
     source: Source
     created: Text
     files: dict[Name, FileInfo] = {}

@@ -10,7 +10,7 @@ import io
 import math
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from mnc.compile.artifact.manifest import (
     LABELS,
     LIBRARY,
     MANIFEST,
+    Comparison,
     FileInfo,
     Manifest,
     Tensor,
@@ -94,6 +95,23 @@ def save(
         manifests.decode(encoded, where=str(folder))  # what we write, we can read
         (scratch / MANIFEST).write_bytes(encoded)
     return Artifact(folder=folder, manifest=manifest, labels=tuple(labels))
+
+
+def record(artifact: Artifact, comparison: Comparison) -> Artifact:
+    """The artifact with how it compared written into its manifest."""
+    manifest = msgspec.structs.replace(artifact.manifest, comparison=comparison)
+    files.write_atomic(artifact.folder / MANIFEST, manifests.encode(manifest))
+    return replace(artifact, manifest=manifest)
+
+
+def check_passed(artifact: Artifact) -> None:
+    """UserError for an artifact whose outputs were not PyTorch's when it was built."""
+    comparison = artifact.manifest.comparison
+    if comparison is not None and not comparison.passed:
+        raise UserError(
+            f"{artifact.folder} is not to be used: its comparison with PyTorch {comparison}; build it again "
+            "when that is mended, or take it as it is with --allow-failed (in Python allow_failed=True)"
+        )
 
 
 def load(folder: Path) -> Artifact:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verbs on an artifact: run, verify, export."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
 from mnc.compile import api
-from mnc.compile.api import Cores, VerifyReport
+from mnc.compile.api import Check, Cores
 from mnc.compile.cli import complete
 from mnc.compile.cli.common import (
     as_json_option,
@@ -38,6 +39,9 @@ device_option = stack(
         help="Which class of the device's cores to use.",
     ),
     threads_option("all cores"),
+)
+allow_failed_option = click.option(
+    "--allow-failed", is_flag=True, help="Take it though its outputs were not PyTorch's when built."
 )
 
 
@@ -72,6 +76,7 @@ device_option = stack(
     "--top", type=click.IntRange(min=1), default=5, show_default=True, help="Labels of each."
 )
 @device_option
+@allow_failed_option
 @as_json_option
 def run(
     folder: Path,
@@ -83,15 +88,18 @@ def run(
     device: str | None,
     cores: Cores,
     threads: int | None,
+    allow_failed: bool,
     as_json: bool,
 ) -> None:
     """Classify photographs: the likeliest labels of each.
 
     A network of your own does not say how it takes them: give --mean and --scale.
     """
-    artifact = api.open_artifact(folder)
+    artifact = api.open_artifact(folder, allow_failed=allow_failed)
     inputs = api.read_images(artifact, images, mean=mean, scale=scale, size=size)
-    session = api.load(artifact, threads=threads, device=device, cores=cores)
+    session = api.load(
+        artifact, threads=threads, device=device, cores=cores, allow_failed=allow_failed
+    )
     answers = list(zip(images, api.classify(session, inputs, top=top), strict=True))
     if as_json:
         print_json([{"image": str(path), "top": ranked} for path, ranked in answers])
@@ -125,15 +133,15 @@ def verify(
     installed and the model can be rebuilt.
     """
     report = api.verify(folder, threads=threads, device=device, cores=cores, model=model_spec)
-    table(verify_rows(report), as_json=as_json)
+    if report.note:
+        console.note(report.note)
+    table(check_rows(report.checks), as_json=as_json)
     if not report.ok:
         context.exit(VERIFY_FAILED)
 
 
-def verify_rows(report: VerifyReport) -> list[dict[str, Any]]:
-    """Rows of errors, one for each thing compared with; says why PyTorch is not among them."""
-    if report.note:
-        console.note(report.note)
+def check_rows(checks: Sequence[Check]) -> list[dict[str, Any]]:
+    """Rows of errors, one for each thing compared with."""
     return [
         {
             "compared with": check.against,
@@ -145,7 +153,7 @@ def verify_rows(report: VerifyReport) -> list[dict[str, Any]]:
             "top-5": f"{check.top5}/{check.predictions}",
             "ok": check.ok,
         }
-        for check in report.checks
+        for check in checks
     ]
 
 
@@ -159,6 +167,7 @@ def verify_rows(report: VerifyReport) -> list[dict[str, Any]]:
 @click.option("--prefix", default="mnc", show_default=True, help="What every C name begins with.")
 @click.option("--cc", help="C compiler to use, instead of the target's default.")
 @click.option("--target", "target_name", help="The artifact's target, when it has a file of yours.")
+@allow_failed_option
 @as_json_option
 @click.pass_context
 def export(
@@ -168,13 +177,16 @@ def export(
     prefix: str,
     cc: str | None,
     target_name: str | None,
+    allow_failed: bool,
     as_json: bool,
 ) -> None:
     """Make a C library of an artifact that needs no TVM.
 
     One header, one .so and one .a, weights and runtime inside; docs/deploying.md shows how to call it.
     """
-    made = api.export(folder, out, prefix=prefix, cc=cc, target=target_name)
+    made = api.export(
+        folder, out, prefix=prefix, cc=cc, target=target_name, allow_failed=allow_failed
+    )
     library, check = made.library, made.check
     if made.note:
         console.note(made.note)

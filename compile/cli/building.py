@@ -7,7 +7,7 @@ import click
 
 from mnc.compile import api
 from mnc.compile.api import OUT, BuildResult, ModelSpec
-from mnc.compile.cli.artifacts import VERIFY_FAILED, verify_rows
+from mnc.compile.cli.artifacts import VERIFY_FAILED, check_rows
 from mnc.compile.cli.common import (
     as_json_option,
     console,
@@ -35,7 +35,7 @@ from mnc.compile.cli.timing import bench_rows
     "--check/--no-check",
     default=True,
     show_default=True,
-    help="Compare with PyTorch and time it, where this machine can run it.",
+    help="Compare with PyTorch, and time it where this machine can run it.",
 )
 @logs_option
 @as_json_option
@@ -52,16 +52,18 @@ def build(
 ) -> None:
     """Compile MODEL for a target into an artifact folder.
 
-    Uses the best verified records of the target's log, says which tasks had none, and on a machine that can
-    run the result compares it with PyTorch and times both.
+    Uses the best verified records of the target's log, says which tasks had none, and compares with PyTorch:
+    the artifact, where this machine can run it, and then times both; else its program, compiled for this
+    machine. Exits with 1 when the outputs differ: then the manifest says so, and other verbs refuse it.
     """
-    made = api.build(model, target_name, out=out, logs=logs, cc=cc)
+    made = api.build(model, target_name, out=out, logs=logs, cc=cc, check=check)
     _say_what_was_used(made)
     if not as_json:
         console.result(str(made.folder))
-    parity, latency = [], []
-    if check and _runs_here(made):
-        parity = verify_rows(api.verify(made, model=made.model))
+    comparison = made.manifest.comparison
+    _say_how_it_compared(made)
+    parity, latency = check_rows(made.checks), []
+    if comparison is not None and comparison.passed and comparison.on == "device":
         latency = bench_rows(api.bench(made, model=made.model))
     if as_json:
         kernels = made.manifest.kernels
@@ -71,23 +73,37 @@ def build(
                 "seconds": made.seconds,
                 "tuned": sum(kernel.tuned for kernel in kernels),
                 "default": [f"{one.kind} {one.shape}" for one in kernels if not one.tuned],
+                "compared on": comparison.on if comparison else None,
                 "parity": parity,
                 "latency": latency,
             }
         )
     elif parity:
         table(parity, as_json=False)
-        table(latency, as_json=False)
-    if not all(row["ok"] for row in parity):
+        if latency:
+            table(latency, as_json=False)
+    if comparison is not None and not comparison.passed:
         context.exit(VERIFY_FAILED)
 
 
-def _runs_here(made: BuildResult) -> bool:
-    if api.runs_here(made):
-        return True
-    console.note("not compared or timed here: this machine is another CPU; on its device,")
-    console.note(f"mnc verify {made.folder} --device rpc://HOST:PORT/KEY")
-    return False
+def _say_how_it_compared(made: BuildResult) -> None:
+    comparison = made.manifest.comparison
+    if comparison is None:
+        console.warn(f"not compared with PyTorch: {made.not_checked}")
+    elif comparison.on == "device":
+        console.note("compared on: its device, which is this machine")
+    else:
+        took = f"{made.check_seconds:.1f} s"
+        console.note(
+            f"compared on: this machine's CPU, the same program compiled for it, in {took}"
+        )
+    if comparison is None or comparison.on == "host":
+        console.note(f"on its device: mnc verify {made.folder} --device rpc://HOST:PORT/KEY")
+    if comparison is not None and not comparison.passed:
+        console.warn(
+            f"its outputs are not PyTorch's: the comparison {comparison}; run, bench, profile, export and "
+            "load refuse it without --allow-failed"
+        )
 
 
 def _say_what_was_used(made: BuildResult) -> None:

@@ -8,7 +8,7 @@ import click
 
 from mnc.compile import api
 from mnc.compile.api import BenchReport, Cores, Latency, ProfileReport
-from mnc.compile.cli.artifacts import artifact_argument, device_option
+from mnc.compile.cli.artifacts import allow_failed_option, artifact_argument, device_option
 from mnc.compile.cli.common import as_json_option, console, print_json, table
 
 
@@ -22,6 +22,7 @@ from mnc.compile.cli.common import as_json_option, console, print_json, table
     show_default=True,
     help="For each runtime.",
 )
+@allow_failed_option
 @as_json_option
 def bench(
     folder: Path,
@@ -29,6 +30,7 @@ def bench(
     cores: Cores,
     threads: int | None,
     seconds: float,
+    allow_failed: bool,
     as_json: bool,
 ) -> None:
     """Time one inference, in turns with PyTorch's.
@@ -36,7 +38,14 @@ def bench(
     Prints median, 90th percentile, minimum, spread (the middle half of the times over the median), and
     each runtime's median over ours.
     """
-    report = api.bench(folder, threads=threads, device=device, cores=cores, seconds=seconds)
+    report = api.bench(
+        folder,
+        threads=threads,
+        device=device,
+        cores=cores,
+        seconds=seconds,
+        allow_failed=allow_failed,
+    )
     table(bench_rows(report), as_json=as_json)
 
 
@@ -80,6 +89,7 @@ def _times(latency: Latency, threads: int | None) -> dict[str, Any]:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also draw the layers under the roofline, as an SVG file.",
 )
+@allow_failed_option
 @as_json_option
 def profile(
     folder: Path,
@@ -88,13 +98,16 @@ def profile(
     threads: int | None,
     runs: int,
     picture: Path | None,
+    allow_failed: bool,
     as_json: bool,
 ) -> None:
     """Time each layer within the network.
 
     Prints microseconds, GFLOP/s and share of the machine's measured peak, and calls out layout transforms.
     """
-    report = api.profile(folder, threads=threads, device=device, cores=cores, runs=runs)
+    report = api.profile(
+        folder, threads=threads, device=device, cores=cores, runs=runs, allow_failed=allow_failed
+    )
     rows = _layer_rows(report)
     if picture is not None:
         api.draw_roofline(report, picture)

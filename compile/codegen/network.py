@@ -70,12 +70,22 @@ def build(
     records = BestRecords(trials, wanted, tasks=every)
     program = replace(apart, mod=fusion.fuse(apart.mod, lambda pair: _pays(pair, records)))
     found = tasks.extract(program, target)
-    own = contextlib.nullcontext() if family == BLOCKED else op_strategy.stock()
-    with records, own, pass_context.pass_context():
-        factory = relay.build(program.mod, target=tvm.target.Target(wanted))
+    factory = _compiled(program, wanted, records, family)
     keys = {task.key for task in found}
     used = {key: trial for key, trial in records.used.items() if key in keys}
     return Built(program, factory, found, used, _workspace_bytes(factory))
+
+
+def with_default_kernels(program: Program, target: Target, *, family: str = BLOCKED) -> Any:
+    """TVM's executor factory of a program, whatever it was laid out for, compiled for `target`."""
+    wanted = family_layout.tvm_target(target, family)
+    return _compiled(program, wanted, BestRecords((), wanted), family)
+
+
+def _compiled(program: Program, wanted: str, records: BestRecords, family: str) -> Any:
+    own = contextlib.nullcontext() if family == BLOCKED else op_strategy.stock()
+    with records, own, pass_context.pass_context():
+        return relay.build(program.mod, target=tvm.target.Target(wanted))
 
 
 def _pays(pair: Pair, records: BestRecords) -> bool:

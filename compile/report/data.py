@@ -144,7 +144,9 @@ class Parity:
 
 @dataclass(frozen=True)
 class Subject:
-    """All about one artifact. `facts` are pairs for the reader; `notes` say what was left out and why."""
+    """All about one artifact. `facts` are pairs for the reader; `notes` say what was left out and why.
+    `failed_when_built`: its outputs were not PyTorch's.
+    """
 
     title: str
     model: str
@@ -162,6 +164,7 @@ class Subject:
     untuned: tuple[str, ...]
     kernels: int
     reproduce: tuple[str, ...]
+    failed_when_built: bool = False
     notes: tuple[str, ...] = ()
     skipped: dict[str, int] = field(default_factory=dict)
 

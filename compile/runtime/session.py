@@ -36,10 +36,12 @@ class Session:
 
     def __init__(self, artifact: Artifact, *, threads: int | None = None) -> None:
         check_cpu(artifact.manifest.target)
-        self.artifact = artifact
-        self.manifest, self.labels = artifact.manifest, artifact.labels
         self.threads = _checked_threads(threads)
-        self.factory = _load_library(artifact)
+        self._open(artifact, _load_library(artifact))
+
+    def _open(self, artifact: Artifact, factory: Any) -> None:
+        self.artifact, self.factory = artifact, factory
+        self.manifest, self.labels = artifact.manifest, artifact.labels
         self._lock = threading.Lock()
         self._graph = self._create_graph()
         check_signature(self._graph, artifact)
@@ -102,6 +104,15 @@ def check_signature(graph: Any, artifact: Artifact) -> None:
         )
 
 
+def can_run(target: Platform) -> bool:
+    """Whether this CPU can run what was built for `target`."""
+    try:
+        check_cpu(target)
+    except UserError:
+        return False
+    return True
+
+
 def check_cpu(target: Platform) -> None:
     """UserError, saying what is missing, unless this CPU can run what was built for `target`."""
     here = cpu_features.machine_arch()
@@ -116,6 +127,17 @@ def check_cpu(target: Platform) -> None:
             f"this artifact is for {_mcpu(target)} and this CPU lacks {', '.join(lacking)}; build it on"
             " this machine"
         )
+
+
+def size_pool() -> None:
+    """Say how large TVM's pools are to be, before they are made: one thread for each CPU, none of them bound.
+
+    A pool is made once a thread, at its first use. TVM would count half of the CPUs, taking the rest for
+    hyper-threads, and would bind the calling thread to CPU 0, so that everything else in this process would
+    share that one.
+    """
+    os.environ["TVM_NUM_THREADS"] = str(len(topology.usable_cpus()))
+    os.environ.setdefault("TVM_BIND_THREADS", "0")
 
 
 def use_threads(count: int) -> None:
@@ -159,12 +181,7 @@ def _checked_threads(threads: int | None) -> int:
 
 
 def _load_library(artifact: Artifact) -> Any:
-    # The pool is made once a thread, at its first use, with this many workers. TVM would count half
-    # of the CPUs, taking the rest for hyper-threads, and would bind the calling thread to CPU 0, so
-    # that everything else in this process would share that one.
-    os.environ["TVM_NUM_THREADS"] = str(len(topology.usable_cpus()))
-    os.environ.setdefault("TVM_BIND_THREADS", "0")
-
+    size_pool()
     import tvm
 
     try:

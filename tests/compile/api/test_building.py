@@ -30,6 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> api.BuildResult:
 def test_the_result_is_the_artifact(made: api.BuildResult) -> None:
     assert store.load(made.folder).manifest == made.manifest
     assert made.golden().count > 0 and made.seconds > 0
+    assert made.manifest.comparison is not None and made.manifest.comparison.on == "device"
     image = made.golden().inputs[0][0]
     (logits,) = load(made).run(image)
     assert made.labels and load(made.folder).top(logits, 1) == load(made).top(logits, 1)
@@ -57,6 +58,8 @@ def test_the_command_line_says_the_same(
     assert f"tuned kernels: 0 of {count} tasks, log {made.log}\n" in said.err
     assert f"kernel family: blocked; {made.manifest.family_reason}\n" in said.err
     assert f"weights: {made.manifest.network.weights}\n" in said.err
+    assert "warning: not compared with PyTorch: nobody asked for it\n" in said.err
+    assert store.load(made.folder).manifest.comparison is None
 
 
 @pytest.mark.slow
@@ -83,3 +86,68 @@ def test_a_folder_of_anything_else_is_kept(tmp_path: Path) -> None:
 def test_a_wrong_target_is_said_before_the_model_is_looked_at() -> None:
     with pytest.raises(UserError, match="unknown target 'nothing'"):
         build("nothing_such", "nothing")
+
+
+OWN = "tests.compile.api.counting"
+
+
+def compiled(name: str, target: str, folder: Path) -> int:
+    """`mnc build` of a network of ours; its exit status."""
+    words = [f"{OWN}:{name}", "--input-shape", "1,1,8,8", "--target", target]
+    return cli.run(["build", *words, "--out", str(folder), "--logs", str(folder / "logs")])
+
+
+def only_artifact(folder: Path) -> Path:
+    """The one that was built there."""
+    (found,) = api.artifact_folders(folder)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "status"), [("right", 0), ("wrong", 1)])
+def test_what_is_built_for_another_cpu_is_compared_on_this_one(
+    name: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compiled(name, "rpi4", tmp_path) == status
+    comparison = store.load(only_artifact(tmp_path)).manifest.comparison
+    assert comparison is not None and comparison.on == "host" and comparison.passed == (not status)
+    said = capsys.readouterr()
+    assert "compared on: this machine's CPU, the same program compiled for it" in said.err
+    assert "PyTorch" in said.out and ("refuse it without --allow-failed" in said.err) == status
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact for this machine whose outputs are not PyTorch's."""
+    folder = tmp_path_factory.mktemp("failed")
+    assert compiled("wrong", "host", folder) == 1
+    return only_artifact(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["run", "bench", "profile", "export"])
+def test_a_verb_refuses_what_failed_its_comparison(
+    verb: str, failed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = {"run": ["--image", "a.png"], "export": ["--out", str(tmp_path / "exported")]}
+    assert cli.run([verb, str(failed), *words.get(verb, [])]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "its comparison with PyTorch failed on its device, off by" in said
+    assert "take it as it is with --allow-failed" in said
+    assert not (tmp_path / "exported").exists()
+
+
+@pytest.mark.slow
+def test_what_failed_its_comparison_can_be_looked_at(
+    failed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = store.load(failed).golden().inputs[0][0]
+    with pytest.raises(UserError, match="allow_failed=True"):
+        load(failed)
+    assert load(failed, allow_failed=True).run(image)[0].shape == (1, 512)
+    assert cli.run(["profile", str(failed), "--runs", "1", "--allow-failed"]) == 0
+    assert not api.verify(failed).ok
+    page = tmp_path / "report.html"
+    assert cli.run(["report", str(failed), "--no-run", "--out", str(page)]) == 0
+    assert "failed when built" in page.read_text() and "failed on its device" in page.read_text()
+    capsys.readouterr()
