@@ -16,6 +16,7 @@ from tvm import relay
 from tvm.relay.op import op as registry
 from tvm.relay.op.strategy import generic
 
+from mnc.compile.frontend.expressions import children, is_call
 from mnc.compile.templates import convolution_depthwise, depthwise, op_strategy
 from mnc.compile.templates.workload import Workload
 
@@ -61,7 +62,7 @@ def pairs(mod: Any) -> tuple[Pair, ...]:
     """The pairs of a typed module that could be fused, in the order of their depthwise convolutions."""
     order: list[Any] = []
     relay.analysis.post_order_visit(mod["main"].body, order.append)
-    uses = Counter(arg for node in order for arg in _children(node))
+    uses = Counter(arg for node in order for arg in children(node))
     found = (_pair(node, uses) for node in order if isinstance(node, relay.Call))
     return tuple(pair for pair in found if pair is not None)
 
@@ -93,23 +94,15 @@ def fuse(mod: Any, wanted: Callable[[Pair], bool] = lambda _: True) -> Any:
     return relay.transform.InferType()(tvm.IRModule.from_expr(function))
 
 
-def _children(node: Any) -> list[Any]:
-    if isinstance(node, relay.Call):
-        return list(node.args)
-    if isinstance(node, relay.Tuple):
-        return list(node.fields)
-    return [node.tuple_value] if isinstance(node, relay.TupleGetItem) else []
-
-
 def _pair(call: Any, uses: Counter[Any]) -> Pair | None:
     """The pair that ends in `call`; nothing but the call may read what comes before it."""
     if not isinstance(call.op, tvm.ir.Op) or op_strategy.template_of(call) is not depthwise:
         return None
     activation, biased = _activation(call.args[0])
-    if not _is_call(biased, "add") or not isinstance(biased.args[1], relay.Constant):
+    if not is_call(biased, "add") or not isinstance(biased.args[1], relay.Constant):
         return None
     convolution, bias = biased.args
-    if not _is_call(convolution, "nn.contrib_conv2d_NCHWc"):
+    if not is_call(convolution, "nn.contrib_conv2d_NCHWc"):
         return None
     between = {call.args[0], biased, convolution}
     if op_strategy.template_of(convolution) is None or any(uses[node] != 1 for node in between):
@@ -122,15 +115,11 @@ def _pair(call: Any, uses: Counter[Any]) -> Pair | None:
 
 def _activation(node: Any) -> tuple[str, Any]:
     """The activation's name and what it is applied to."""
-    if _is_call(node, "nn.relu"):
+    if is_call(node, "nn.relu"):
         return "relu", node.args[0]
-    if _is_call(node, "clip") and (node.attrs.a_min, node.attrs.a_max) == (0.0, 6.0):
+    if is_call(node, "clip") and (node.attrs.a_min, node.attrs.a_max) == (0.0, 6.0):
         return "relu6", node.args[0]
     return "none", node
-
-
-def _is_call(node: Any, name: str) -> bool:
-    return isinstance(node, relay.Call) and getattr(node.op, "name", "") == name
 
 
 def _register() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import tvm
 from tvm import relay
 
-from mnc.compile.frontend import family_layout
+from mnc.compile.frontend import constant_folding, family_layout
 from mnc.compile.records.family_choice import BLOCKED
 from mnc.compile.toolchain import pass_context
 from mnc.model import foreign, prepare
@@ -75,20 +75,11 @@ def _simplify(mod: Any) -> Any:
         relay.transform.SimplifyInference(),
         # TensorFlow SAME padding arrives as a pad before the convolution.
         relay.transform.FoldExplicitPadding(),
+        tvm.transform.module_pass(lambda given, _: constant_folding.fold(given), opt_level=0),
+        relay.transform.FoldConstant(),  # what numpy was not asked for
     ]
-    names: set[str] = set()
-    relay.analysis.post_order_visit(
-        mod["main"], lambda n: names.add(n.op.name) if _is_operator(n) else None
-    )
-    if "nn.batch_norm" in names:
-        passes += [relay.transform.FoldConstant(), relay.transform.FoldScaleAxis()]
-    passes += [relay.transform.FoldConstant()]
     with pass_context.pass_context():
         return tvm.transform.Sequential(passes)(mod)
-
-
-def _is_operator(node: Any) -> bool:
-    return isinstance(node, relay.Call) and isinstance(node.op, tvm.ir.Op)
 
 
 def _output_shapes(mod: Any) -> tuple[tuple[int, ...], ...]:

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What passes over Relay ask of an expression: what it reads, which operator it calls, its static shape."""
+
+from typing import Any
+
+from tvm import relay
+
+
+def children(node: Any) -> list[Any]:
+    """The expressions that `node` reads."""
+    if isinstance(node, relay.Call):
+        return list(node.args)
+    if isinstance(node, relay.Tuple):
+        return list(node.fields)
+    return [node.tuple_value] if isinstance(node, relay.TupleGetItem) else []
+
+
+def is_call(node: Any, name: str) -> bool:
+    """Whether `node` is a call of the operator of that name."""
+    return isinstance(node, relay.Call) and getattr(node.op, "name", "") == name
+
+
+def shape_of(node: Any) -> tuple[int, ...]:
+    """The static shape of a typed tensor."""
+    return tuple(int(extent) for extent in node.checked_type.shape)
