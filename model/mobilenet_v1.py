@@ -10,8 +10,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from mnc.model.layers import ConvBN, Padding, pads
+
 Activation = Literal["relu", "relu6"]
-Padding = Literal["torch", "same"]
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6}
 
 STEM = 32
 # (output channels, stride) of the 13 depthwise-separable blocks. The paper's Table 1 prints stride
@@ -34,45 +36,6 @@ def scaled(channels: int, width: float) -> int:
     return max(int(channels * width), 8)
 
 
-class ConvBN(nn.Module):
-    """Convolution without bias, BN, activation; a map of `size` becomes ceil(size / stride)."""
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        *,
-        kernel: int,
-        stride: int,
-        size: int,
-        groups: int = 1,
-        activation: Activation,
-        padding: Padding,
-        bn_eps: float,
-    ) -> None:
-        super().__init__()
-        before, after = pads(size, kernel=kernel, stride=stride, padding=padding)
-        symmetric = before == after
-        # Symmetric padding stays inside the convolution, where it costs nothing.
-        self.pad = nn.Identity() if symmetric else nn.ZeroPad2d((before, after, before, after))
-        self.conv = nn.Conv2d(
-            inputs,
-            outputs,
-            kernel,
-            stride=stride,
-            padding=before if symmetric else 0,
-            groups=groups,
-            bias=False,
-        )
-        self.bn = nn.BatchNorm2d(outputs, eps=bn_eps)
-        self.act = nn.ReLU6(inplace=True) if activation == "relu6" else nn.ReLU(inplace=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, size, size) to (N, outputs, ceil(size / stride), ceil(size / stride))."""
-        out: Tensor = self.act(self.bn(self.conv(self.pad(x))))
-        return out
-
-
 class SeparableBlock(nn.Module):
     """A 3x3 depthwise convolution, then a 1x1 pointwise one, each with its BN and activation."""
 
@@ -82,9 +45,8 @@ class SeparableBlock(nn.Module):
         outputs: int,
         *,
         stride: int,
-        size: int,
-        activation: Activation,
-        padding: Padding,
+        pad: tuple[int, int],
+        activation: type[nn.Module],
         bn_eps: float,
     ) -> None:
         super().__init__()
@@ -93,25 +55,15 @@ class SeparableBlock(nn.Module):
             inputs,
             kernel=3,
             stride=stride,
-            size=size,
             groups=inputs,
+            pad=pad,
             activation=activation,
-            padding=padding,
             bn_eps=bn_eps,
         )
-        self.pointwise = ConvBN(
-            inputs,
-            outputs,
-            kernel=1,
-            stride=1,
-            size=-(-size // stride),
-            activation=activation,
-            padding=padding,
-            bn_eps=bn_eps,
-        )
+        self.pointwise = ConvBN(inputs, outputs, activation=activation, bn_eps=bn_eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, size, size) to (N, outputs, ceil(size / stride), ceil(size / stride))."""
+        """(N, inputs, H, W) to (N, outputs, ceil(H / stride), ceil(W / stride))."""
         out: Tensor = self.pointwise(self.depthwise(x))
         return out
 
@@ -138,7 +90,7 @@ class MobileNetV1(nn.Module):
         super().__init__()
         if not (width > 0 and resolution > 0 and classes > 0 and in_channels > 0):
             raise ValueError("width, resolution, classes and in_channels must be positive")
-        if activation not in ("relu", "relu6") or padding not in ("torch", "same"):
+        if activation not in ACTIVATIONS or padding not in ("torch", "same"):
             raise ValueError(f"unknown activation {activation!r} or padding {padding!r}")
         self.width, self.resolution = width, resolution
         self.classes, self.in_channels = classes, in_channels
@@ -148,9 +100,8 @@ class MobileNetV1(nn.Module):
             channels,
             kernel=3,
             stride=2,
-            size=resolution,
-            activation=activation,
-            padding=padding,
+            pad=pads(resolution, kernel=3, stride=2, padding=padding),
+            activation=ACTIVATIONS[activation],
             bn_eps=bn_eps,
         )
         blocks = []
@@ -161,9 +112,8 @@ class MobileNetV1(nn.Module):
                     channels,
                     outputs,
                     stride=stride,
-                    size=size,
-                    activation=activation,
-                    padding=padding,
+                    pad=pads(size, kernel=3, stride=stride, padding=padding),
+                    activation=ACTIVATIONS[activation],
                     bn_eps=bn_eps,
                 )
             )
@@ -194,11 +144,3 @@ def small_28x28(*, width: float = 0.25, classes: int = 10, in_channels: int = 1)
         padding="torch",
         bn_eps=1e-5,
     )
-
-
-def pads(size: int, *, kernel: int, stride: int, padding: Padding) -> tuple[int, int]:
-    """Zeros before and after each row and column of a `size` x `size` map."""
-    if padding == "torch":
-        return kernel // 2, kernel // 2
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2

@@ -9,6 +9,8 @@ from collections.abc import Container
 
 from torch import Tensor, nn
 
+from mnc.model.layers import check_counts, conv_bn, scaled
+
 STEM, LAST = 32, 1280
 # (expansion, output channels, repeats, stride of the first repeat): the paper's Table 2.
 STAGES = (
@@ -27,23 +29,6 @@ FLAT = {"0": "0.0", "1": "0.1", "3": "1.0", "4": "1.1", "6": "2", "7": "3"}
 TENSORS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
-def scaled(channels: float, *, divisor: int = 8) -> int:
-    """The nearest multiple of `divisor`, not more than 10% below `channels` (TF-slim's rule)."""
-    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * channels else rounded
-
-
-def conv_bn(
-    inputs: int, outputs: int, *, kernel: int, stride: int = 1, groups: int = 1
-) -> nn.Sequential:
-    """Convolution, BN, ReLU6; numbered 0, 1, 2 as in torchvision's state dict."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU6(inplace=True),
-    )
-
-
 class InvertedResidual(nn.Module):
     """Expand by a pointwise, filter by a depthwise, project by a linear pointwise, add input."""
 
@@ -52,9 +37,9 @@ class InvertedResidual(nn.Module):
         hidden = inputs * expansion
         layers: list[nn.Module] = []
         if expansion != 1:
-            layers.append(conv_bn(inputs, hidden, kernel=1))
+            layers.append(conv_bn(inputs, hidden, activation=nn.ReLU6))
         layers += [
-            conv_bn(hidden, hidden, kernel=3, stride=stride, groups=hidden),
+            conv_bn(hidden, hidden, kernel=3, stride=stride, groups=hidden, activation=nn.ReLU6),
             nn.Conv2d(hidden, outputs, 1, bias=False),
             nn.BatchNorm2d(outputs),
         ]
@@ -72,11 +57,11 @@ class MobileNetV2(nn.Module):
 
     def __init__(self, *, width: float = 1.0, classes: int = 1000, in_channels: int = 3) -> None:
         super().__init__()
-        if not (width > 0 and classes > 0 and in_channels > 0):
-            raise ValueError("width, classes and in_channels must be positive")
+        check_counts(width=width, classes=classes, in_channels=in_channels)
         self.width, self.classes, self.in_channels = width, classes, in_channels
         channels, last = scaled(STEM * width), scaled(LAST * max(1.0, width))
-        features: list[nn.Module] = [conv_bn(in_channels, channels, kernel=3, stride=2)]
+        stem = conv_bn(in_channels, channels, kernel=3, stride=2, activation=nn.ReLU6)
+        features: list[nn.Module] = [stem]
         for expansion, full, repeats, first_stride in STAGES:
             outputs = scaled(full * width)
             for repeat in range(repeats):
@@ -85,7 +70,7 @@ class MobileNetV2(nn.Module):
                     InvertedResidual(channels, outputs, stride=stride, expansion=expansion)
                 )
                 channels = outputs
-        features.append(conv_bn(channels, last, kernel=1))
+        features.append(conv_bn(channels, last, activation=nn.ReLU6))
         self.features = nn.Sequential(*features)
         self.pool = nn.AdaptiveAvgPool2d(1)
         # The name classifier.1 is torchvision's; its dropout does nothing at inference.

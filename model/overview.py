@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from mnc.model import weights, zoo
+from mnc.model import zoo
 from mnc.model.cost import PUBLISHED, Cost, cost
-from mnc.model.mobilenet_v1 import MobileNetV1, small_28x28
-from mnc.model.mobilenet_v2 import MobileNetV2
+from mnc.model.families import FAMILIES, NOTHING
+from mnc.model.mobilenet_v1 import small_28x28
+from mnc.model.names import parse
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,16 @@ def overview(name: str) -> Overview:
         with torch.device("meta"):
             small = small_28x28()
         return _overview(name, small, (1, 28, 28), f"trained on {dataset}, committed", None)
-    match = zoo.MULTIPLIERS.fullmatch(name)
-    if match is None:
+    one = parse(name)
+    if one is None:
         raise KeyError(name)
-    version, width, size = match[1], float(match[2]), int(match[3])
+    family = FAMILIES[one.family]
     with torch.device("meta"):
-        v1, v2 = MobileNetV1(width=width, resolution=size), MobileNetV2(width=width)
-    module: nn.Module = v1 if version == "v1" else v2
-    origin = weights.V1_ORIGIN if version == "v1" else weights.V2_ORIGIN
-    published = PUBLISHED.get((width, size)) if version == "v1" else None
-    trained = origin if width == 1.0 else "random (seed 0), or --weights FILE"
-    return _overview(name, module, (3, size, size), trained, published)
+        module = family.make(one, 1000, NOTHING)
+    trained = family.trained if one.width == 1.0 else None
+    origin = trained.origin if trained else "random (seed 0), or --weights FILE"
+    image = (3, one.resolution, one.resolution)
+    return _overview(name, module, image, origin, PUBLISHED.get(one.name))
 
 
 def _overview(

@@ -5,17 +5,16 @@ Takes a spec such as ``mobilenet_v1_1.0_224``, ``package.module:function``, ``ne
 gives the module in eval mode with float32 weights, its input shape, preprocessing and labels.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
-from mnc.model import foreign, initialise, mobilenet_v2, weights
-from mnc.model.mobilenet_v1 import MobileNetV1, small_28x28
-from mnc.model.mobilenet_v2 import MobileNetV2
-from mnc.model.names import RESOLUTIONS, SMALL, WIDTHS, names
+from mnc.model import foreign, initialise, weights
+from mnc.model.families import FAMILIES, NOTHING, Contents, Family, Pixels
+from mnc.model.mobilenet_v1 import small_28x28
+from mnc.model.names import RESOLUTIONS, SMALL, WIDTHS, Sized, names, parse
 from mnc.model.preprocess import Preprocess
 from mnc.support.errors import UserError
 
@@ -32,13 +31,10 @@ __all__ = [
 ]
 
 DATA = Path(__file__).parent / "data"
-MULTIPLIERS = re.compile(r"mobilenet_(v1|v2)_(\d+(?:\.\d+)?|\.\d+)_(\d+)")
 UNIT = 1 / 127.5  # pixels 0..255 to -1..1
 SMALL_PREPROCESS = Preprocess(
     size=28, resize=28, mean=(127.5,), scale=(UNIT,), crop="squash", channels="gray"
 )
-# torchvision's: the mean and standard deviation of ImageNet's pixels in 0..1.
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -128,69 +124,47 @@ def checkpoint(name: str) -> Path:
 
 
 def _builder(spec: str) -> Callable[[Path | None], _Built]:
-    spec = {"mobilenet_v2": "mobilenet_v2_1.0_224", "mobilenet_v1": "mobilenet_v1_1.0_224"}.get(
-        spec, spec
-    )
     if spec in SMALL:
         return lambda path: _small(spec, path)
-    match = MULTIPLIERS.fullmatch(spec)
-    if match is None:
+    one = parse(spec)
+    if one is None:
         raise UserError(
             f"unknown model {spec!r}; one of {', '.join(names())}, another width or resolution of"
             " these, package.module:function, or a .pt or .pt2 file"
         )
-    version, width, size = match[1], float(match[2]), int(match[3])
-    if not (0.05 <= width <= 4 and 32 <= size <= 1024):
+    if not (0.05 <= one.width <= 4 and 32 <= one.resolution <= 1024):
         raise UserError(f"{spec}: the width must be 0.05 to 4 and the resolution 32 to 1024")
-    name = f"mobilenet_{version}_{width}_{size}"
-    build = _v1 if version == "v1" else _v2
-    return lambda path: build(name, width, size, path)
+    return lambda path: _sized(one, path)
 
 
-def _v1(name: str, width: float, size: int, path: Path | None) -> _Built:
-    trained = width == 1.0
-    file = path or (weights.imagenet_v1() if trained else None)
-    state = weights.read_state(file) if file else {}
-    classes = _extent(state, "classifier.weight", axis=0, otherwise=1000)
-    channels = _extent(state, "stem.conv.weight", axis=1, otherwise=3)
-    notes = weights.metadata(file) if file else {}
-    module = MobileNetV1(
-        width=width,
-        resolution=size,
-        classes=classes,
-        in_channels=channels,
-        activation="relu" if notes.get("activation") == "relu" else "relu6",
-        padding="torch" if notes.get("padding") == "torch" else "same",
-        bn_eps=_number(notes, "bn_eps", 1e-3),
-    )
-    origin = _fill(module, file, (1, channels, size, size))
+def _sized(one: Sized, path: Path | None) -> _Built:
+    family = FAMILIES[one.family]
+    trained = family.trained if one.width == 1.0 else None
+    file = path or (trained.fetch() if trained else None)
+    aliases, found = _contents(family, file)
+    classes = found.extent(family.classifier, axis=0, otherwise=1000)
+    module = family.make(one, classes, found)
+    channels = found.extent("stem.conv.weight", axis=1, otherwise=3)
+    image = (channels, one.resolution, one.resolution)
+    origin = _fill(module, file, (1, *image), aliases=aliases)
     return _Built(
-        name=name,
+        name=one.name,
         module=module,
-        image=(channels, size, size),
-        preprocess=_imagenet(size, (127.5,) * 3, (UNIT,) * 3) if channels == 3 else None,
-        labels=_imagenet_labels(classes) if "classifier.weight" in state else (),
-        weights=origin if path or not trained else weights.V1_ORIGIN,
+        image=image,
+        preprocess=_imagenet(one.resolution, family.pixels(found)) if channels == 3 else None,
+        labels=_imagenet_labels(classes) if family.classifier in found.state else (),
+        weights=origin if path or trained is None else trained.origin,
     )
 
 
-def _v2(name: str, width: float, size: int, path: Path | None) -> _Built:
-    trained = width == 1.0
-    file = path or (weights.imagenet_v2() if trained else None)
-    state = weights.read_state(file) if file else {}
-    classes = _extent(state, "classifier.1.weight", axis=0, otherwise=1000)
-    module = MobileNetV2(width=width, classes=classes)
-    origin = _fill(module, file, (1, 3, size, size), aliases=mobilenet_v2.aliases(state))
-    mean = tuple(255 * value for value in IMAGENET_MEAN)
-    scale = tuple(1 / (255 * value) for value in IMAGENET_STD)
-    return _Built(
-        name=name,
-        module=module,
-        image=(3, size, size),
-        preprocess=_imagenet(size, mean, scale),
-        labels=_imagenet_labels(classes) if "classifier.1.weight" in state else (),
-        weights=origin if path or not trained else weights.V2_ORIGIN,
-    )
+def _contents(family: Family, file: Path | None) -> tuple[dict[str, str], Contents]:
+    """(the network's names of the file's tensors, what the file holds)."""
+    if file is None:
+        return {}, NOTHING
+    state = weights.read_state(file)
+    aliases = family.aliases(state)
+    renamed = {aliases.get(name, name): tensor for name, tensor in state.items()}
+    return aliases, Contents(renamed, weights.metadata(file), frozenset(state))
 
 
 def _small(name: str, path: Path | None) -> _Built:
@@ -198,8 +172,9 @@ def _small(name: str, path: Path | None) -> _Built:
     file = path or checkpoint(name)
     notes = weights.metadata(file)
     # The last map has 1024 channels times the width, which tells the checkpoint's width.
-    features = _extent(weights.read_state(file), "classifier.weight", axis=1, otherwise=256)
-    module = small_28x28(width=_number(notes, "width", features / 1024))
+    found = Contents(weights.read_state(file), notes, frozenset())
+    features = found.extent("classifier.weight", axis=1, otherwise=256)
+    module = small_28x28(width=found.number("width", features / 1024))
     origin = _fill(module, file, (1, 1, 28, 28))
     result = f", test accuracy {notes['test_accuracy']}" if "test_accuracy" in notes else ""
     return _Built(
@@ -249,24 +224,11 @@ def _fill(
     return loaded.words
 
 
-def _extent(state: Mapping[str, Tensor], name: str, *, axis: int, otherwise: int) -> int:
-    """The size of a checkpoint's tensor along `axis`; `otherwise` when it has no such thing."""
-    shape = state[name].shape if name in state else ()
-    return shape[axis] or otherwise if len(shape) > axis else otherwise
-
-
-def _number(notes: Mapping[str, str], name: str, otherwise: float) -> float:
-    """A positive number from a checkpoint's notes; `otherwise` when there is none."""
-    try:
-        value = float(notes.get(name, otherwise))
-    except ValueError:
-        return otherwise
-    return value if 0 < value <= 4 else otherwise
-
-
-def _imagenet(size: int, mean: tuple[float, ...], scale: tuple[float, ...]) -> Preprocess:
-    # 224 of 256, the 87.5% centre crop that both trainings were evaluated with.
-    return Preprocess(size=size, resize=round(size * 256 / 224), mean=mean, scale=scale)
+def _imagenet(size: int, pixels: Pixels) -> Preprocess:
+    # 224 of 256, the 87.5% centre crop that all these trainings were evaluated with.
+    return Preprocess(
+        size=size, resize=round(size * 256 / 224), mean=pixels.mean, scale=pixels.scale
+    )
 
 
 def _imagenet_labels(classes: int) -> tuple[str, ...]:

@@ -217,7 +217,7 @@ class _Rewriter:
         data, bias = call.args
         if not self._is_blocked(data) or not isinstance(bias, relay.Constant):
             return None
-        if call.attrs.axis != 1:
+        if int(call.attrs.axis) % len(_shape(call)) != 1:
             return None
         packed = packing.pack_vector(bias.data.numpy(), self.block)
         expr = relay.add(self.blocked(data), relay.const(packed))
@@ -230,6 +230,9 @@ class _Rewriter:
         args = [self._operand(arg, shape) for arg in call.args]
         if any(arg is None for arg in args):
             return None
+        if call.op.name == "divide" and (inverse := _inverse(call.args[1])) is not None:
+            # A vector's division takes as long as five to ten products; hard swish has one a value.
+            return Value(relay.multiply(args[0], inverse), shape, blocked=True)
         return Value(relay.Call(call.op, args, call.attrs), shape, blocked=True)
 
     def _operand(self, node: Any, shape: tuple[int, ...]) -> Any:
@@ -282,6 +285,16 @@ class _Rewriter:
             return None
         joined = relay.concatenate([self.blocked(part) for part in parts], axis=1)
         return Value(joined, _shape(call), blocked=True)
+
+
+def _inverse(node: Any) -> Any:
+    """One over a number of ordinary size, as a constant; None for anything else."""
+    if not isinstance(node, relay.Constant) or node.checked_type.dtype != "float32":
+        return None
+    value = node.data.numpy()
+    if value.size != 1 or not 1e-9 < abs(float(value.item())) < 1e9:
+        return None
+    return relay.const(np.asarray(1 / value.item(), np.float32))
 
 
 def _shape(node: Any) -> tuple[int, ...]:

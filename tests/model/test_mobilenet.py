@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from mnc.model.mobilenet_v1 import MobileNetV1, pads, small_28x28
+from mnc.model.layers import pads
+from mnc.model.mobilenet_v1 import MobileNetV1, small_28x28
 from mnc.model.mobilenet_v2 import InvertedResidual, MobileNetV2
 
 
