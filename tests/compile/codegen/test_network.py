@@ -94,9 +94,13 @@ def test_all_of_fashion_mnist_is_classified_as_in_pytorch(small: tuple[Model, Ar
         "mobilenet_v1_0.25_128",
         "mobilenet_v1_0.6_96",
         "mobilenet_v2_1.0_224",
+        "mobilenet_v3_small_0.35_64",
+        "mobilenet_v3_large_0.35_64",
+        "mobilenet_v4_conv_small_0.35_64",
+        "efficientnet_lite0_0.35_64",
     ],
 )
-def test_other_widths_resolutions_and_v2_agree(name: str, tmp_path: Path) -> None:
+def test_other_widths_resolutions_and_families_agree(name: str, tmp_path: Path) -> None:
     model = zoo.load(name)
     session = Session(built(model, tmp_path / "artifact"))
     example = np.random.default_rng(0).uniform(-1, 1, model.input_shape).astype(np.float32)

@@ -5,8 +5,11 @@ import re
 from typing import Any
 
 import pytest
+import tvm
+from tvm import relay
 
 from mnc.compile.frontend import fusion, importer
+from mnc.model import zoo
 from mnc.model.zoo import Model
 from mnc.support.errors import UserError
 from mnc.targets import load
@@ -51,3 +54,28 @@ def test_a_shape_that_the_network_cannot_take_is_one_clear_line() -> None:
     ) as error:
         importer.import_model(tiny((1, 5, 16, 16)), TARGET)
     assert "\n" not in str(error.value) and "--input-shape" in str(error.value)
+
+
+def operators(mod: Any) -> set[str]:
+    """Names of the Relay operators of a module."""
+    names: set[str] = set()
+
+    def visit(node: Any) -> None:
+        if isinstance(node, relay.Call) and isinstance(node.op, tvm.ir.Op):
+            names.add(node.op.name)
+
+    relay.analysis.post_order_visit(mod["main"], visit)
+    return names
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mobilenet_v3_small_0.35_32", "mobilenet_v4_conv_small_0.35_32", "efficientnet_lite0_0.35_32"],
+)
+def test_later_mobile_networks_are_blocked_from_end_to_end(name: str) -> None:
+    """Squeezes, hard swish between dense layers and two filters in a block: nothing is TVM's own, nothing is
+    transformed, and no value is divided.
+    """
+    found = operators(importer.import_model(zoo.load(name), TARGET).mod)
+    assert {"nn.contrib_conv2d_NCHWc", "nn.contrib_depthwise_conv2d_NCHWc"} <= found
+    assert not found & {"nn.conv2d", "nn.dense", "layout_transform", "divide"}
