@@ -16,7 +16,7 @@ from pathlib import Path
 from mnc.compile.rpc import rootfs
 from mnc.compile.rpc import tracker as trackers
 from mnc.compile.rpc.address import HOST, bracketed, checked_key, warning
-from mnc.compile.rpc.registered import PORT_OPTION, RegisteredServer
+from mnc.compile.rpc.registered import RegisteredServer
 from mnc.compile.rpc.rootfs import Root
 from mnc.support.errors import UserError
 from mnc.targets import Target
@@ -45,7 +45,6 @@ class Board(RegisteredServer):
             "-P",
             str(SERVER),
             f"--host={host}",
-            PORT_OPTION,
             f"--key={key}",
         ]
         arguments += [f"--emulated=qemu-{target.arch} -cpu {cpu}"]

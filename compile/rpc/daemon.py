@@ -38,7 +38,6 @@ class Daemon(Closing):
         command: list[str],
         *,
         environment: Mapping[str, str] | None = None,
-        first: list[str] | None = None,
     ) -> None:
         self.name = name
         # A supervisor may still be at the files of an owner that is dead.
@@ -47,8 +46,7 @@ class Daemon(Closing):
         words = [word.replace("{folder}", str(self.folder)) for word in command]
         variables = {**(os.environ if environment is None else environment)}
         orders = Command(
-            first=[*words, *(first or [])],
-            again=words,
+            words=words,
             environment={**variables, "TMPDIR": str(self.folder / "tmp")},
         )
         (self.folder / supervisor.COMMAND).write_bytes(msgspec.json.encode(orders))

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An RPC server of ours, kept up, that registers with a tracker: what a board and a simulating worker share.
 
-Takes the server's command; gives a daemon that knows its port and whether the tracker knows it.
+Takes the server's command without its ports; gives a daemon that knows where it listens, and whether the
+tracker knows it.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from mnc.compile.rpc.daemon import Daemon
 
 FIRST_PORT, LAST_PORT = 9091, 9190
 START_SECONDS = 120.0
-PORT_OPTION = "--port-file={folder}/port"  # for the server's command
+PORT_OPTION = "--port-file={folder}/port"  # where the server finds the port of its last boot, too
 
 
 class RegisteredServer(Daemon):
@@ -27,8 +28,8 @@ class RegisteredServer(Daemon):
         key: str,
         environment: Mapping[str, str],
     ) -> None:
-        first = [f"--port={FIRST_PORT}", f"--port-end={LAST_PORT}"]
-        super().__init__(name, command, environment=environment, first=first)
+        ports = [f"--port={FIRST_PORT}", f"--port-end={LAST_PORT}"]
+        super().__init__(name, [*command, *ports, PORT_OPTION], environment=environment)
         self.tracker, self.key = tracker, key
 
     @property

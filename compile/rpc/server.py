@@ -7,6 +7,7 @@ loop ends at the first kernel that crashes, while its process stays and looks he
 """
 
 import argparse
+import contextlib
 import ctypes
 import json
 import os
@@ -15,6 +16,7 @@ import re
 import select
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -28,6 +30,7 @@ if __name__ == "__main__":
 
 import numpy as np
 import tvm
+from tvm.rpc import base
 from tvm.rpc import server as tvm_server
 
 REPORT = "mnc.device_report"
@@ -35,6 +38,7 @@ SETUP_CACHES, PREPARE_CACHES = "mnc.device_setup_caches", "mnc.device_prepare_ca
 POOL_THREADS = "mnc.device_pool_threads"
 PR_SET_PDEATHSIG = 1
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MOST_STRANGERS, LONGEST_KEY = 64, 1024
 
 
 class State:
@@ -55,7 +59,7 @@ def main() -> int:
         print(
             f"warning: {args.host} is open to others, and RPC runs any code sent to it", flush=True
         )
-    sock, port = listen(args.host, args.port, args.port_end)
+    sock, port = listen(args.host, ports(args))
     if args.port_file:
         scratch = Path(args.port_file + ".new")
         scratch.write_text(str(port))
@@ -65,31 +69,118 @@ def main() -> int:
     return 0
 
 
-def listen(host: str, port: int, end: int) -> "tuple[socket.socket, int]":
-    """A listening socket on the first free port of [port, end)."""
-    family = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0][0]
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    for number in range(port, end):
+def ports(args: argparse.Namespace) -> "list[int]":
+    """Where to listen, best first: where the server was before, so that its address stays, if it can."""
+    wanted = list(range(args.port, args.port_end))
+    before = _text(args.port_file).strip() if args.port_file else ""
+    return sorted(wanted, key=lambda port: str(port) != before)
+
+
+def listen(host: str, ports: "list[int]") -> "tuple[socket.socket, int]":
+    """A listening socket on the first of the ports that is free."""
+    family = socket.getaddrinfo(host, None, 0, socket.SOCK_STREAM)[0][0]
+    for port in ports:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            sock.bind((host, number))
+            sock.bind((host, port))
+            sock.listen(8)
         except OSError:
+            sock.close()
             continue
-        sock.listen(8)
-        return sock, number
-    raise SystemExit(f"no free port in {port}..{end - 1}; choose others with --port and --port-end")
+        return sock, port
+    raise SystemExit(
+        f"no free port in {min(ports)}..{max(ports)}; choose others with --port and --port-end"
+    )
+
+
+class Listener:
+    """The listening socket as TVM's loop sees it, which reads a client's greeting without a limit: whoever
+    connects and says nothing would keep everybody out. This one gives it clients whose greeting is all there.
+
+    TVM selects on it and then accepts one. Where somebody has come, but none is ready, it gets nobody.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock, self._events = sock, select.epoll()
+        self._strangers: dict[int, tuple[socket.socket, Any]] = {}
+        self._events.register(sock, select.EPOLLIN)
+
+    def fileno(self) -> int:
+        """Readable when somebody connects, or one who has says something."""
+        return self._events.fileno()
+
+    def accept(self) -> "tuple[socket.socket, Any]":
+        """A client that has greeted, with its address; else one that TVM sends away."""
+        with contextlib.suppress(OSError):
+            for number, _ in self._events.poll(timeout=1.0, maxevents=1):
+                if number == self._sock.fileno():
+                    self._meet(*self._sock.accept())
+                    continue
+                greeted = has_greeted(self._strangers[number][0])
+                if greeted:
+                    return self._part(number)
+                if greeted is False:
+                    self._part(number)[0].close()
+        return nobody()
+
+    def _meet(self, client: socket.socket, address: Any) -> None:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, seconds in (
+            ("IDLE", 10),
+            ("INTVL", 5),
+            ("CNT", 3),
+        ):  # a dead one's session ends
+            client.setsockopt(socket.IPPROTO_TCP, getattr(socket, f"TCP_KEEP{option}"), seconds)
+        self._strangers[client.fileno()] = client, address
+        self._events.register(client, select.EPOLLIN | select.EPOLLET)
+        if len(self._strangers) > MOST_STRANGERS:
+            self._part(next(iter(self._strangers)))[0].close()
+
+    def _part(self, number: int) -> "tuple[socket.socket, Any]":
+        self._events.unregister(number)  # a session's process has it open as well
+        return self._strangers.pop(number)
+
+
+def has_greeted(client: socket.socket) -> "bool | None":
+    """Whether a greeting is all there: magic number, length, key. None: not yet; False: it never will be."""
+    try:
+        said = client.recv(8 + LONGEST_KEY, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return False
+    if not said or not struct.pack("<i", base.RPC_MAGIC).startswith(said[:4]):
+        return False
+    if len(said) < 8:
+        return None
+    (length,) = struct.unpack("<i", said[4:8])
+    key = said[8 : 8 + max(length, 0)]
+    if not 0 < length <= LONGEST_KEY or not key.isascii() or not b"client:".startswith(key[:7]):
+        return False
+    return True if len(key) == length else None
+
+
+def nobody() -> "tuple[socket.socket, Any]":
+    """A client that TVM sends away for its magic number."""
+    client, other = socket.socketpair()
+    other.sendall(bytes(4))
+    other.close()
+    return client, None
 
 
 def serve(sock: socket.socket, port: int, args: argparse.Namespace) -> None:
     """TVM's listening loop, begun anew whenever a session's process has died."""
-    home = Path.cwd()
+    home, listener = Path.cwd(), Listener(sock)
     tracker = None
     if args.tracker:
         host, _, number = args.tracker.rpartition(":")
         tracker = (host, int(number))
     while True:
         try:
-            tvm_server._listen_loop(sock, port, args.key, tracker, None, args.custom_addr or None)
+            tvm_server._listen_loop(
+                listener, port, args.key, tracker, None, args.custom_addr or None
+            )
         except Exception as error:  # whatever ended it, a device that serves on is worth more
             print(f"the loop ended: {error}", flush=True)
             code = re.search(r"exited unsuccessfully with error code (-?\d+)", str(error))
@@ -203,6 +294,10 @@ def _arguments() -> argparse.Namespace:
     args = parser.parse_args()
     if args.tracker and not args.key:
         parser.error("--tracker needs --key")
+    if args.port_end <= args.port:
+        parser.error(
+            "--port-end is the first port beyond those to try: give a larger one than --port"
+        )
     return args
 
 

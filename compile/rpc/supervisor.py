@@ -19,17 +19,16 @@ from pathlib import Path
 
 import msgspec
 
-COMMAND, STATE, LOG, PORT = "command.json", "state.json", "log.txt", "port"
+COMMAND, STATE, LOG = "command.json", "state.json", "log.txt"
 PR_SET_PDEATHSIG = 1
 POLL = 0.1  # seconds
 PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between boots of a board that dies at once
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run. `again` are the arguments after the first boot, when the port is settled."""
+    """What to run."""
 
-    first: list[str]
-    again: list[str]
+    words: list[str]
     environment: dict[str, str]
 
 
@@ -56,8 +55,7 @@ def main() -> None:
 def _keep_up(folder: Path, command: Command) -> None:
     boots, last_exit, pause = 0, None, PAUSE
     while True:
-        words = command.first if boots == 0 else _with_port(command.again, folder)
-        board = _boot(words, command.environment, folder)
+        board = _boot(command, folder)
         boots += 1
         _write(
             folder / STATE,
@@ -77,14 +75,14 @@ def _keep_up(folder: Path, command: Command) -> None:
             return
 
 
-def _boot(words: list[str], environment: dict[str, str], folder: Path) -> "subprocess.Popen[bytes]":
+def _boot(command: Command, folder: Path) -> "subprocess.Popen[bytes]":
     with (folder / LOG).open("ab") as log:
         return subprocess.Popen(
-            words,
+            command.words,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=environment,
+            env=command.environment,
             cwd=folder,
             start_new_session=True,
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has one thread
@@ -113,15 +111,6 @@ def _end(board: "subprocess.Popen[bytes]") -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(board.pid, signal.SIGKILL)
     board.wait()
-
-
-def _with_port(words: list[str], folder: Path) -> list[str]:
-    """The port of the first boot, so that the board's address stays."""
-    try:
-        port = (folder / PORT).read_text().strip()
-    except OSError:
-        return words
-    return [*words, "--port", port, "--port-end", str(int(port) + 1)]
 
 
 def _write(path: Path, data: bytes) -> None:

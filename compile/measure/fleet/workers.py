@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 
 from mnc.compile.rpc import tracker as trackers
 from mnc.compile.rpc.address import HOST, LOOPBACK, warning
-from mnc.compile.rpc.registered import PORT_OPTION, RegisteredServer
+from mnc.compile.rpc.registered import RegisteredServer
 from mnc.compile.rpc.server_names import SIMULATOR_KEY
 from mnc.support import child_process
 
@@ -24,7 +24,7 @@ class FleetWorker(RegisteredServer):
 
     def __init__(self, tracker: tuple[str, int], *, host: str, key: str) -> None:
         command = child_process.python("mnc.compile.measure.fleet.server", f"--host={host}")
-        command += [f"--key={key}", f"--tracker={trackers.text(tracker)}", PORT_OPTION]
+        command += [f"--key={key}", f"--tracker={trackers.text(tracker)}"]
         if host in LOOPBACK:
             command += [f"--custom-addr={host}"]  # else the tracker sees where we call from
         super().__init__(
