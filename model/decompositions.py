@@ -46,11 +46,29 @@ def _gelu(x: Tensor, approximate: str = "none") -> Any:
 
 
 def _hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
-    return torch.where(x.abs() > lambd, x, torch.zeros_like(x))
+    return torch.where(x.abs() <= lambd, torch.zeros_like(x), x)  # NaN is no more than anything
 
 
 def _softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     return torch.relu(x - lambd) - torch.relu(-x - lambd)
+
+
+def _threshold(x: Tensor, threshold: float, value: float) -> Tensor:
+    return torch.where(x <= threshold, torch.full_like(x, value), x)
+
+
+def _clamp(x: Tensor, least: Any = None, most: Any = None) -> Any:
+    """Numbers may be infinite, and one that is missing is; it is not the largest finite one."""
+    if isinstance(least, Tensor) or isinstance(most, Tensor):
+        x = x if least is None else torch.maximum(x, least)
+        return x if most is None else torch.minimum(x, most)
+    if least is not None and most is not None:
+        return NotImplemented
+    return torch.clamp(x, -math.inf if least is None else least, math.inf if most is None else most)
+
+
+def _clamp_max(x: Tensor, most: float) -> Any:
+    return _clamp(x, None, most)
 
 
 def _channel_shuffle(x: Tensor, groups: int) -> Tensor:
@@ -298,6 +316,10 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
     "aten::gelu": _gelu,
     "aten::hardshrink": _hardshrink,
     "aten::softshrink": _softshrink,
+    "aten::threshold": _threshold,
+    "aten::clamp": _clamp,
+    "aten::clamp_min": _clamp,
+    "aten::clamp_max": _clamp_max,
     "aten::channel_shuffle": _channel_shuffle,
     "aten::native_channel_shuffle": _channel_shuffle,
     "aten::pixel_unshuffle": _pixel_unshuffle,

@@ -51,6 +51,8 @@ ${prefix}_instance *${prefix}_create(int threads);
 /* One inference.
 $inputs
 $outputs
+ * NaN and infinities go through the network as they do in PyTorch: of an `in` with NaN, all of `out` that
+ * depends on it is NaN.
  * Neither needs an alignment beyond a float's; an `in` that is aligned to 64 bytes is read where it is,
  * which saves a copy. Nothing may write to it meanwhile. Returns 0, or another number with the reason in
  * ${prefix}_last_error. */

@@ -30,12 +30,19 @@ class Shipped:
 
 
 def write_golden(artifact: Artifact, path: Path) -> Path:
-    """Float32: for each example all inputs, then all outputs."""
+    """Float32: for each example all inputs, then all outputs. In the last a pixel is NaN, and so is what
+    depends on it, which is everything (`tests/compile/frontend/test_right_answers.py` has PyTorch's word).
+    """
     golden = artifact.golden()
     rows = [
         np.concatenate([array[i].ravel() for array in (*golden.inputs, *golden.outputs)])
         for i in range(golden.count)
     ]
+    damaged = np.full_like(rows[0], np.nan)
+    image = golden.inputs[0][0]
+    damaged[: image.size] = image.ravel()
+    damaged[image.size // 2] = np.nan
+    rows.append(damaged)
     np.stack(rows).astype(np.float32).tofile(path)
     return path
 

@@ -99,6 +99,18 @@ RESIZED: dict[str, Function] = {
     "bilinear to a size": lambda _, y: F.interpolate(y, size=(40, 33), mode="bilinear"),
 }
 
+# All of them meet NaN and both infinities.
+DAMAGED: dict[str, Function] = {
+    "relu6": lambda _, y: F.relu6(1 - y),
+    "hardswish": lambda _, y: F.hardswish(1 - y),
+    "clamped from below": lambda _, y: (1 - y).clamp(min=-0.5),
+    "clamped by a tensor": lambda net, y: torch.clamp(1 - y, -net.vector, net.vector),
+    "threshold": lambda _, y: F.threshold(1 - y, 0.1, 0.2),
+    "hardshrink": lambda _, y: F.hardshrink(1 - y, 0.2),
+    "maximum, ceil": lambda _, y: F.max_pool2d(y, 3, 2, 1, ceil_mode=True),
+    "squeeze and excite": lambda _, y: y * F.hardsigmoid(y.mean((2, 3), keepdim=True)),
+}
+
 
 class Together(nn.Module):
     """Several networks of one input."""
@@ -116,13 +128,19 @@ def named(module: nn.Module, shape: tuple[int, ...] = SHAPE) -> Model:
     return Model("net", module.eval(), shape, None, (), "random", "0" * 64)
 
 
-def errors(module: nn.Module, shape: tuple[int, ...] = SHAPE, target: str = "host") -> list[float]:
-    """Of each output: the largest difference from PyTorch over the largest value; NaN is infinite."""
+def errors(
+    module: nn.Module, shape: tuple[int, ...] = SHAPE, target: str = "host", *, damage: bool = False
+) -> list[float]:
+    """Of each output: the largest difference from PyTorch over the largest value; infinite where NaN or
+    infinities differ. With `damage`, three pixels of the image are such.
+    """
     program = import_model(named(module, shape), load(target))
     with pass_context.pass_context():
         library = relay.build(program.mod, target="llvm")
     graph = graph_executor.GraphModule(library["default"](tvm.cpu()))
     image = np.random.default_rng(2).standard_normal(shape).astype(np.float32)
+    if damage:
+        image[0, 0, (1, 8, 15), (5, 17, 2)] = np.nan, np.inf, -np.inf
     graph.set_input(program.input_name, image)
     graph.run()
     found = [graph.get_output(i).numpy() for i in range(graph.get_num_outputs())]
@@ -132,7 +150,11 @@ def errors(module: nn.Module, shape: tuple[int, ...] = SHAPE, target: str = "hos
 
 
 def _error(found: Any, wanted: Any) -> float:
-    worst = float(np.abs(found - wanted).max() / np.abs(wanted).max())
+    finite = np.isfinite(wanted)
+    if not np.array_equal(found[~finite], wanted[~finite], equal_nan=True):
+        return np.inf
+    found, wanted = found[finite], wanted[finite]
+    worst = float(np.abs(found - wanted).max(initial=0) / np.abs(wanted).max(initial=1e-9))
     return worst if np.isfinite(worst) else np.inf
 
 
@@ -141,6 +163,13 @@ def test_a_function_between_convolutions_is_right(table: Mapping[str, Function])
     torch.manual_seed(0)
     networks = {name: Between(middle, CHANNELS) for name, middle in table.items()}
     found = dict(zip(networks, errors(Together(networks)), strict=True))
+    assert {name: error for name, error in found.items() if error > 1e-4} == {}
+
+
+def test_nan_and_infinities_come_out_where_pytorch_has_them() -> None:
+    torch.manual_seed(0)
+    networks = {name: Between(middle, CHANNELS) for name, middle in DAMAGED.items()}
+    found = dict(zip(networks, errors(Together(networks), damage=True), strict=True))
     assert {name: error for name, error in found.items() if error > 1e-4} == {}
 
 

@@ -80,7 +80,9 @@ def test_garments_on_32_bits(tmp_path: Path) -> None:
 
 
 def check_garments(remote: RemoteSession) -> None:
-    """The same predictions as PyTorch's for IMAGES test images, and logits within the tolerance."""
+    """The same predictions as PyTorch's for IMAGES test images, and logits within the tolerance; NaN of an
+    image with one pixel that is NaN.
+    """
     model = zoo.load("mobilenet_v1_28")
     images = datasets.load("fashion-mnist").test_images[:IMAGES]
     assert model.preprocess is not None
@@ -94,6 +96,10 @@ def check_garments(remote: RemoteSession) -> None:
         assert np.abs(found[0] - truth).max() <= 1e-4 * largest
         differ += int(found[0].argmax() != truth.argmax())
     assert differ == 0
+    image[0, 14, 14] = np.nan
+    (found,) = remote.run(image[None])
+    assert np.isnan(found).all()
+    assert torch.isnan(model.module(torch.from_numpy(image[None]))).all()
 
 
 def test_photographs_have_the_same_logits_and_labels(

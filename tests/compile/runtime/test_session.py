@@ -38,6 +38,13 @@ def test_outputs_are_pytorch_s(tiny: Tiny, tiny_artifact: Artifact, threads: int
         np.testing.assert_allclose(output, tiny.reference(x)[0], rtol=0, atol=1e-5)
 
 
+def test_a_pixel_that_is_no_number_is_not_hidden(tiny: Tiny, tiny_artifact: Artifact) -> None:
+    x = tiny.golden.inputs[0][0].copy()
+    x[0, 1, 7, 7] = np.nan
+    (output,) = Session(tiny_artifact, threads=1).run(x)
+    assert np.isnan(output).all() and np.isnan(tiny.reference(x)[0]).all()
+
+
 def test_sessions_and_threads_do_not_disturb_one_another(
     tiny: Tiny, tiny_artifact: Artifact
 ) -> None:
