@@ -76,8 +76,8 @@ def _from_infinity(reduced: dict[Any, type]) -> Callable[[Any], Any]:
         kind = reduced.get(node.buffer.data)
         if kind is None or not node.value.dtype.startswith("float32"):
             return None
-        value = _infinite(node.value, kind)
-        if type(value) is kind:
+        value: Any = _infinite(node.value, kind)
+        if isinstance(value, tir.Max | tir.Min):
             value = kind(_infinite(value.a, kind), _infinite(value.b, kind))
         return tir.BufferStore(node.buffer, value, node.indices)
 
