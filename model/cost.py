@@ -124,8 +124,8 @@ class Cost:
         )
 
 
-def cost(module: nn.Module, input_shape: tuple[int, ...]) -> Cost:
-    """The cost of one image of shape `input_shape[1:]`; the module is not changed.
+def cost(module: nn.Module, *input_shapes: tuple[int, ...]) -> Cost:
+    """The cost of one image, of shapes without their first axis; the module is not changed.
 
     ValueError for TorchScript, which hides its layers. An exported program has operators and no
     layers: its cost has none either.
@@ -138,7 +138,7 @@ def cost(module: nn.Module, input_shape: tuple[int, ...]) -> Cost:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.register_forward_hook(_recorder(name, layers))
     with torch.no_grad():
-        network(torch.zeros((1, *input_shape[1:]), device="meta"))
+        network(*(torch.zeros((1, *shape[1:]), device="meta") for shape in input_shapes))
     return Cost(tuple(layers), sum(parameter.numel() for parameter in module.parameters()))
 
 

@@ -37,10 +37,14 @@ def examples(
         reason = f" (real images could not be had: {error})"
     images = [image for image in images if image.shape[1:] == tuple(input_shape[1:])]
     if not images:
-        random = np.random.default_rng(seed)
-        shape = (NOISE, *input_shape)
-        return random.uniform(-1, 1, shape).astype(np.float32), f"seeded noise{reason}"
+        return noise(input_shape, NOISE, seed=seed), f"seeded noise{reason}"
     return _batches(images, input_shape[0]), origin
+
+
+def noise(input_shape: tuple[int, ...], count: int, *, seed: int = 0) -> Floats:
+    """That many examples of values in -1..1, the same for each seed."""
+    random = np.random.default_rng(seed)
+    return random.uniform(-1, 1, (count, *input_shape)).astype(np.float32)
 
 
 def _batches(images: list[Floats], batch: int) -> Floats:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks that are not ours: a factory function, a TorchScript file, an exported program.
 
-Takes ``package.module:function``, ``file.pt`` or ``file.pt2`` and the input shape; gives the module
-and the shape. All three run code of whoever wrote them; load only what you trust.
+Takes ``package.module:function``, ``file.pt`` or ``file.pt2`` and the shapes of its inputs; gives the module
+and its inputs. All three run code of whoever wrote them; load only what you trust.
 """
 
 import contextlib
@@ -10,13 +10,16 @@ import importlib
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from mnc.model import outputs
+from mnc.model.inputs import Input, InputShapes, Shape, resolve, signature
 from mnc.support import error_text
 from mnc.support.environment import variables
 from mnc.support.errors import UserError
@@ -37,25 +40,27 @@ def safe_name(spec: str) -> str:
 
 
 def load(
-    spec: str, *, input_shape: tuple[int, ...] | None, batch: int
-) -> tuple[nn.Module, tuple[int, ...]]:
-    """The module in eval mode, and its input shape with `batch` as N unless that is 1.
+    spec: str, *, input_shape: InputShapes | None, batch: int
+) -> tuple[nn.Module, tuple[Input, ...]]:
+    """The module in eval mode, and its inputs with `batch` as N unless that is 1.
 
     UserError when it cannot be loaded, needs `input_shape` and has none, or does not run on it.
     """
     suffix = Path(spec).suffix
-    known: tuple[int, ...] | None = None
+    known: tuple[Shape, ...] = ()
     if suffix == ".pt2":
         module, known = _exported(Path(spec))
     else:
         module = _torchscript(Path(spec)) if suffix == ".pt" else _factory(spec)
         module = module.eval().float()
-    shape = input_shape or known
-    if shape is None:
+    shapes = input_shape or known
+    if not shapes:
         raise UserError(f"{spec} does not say its input shape; give --input-shape 1,3,224,224")
-    shape = (batch, *shape[1:]) if batch != 1 else shape
-    _check_runs(spec, module, shape)
-    return module, shape
+    taken = resolve(spec, shapes, signature(module))
+    if batch != 1:
+        taken = tuple(replace(one, shape=(batch, *one.shape[1:])) for one in taken)
+    _check_runs(spec, module, taken)
+    return module, taken
 
 
 def _factory(spec: str) -> nn.Module:
@@ -96,7 +101,7 @@ def _torchscript(path: Path) -> nn.Module:
     return module
 
 
-def _exported(path: Path) -> tuple[nn.Module, tuple[int, ...] | None]:
+def _exported(path: Path) -> tuple[nn.Module, tuple[Shape, ...]]:
     _must_exist(path)
     try:
         with _quiet(), _plain_data_only():
@@ -106,9 +111,27 @@ def _exported(path: Path) -> tuple[nn.Module, tuple[int, ...] | None]:
         raise UserError(
             f"{path} is not an exported program ({reason}); save it with torch.export.save"
         ) from error
-    example = program.example_inputs
-    shapes = [tuple(value.shape) for value in example[0]] if example else []
-    return program.module(), shapes[0] if len(shapes) == 1 else None
+    module: nn.Module = program.module()
+    values, named = program.example_inputs or ((), {})
+    if named:
+        by_keyword = _by_keyword(tuple(named))
+        module.register_forward_pre_hook(by_keyword, with_kwargs=True, prepend=True)
+    try:
+        return module, tuple(tuple(value.shape) for value in (*values, *named.values()))
+    except AttributeError:
+        raise UserError(
+            f"{path} takes lists, dicts or numbers; export it with tensors alone as its inputs"
+        ) from None
+
+
+def _by_keyword(names: tuple[str, ...]) -> Callable[..., Any]:
+    """A hook that gives the last inputs by their names, as the program was exported with."""
+
+    def call(_: nn.Module, values: tuple[Any, ...], __: dict[str, Any]) -> Any:
+        plain = len(values) - len(names)
+        return values[:plain], dict(zip(names, values[plain:], strict=True))
+
+    return call
 
 
 @contextlib.contextmanager
@@ -125,12 +148,13 @@ def _plain_data_only() -> contextlib.AbstractContextManager[None]:
     return variables(TORCH_FORCE_WEIGHTS_ONLY_LOAD="1")
 
 
-def _check_runs(spec: str, module: nn.Module, shape: tuple[int, ...]) -> None:
+def _check_runs(spec: str, module: nn.Module, inputs: tuple[Input, ...]) -> None:
     try:
         with torch.no_grad():
-            output = module(torch.zeros(shape))
+            output = module(*(torch.zeros(one.shape) for one in inputs))
     except Exception as error:
-        shown, reason = "x".join(str(part) for part in shape), error_text.of_exception(error)
+        shown = " and ".join("x".join(map(str, one.shape)) for one in inputs)
+        reason = error_text.of_exception(error)
         raise UserError(
             f"{spec} does not run on an input of {shown} ({reason}); {advice(reason)}"
         ) from error

@@ -53,8 +53,8 @@ def _copy(module: nn.Module) -> nn.Module:
 
 
 def trace(model: Model) -> torch.jit.ScriptModule:
-    """The model with BN folded, traced for its input shape; takes one float32 tensor (N, C, H, W) and gives
-    one tensor or a tuple of them.
+    """The model with BN folded, traced for its inputs' shapes; takes float32 tensors and gives a tensor or a
+    tuple of them.
 
     TorchScript networks are replayed first, so that they too come out as plain traces. UserError when the
     network decides by its data or does not read it; RuntimeError or NotImplementedError when it cannot be
@@ -73,17 +73,17 @@ def trace(model: Model) -> torch.jit.ScriptModule:
 
 
 def _traced(module: nn.Module, model: Model) -> torch.jit.ScriptModule:
-    example = example_input(model)
+    examples = example_inputs(model)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         found: torch.jit.ScriptModule = torch.jit.trace(  # type: ignore[no-untyped-call]
-            FlatOutputs(module), example, check_trace=False
+            FlatOutputs(module), examples, check_trace=False
         )
     places = module.branches() if isinstance(module, script.Replay) else []
     places += control_flow.warned_of(warned)
-    control_flow.check(module, example, places, name=model.name)
-    _, image = found.inlined_graph.inputs()
-    if not image.uses():
+    control_flow.check(module, examples, places, name=model.name)
+    _, *inputs = found.inlined_graph.inputs()
+    if not any(one.uses() for one in inputs):
         raise UserError(f"{model.name} does not read its input: there is nothing to compile")
     return found
 
@@ -99,7 +99,7 @@ def _without_fast_paths() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
-def example_input(model: Model) -> Tensor:
-    """A float32 tensor of the model's input shape with values in -1..1, the same on every call."""
+def example_inputs(model: Model) -> tuple[Tensor, ...]:
+    """A float32 tensor for each of the model's inputs with values in -1..1, the same on every call."""
     generator = torch.Generator().manual_seed(0)
-    return torch.rand(model.input_shape, generator=generator) * 2 - 1
+    return tuple(torch.rand(one.shape, generator=generator) * 2 - 1 for one in model.inputs)

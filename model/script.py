@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mnc.model.decompositions import DECOMPOSITIONS
+from mnc.model.inputs import arguments_of
 
 CONVOLUTION = "aten::_convolution"  # its input 6 says whether it is transposed
 PRIM: dict[str, Callable[..., Any]] = {
@@ -42,7 +43,7 @@ PRIM: dict[str, Callable[..., Any]] = {
 
 
 class Replay(nn.Module):
-    """Runs the graph of a ScriptModule in eval mode, BN folded, on one tensor.
+    """Runs the graph of a ScriptModule in eval mode, BN folded.
 
     NotImplementedError, when it runs, for loops and other constructs that it does not know.
     """
@@ -51,19 +52,19 @@ class Replay(nn.Module):
         super().__init__()
         # Freezing inlines every call, settles branches on attributes and folds BN.
         frozen = torch.jit.freeze(module.eval())
+        self._defaults = tuple(one.default_value for one in arguments_of(module))
         # Tracing copies submodules and must not see this one, so that it sits in a tuple.
         self._program = (frozen,)
         self._constants: dict[str, Any] = {}
         self._adopt(self._program[0].graph.nodes())
         self.eval()
 
-    def forward(self, x: Tensor) -> Any:
-        """What the ScriptModule gives for `x`."""
+    def forward(self, *inputs: Tensor) -> Any:
+        """What the ScriptModule gives for `inputs`."""
         graph = self._program[0].graph
-        inputs = list(graph.inputs())
-        if len(inputs) != 2:
-            raise NotImplementedError(f"a network of {len(inputs) - 1} inputs")
-        values: dict[str, Any] = {inputs[1].debugName(): x}
+        _, *taken = graph.inputs()
+        given = (*inputs, *self._defaults[len(inputs) :])
+        values = {one.debugName(): value for one, value in zip(taken, given, strict=True)}
         self._run(graph.nodes(), values)
         outputs = [self._read(value, values) for value in graph.outputs()]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)

@@ -13,6 +13,7 @@ from torch import nn
 
 from mnc.model import foreign, initialise, weights
 from mnc.model.families import FAMILIES, NOTHING, Contents, Family, Pixels
+from mnc.model.inputs import ONLY, Input, InputShapes, shapes_of
 from mnc.model.mobilenet_v1 import small_28x28
 from mnc.model.names import RESOLUTIONS, SMALL, WIDTHS, Sized, names, parse
 from mnc.model.preprocess import Preprocess
@@ -39,9 +40,10 @@ SMALL_PREPROCESS = Preprocess(
 
 @dataclass(frozen=True)
 class Model:
-    """What is compiled. `module` is in eval mode, float32, on the CPU, and takes one tensor.
+    """What is compiled. `module` is in eval mode, float32, on the CPU, and takes a tensor for each input.
 
-    `name` is safe in file names. `input_shape` is (N, C, H, W). `labels` may be empty; otherwise
+    `name` is safe in file names. `input_shape` is (N, C, H, W), of the first input where there are
+    `more_inputs`. `labels` may be empty; otherwise
     there is one for each class. `weights` says in words where the values come from, `weights_hash`
     (SHA-256) which values they are. `spec` is what `load` was given; "" for a model of another's making.
     """
@@ -54,6 +56,13 @@ class Model:
     weights: str
     weights_hash: str
     spec: str = ""
+    input_name: str = ONLY
+    more_inputs: tuple[Input, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """All that `module` is called with, in order."""
+        return (Input(self.input_name, self.input_shape), *self.more_inputs)
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ def load(
     spec: str,
     *,
     weights: Path | None = None,
-    input_shape: tuple[int, ...] | None = None,
+    input_shape: InputShapes | None = None,
     batch: int = 1,
 ) -> Model:
     """The model that `spec` names, with its trained weights, or those of the file `weights`.
@@ -80,20 +89,23 @@ def load(
     MobileNet v1 1.0 has one trained set (at 224) and uses it at every resolution, as the network is
     fully convolutional; other widths get seeded random values unless `weights` is given.
     Loading ``package.module:function``, ``.pt`` and ``.pt2`` runs the code that they hold: only
-    give ones you trust. These need `input_shape` (a .pt2 knows its own). UserError for an unknown
-    spec, weights that do not fit, or a shape the network does not take.
+    give ones you trust. These need `input_shape` (a .pt2 knows its own): of networks with several inputs
+    their shapes, in order or by name. UserError for an unknown spec, weights that do not fit, or a shape the
+    network does not take.
     """
-    if batch < 1 or (input_shape is not None and min(input_shape, default=0) < 1):
+    shapes = () if input_shape is None else shapes_of(input_shape)
+    if batch < 1 or any(min(shape, default=0) < 1 for shape in shapes):
         raise UserError("batch and every part of the input shape must be at least 1")
     if foreign.is_foreign(spec):
         return _foreign(spec, file=weights, input_shape=input_shape, batch=batch)
     built = _builder(spec)(weights)
     shape = (batch, *built.image)
-    if input_shape is not None:
-        shape = (batch if batch != 1 else input_shape[0], *built.image)
-        if input_shape[1:] != built.image:
+    if shapes:
+        shape = (batch if batch != 1 else shapes[0][0], *built.image)
+        if len(shapes) > 1 or shapes[0][1:] != built.image:
+            given = " and ".join(_text(one[1:]) for one in shapes)
             raise UserError(
-                f"{built.name} takes images of {_text(built.image)}, not {_text(input_shape[1:])};"
+                f"{built.name} takes images of {_text(built.image)}, not {given};"
                 " name another resolution, as in mobilenet_v1_1.0_192"
             )
     return Model(
@@ -187,22 +199,22 @@ def _small(name: str, path: Path | None) -> _Built:
     )
 
 
-def _foreign(
-    spec: str, *, file: Path | None, input_shape: tuple[int, ...] | None, batch: int
-) -> Model:
-    module, shape = foreign.load(spec, input_shape=input_shape, batch=batch)
+def _foreign(spec: str, *, file: Path | None, input_shape: InputShapes | None, batch: int) -> Model:
+    module, (first, *others) = foreign.load(spec, input_shape=input_shape, batch=batch)
     origin = f"as {spec} gives them"
     if file is not None:
         origin = weights.load_weights(module, file).words
     return Model(
         name=foreign.safe_name(spec),
         module=module,
-        input_shape=shape,
+        input_shape=first.shape,
         preprocess=None,
         labels=(),
         weights=origin,
         weights_hash=weights_hash(module),
         spec=spec,
+        input_name=first.name,
+        more_inputs=tuple(others),
     )
 
 

@@ -27,7 +27,7 @@ def main(folder: Path, name: str) -> None:
     np.save(folder / "expected.npy", np.stack(outputs))
     torch.jit.save(prepare.trace(model), str(folder / "model.pt"))
     folded = prepare.fold_batch_norm(model.module)
-    program = torch.export.export(folded, (prepare.example_input(model),))
+    program = torch.export.export(folded, prepare.example_inputs(model))
     torch.export.save(program, folder / "model.pt2")
     host = load("host")
     cpu = {"mcpu": host.mcpu, "cores": sum(core.count for core in host.cores)}

@@ -83,7 +83,7 @@ def _rival(model: "AnyModel | None", session: Session) -> tuple[Any, str]:
 
 
 def _module(model: "AnyModel", manifest: Manifest) -> Any:
-    """The PyTorch module of `model`; a mere name takes inputs of the artifact's shape."""
-    shape = manifest.inputs[0].shape
-    named = ModelSpec(model, input_shape=shape, batch=shape[0]) if isinstance(model, str) else model
+    """The PyTorch module of `model`; a mere name takes inputs of the artifact's shapes."""
+    shapes = tuple(tensor.shape for tensor in manifest.inputs)
+    named = ModelSpec(model, input_shape=shapes) if isinstance(model, str) else model
     return as_model(named).module

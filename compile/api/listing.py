@@ -76,7 +76,7 @@ def layers(model: "AnyModel") -> "Cost":
     from mnc.model.cost import cost
 
     try:
-        return cost(network.module, network.input_shape)
+        return cost(network.module, *(one.shape for one in network.inputs))
     except ValueError as error:
         raise UserError(f"{network.spec}: {error}, so they cannot be counted") from None
 

@@ -14,6 +14,7 @@ from mnc.targets import HOST, Target
 from mnc.targets import load as load_target
 
 if TYPE_CHECKING:
+    from mnc.model.inputs import InputShapes
     from mnc.model.zoo import Model
 
 LOGS = own_logs()
@@ -22,13 +23,13 @@ OUT = Path("build")
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model by name, with weights, an input shape or a batch size of one's own: as `mnc.model.zoo.load`
+    """A model by name, with weights, input shapes or a batch size of one's own: as `mnc.model.zoo.load`
     takes them. Nothing is loaded yet.
     """
 
     spec: str
     weights: Path | None = None
-    input_shape: tuple[int, ...] | None = None
+    input_shape: "InputShapes | None" = None
     batch: int = 1
 
 

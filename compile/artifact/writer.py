@@ -19,7 +19,7 @@ from mnc.compile.records.trial import Trial
 from mnc.compile.toolchain import cpu_features
 from mnc.compile.toolchain.linker import link_library
 from mnc.model import torch_run
-from mnc.model.examples import examples
+from mnc.model.examples import examples, noise
 from mnc.model.zoo import Model
 from mnc.targets import Target
 
@@ -52,11 +52,13 @@ def save(
 
 
 def _golden(model: Model) -> tuple[Golden, str]:
-    """What PyTorch gives for real examples."""
-    inputs, origin = examples(model.input_shape, model.preprocess)
+    """What PyTorch gives for real examples; of inputs after the first, for noise."""
+    first, origin = examples(model.input_shape, model.preprocess)
+    more = enumerate(model.more_inputs, start=1)
+    inputs = (first, *(noise(one.shape, len(first), seed=number) for number, one in more))
     reference = torch_run.torch_reference(model.module)
-    outputs = zip(*(reference(example) for example in inputs), strict=True)
-    return Golden((inputs,), tuple(np.stack(one) for one in outputs)), origin
+    outputs = zip(*(reference(*example) for example in zip(*inputs, strict=True)), strict=True)
+    return Golden(inputs, tuple(np.stack(one) for one in outputs)), origin
 
 
 def _manifest(
@@ -78,7 +80,10 @@ def _manifest(
             features=cpu_features.required(target.tvm_target(), target.arch),
         ),
         versions=provenance.versions(),
-        inputs=(Tensor(name=built.program.input_name, shape=model.input_shape, layout="NCHW"),),
+        inputs=tuple(
+            Tensor(name=one.name, shape=one.shape, layout="NCHW"[: len(one.shape)])
+            for one in built.program.inputs
+        ),
         outputs=tuple(
             Tensor(name=f"output{i}", shape=array.shape[1:], layout="NCHW"[: array.ndim - 1])
             for i, array in enumerate(outputs)

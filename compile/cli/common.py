@@ -20,6 +20,7 @@ from mnc.compile.cli import complete
 from mnc.compile.cli.spinner import working
 from mnc.support.errors import UserError
 
+Shape = tuple[int, ...]
 DEFAULT_MODEL = "mobilenet_v1_1.0_224"
 
 
@@ -107,10 +108,24 @@ def cell(value: Any) -> str:
     return str(value)
 
 
-def input_shape(text: str | None) -> tuple[int, ...] | None:
+def input_shapes(texts: Sequence[str]) -> tuple[Shape, ...] | dict[str, Shape] | None:
+    """What --input-shape was given, once for each input: in order or all by name. UserError for a mixture."""
+    named = {name.strip(): input_shape(text) for name, _, text in map(_by_name, texts) if name}
+    if len(named) == len(texts):
+        return named or None
+    if named:
+        raise UserError(
+            "--input-shape names some inputs and not others, or one twice; name each once"
+        )
+    return tuple(input_shape(text) for text in texts)
+
+
+def _by_name(text: str) -> tuple[str, str, str]:
+    return text.partition("=") if "=" in text else ("", "", text)
+
+
+def input_shape(text: str) -> Shape:
     """ "1,3,224,224" or "1x3x224x224" as numbers; UserError for anything else."""
-    if text is None:
-        return None
     parts = [part.strip() for part in re.split(r"[,x]", text.strip("()[] "))]
     if not all(part.isdecimal() and 0 < int(part) < 2**31 for part in parts):
         raise UserError(f"--input-shape {text!r} is no shape; write it as 1,3,224,224")
@@ -184,7 +199,13 @@ _model_words = stack(
         type=click.Path(path_type=Path),
         help="Trained weights to load: .pth or .safetensors.",
     ),
-    click.option("--input-shape", "shape_text", metavar="N,C,H,W", help="Of a network of yours."),
+    click.option(
+        "--input-shape",
+        "shape_texts",
+        metavar="[NAME=]N,C,H,W",
+        multiple=True,
+        help="Of a network of yours; again for each further input, in order or by name.",
+    ),
     click.option(
         "--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Images at once."
     ),
@@ -200,12 +221,12 @@ def model_options(function: Callable[..., Any]) -> Any:
         model_spec: str,
         model_flag: str | None,
         weights: Path | None,
-        shape_text: str | None,
+        shape_texts: tuple[str, ...],
         batch: int,
         **others: Any,
     ) -> Any:
-        shape = input_shape(shape_text)
-        model = ModelSpec(model_flag or model_spec, weights, shape, batch)
+        shapes = input_shapes(shape_texts)
+        model = ModelSpec(model_flag or model_spec, weights, shapes, batch)
         return function(*context, model=model, **others)
 
     return _model_words(verb)

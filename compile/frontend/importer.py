@@ -15,12 +15,11 @@ from mnc.compile.frontend import constant_folding, family_layout
 from mnc.compile.records.family_choice import BLOCKED
 from mnc.compile.toolchain import pass_context
 from mnc.model import foreign, prepare
+from mnc.model.inputs import Input
 from mnc.model.zoo import Model
 from mnc.support import error_text
 from mnc.support.errors import UserError
 from mnc.targets import Target
-
-INPUT_NAME = "input"
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,7 @@ class Program:
     """A network as the compiler sees it: `mod` has one function, weights are constants in it."""
 
     mod: Any
-    input_name: str
-    input_shape: tuple[int, ...]
+    inputs: tuple[Input, ...]
     output_shapes: tuple[tuple[int, ...], ...]
 
 
@@ -40,12 +38,22 @@ def import_model(model: Model, target: Target, *, family: str = BLOCKED) -> Prog
     """
     traced = _traced(model)
     try:
-        mod, params = relay.frontend.from_pytorch(traced, [(INPUT_NAME, model.input_shape)])
+        mod, params = relay.frontend.from_pytorch(
+            traced, [(one.name, one.shape) for one in model.inputs]
+        )
     except Exception as error:  # the importer raises whatever an operator's converter meets
         raise UserError(f"{model.name} cannot be imported: {_why(error)}") from error
-    mod["main"] = relay.build_module.bind_params_by_name(mod["main"], params)
+    main = relay.build_module.bind_params_by_name(mod["main"], params)
+    mod["main"] = _with_all(model.inputs, main)
     mod = family_layout.in_layout(_simplify(mod), family, target.lanes)
-    return Program(mod, INPUT_NAME, tuple(model.input_shape), _output_shapes(mod))
+    return Program(mod, model.inputs, _output_shapes(mod))
+
+
+def _with_all(inputs: tuple[Input, ...], main: Any) -> Any:
+    """The function with its parameters in calling order, those that the network does not read among them."""
+    known = {parameter.name_hint: parameter for parameter in main.params}
+    parameters = [known.get(one.name) or relay.var(one.name, shape=one.shape) for one in inputs]
+    return relay.Function(parameters, main.body, main.ret_type)
 
 
 def _traced(model: Model) -> Any:
@@ -53,8 +61,9 @@ def _traced(model: Model) -> Any:
         return prepare.trace(model)
     except (NotImplementedError, RuntimeError, TypeError) as error:
         reason = error_text.of_exception(error)
+        shapes = " and ".join(str(one.shape) for one in model.inputs)
         raise UserError(
-            f"{model.name} cannot be imported for input {model.input_shape}: {reason}; "
+            f"{model.name} cannot be imported for input {shapes}: {reason}; "
             f"{foreign.advice(reason)}"
         ) from error
 

@@ -199,8 +199,8 @@ def _facts(manifest: Manifest, tuning_log: TuningLog) -> tuple[tuple[str, str], 
     return (
         ("weights", manifest.network.weights),
         ("weights' SHA-256", manifest.network.weights_hash),
-        ("input", _tensor(manifest.inputs[0].shape, manifest.dtype)),
-        ("output", _tensor(manifest.outputs[0].shape, manifest.dtype)),
+        ("input", " and ".join(_tensor(one.shape, one.dtype) for one in manifest.inputs)),
+        ("output", " and ".join(_tensor(one.shape, one.dtype) for one in manifest.outputs)),
         ("compared with PyTorch", str(manifest.comparison or "no, when it was built")),
         (
             "tuned tasks",

@@ -14,7 +14,7 @@ from mnc.model import zoo
 from mnc.model.initialise import randomise
 from mnc.model.mobilenet_v1 import MobileNetV1, small_28x28
 from mnc.model.mobilenet_v2 import MobileNetV2
-from mnc.model.prepare import example_input, fold_batch_norm, trace
+from mnc.model.prepare import example_inputs, fold_batch_norm, trace
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "v1 same": lambda: MobileNetV1(width=0.25, resolution=64, padding="same"),
@@ -146,7 +146,7 @@ def test_traces_are_plain(name: str) -> None:
         "prim::GetAttr",
         "prim::ListConstruct",
     }
-    x = example_input(model)
+    (x,) = example_inputs(model)
     with torch.no_grad():
         assert relative(traced(x), module(x)) < 1e-5
 

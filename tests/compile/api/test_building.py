@@ -4,6 +4,8 @@
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 from mnc import build, load
 from mnc.compile import api, cli
@@ -73,6 +75,40 @@ def test_a_model_with_weights_of_ones_own_keeps_its_name(tmp_path: Path) -> None
     checks = api.verify(made, model=made.model).checks
     assert [check.against for check in checks] == ["golden outputs", "PyTorch"]
     assert all(check.ok for check in checks)
+
+
+class TwoInputs(nn.Module):
+    """Reads two of its three inputs, of different kinds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 12, 3, padding=1)
+        self.classifier = nn.Linear(12, 5)
+
+    def forward(self, image: Tensor, spare: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 5) and (N, 12, H, W)."""
+        y = torch.relu(self.layer(image))
+        return self.classifier(y.mean((2, 3)) * scale), y
+
+
+@pytest.mark.slow
+def test_a_network_of_several_inputs_is_built_run_verified_and_exported(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    file, shapes = tmp_path / "net.pt", {"image": (1, 3, 9, 9), "spare": (2,), "scale": (1, 12)}
+    torch.jit.script(TwoInputs()).save(file)  # type: ignore[no-untyped-call]
+    flags = [f"--input-shape={name}={','.join(map(str, one))}" for name, one in shapes.items()]
+    words = [str(file), "--target", "host", "--out", str(tmp_path), "--logs", str(tmp_path)]
+    assert cli.run(["build", *words, *reversed(flags)]) == 0
+    made = api.open_artifact(tmp_path / "host" / "net")
+    assert {one.name: one.shape for one in made.manifest.inputs} == shapes
+    inputs = [torch.randn(shape) for shape in shapes.values()]
+    wanted = torch.jit.load(file)(*inputs)  # type: ignore[no-untyped-call]
+    found = load(made).run(*(one.numpy() for one in inputs))
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(torch.from_numpy(one), other)
+    assert cli.run(["verify", str(made.folder), "--model", str(file)]) == 0
+    exported = api.export(made, tmp_path / "library")
+    assert exported.check is not None and exported.check.ok
 
 
 def test_a_folder_of_anything_else_is_kept(tmp_path: Path) -> None:

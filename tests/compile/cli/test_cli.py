@@ -129,6 +129,8 @@ def test_an_altered_output_fails_verification_by_hash(
         (["build", SMALL, "--target", "x68"], "unknown target 'x68'"),
         (["build", SMALL, "--input-shape", "1,2"], "takes images of"),
         (["build", SMALL, "--input-shape", "big"], "write it as 1,3,224,224"),
+        (["build", SMALL, "--input-shape", "x=1,2", "--input-shape", "1,2"], "name each once"),
+        (["build", SMALL, "--input-shape", "x=1,2", "--input-shape", "x=1,2"], "name each once"),
         (["build", SMALL, "--weights", "no/such.pth"], "no/such.pth"),
         (["tasks", "nowhere.module:net", "--input-shape", "1,3,8,8"], "nowhere"),
         (["tune", SMALL, "--device", "rpc://"], "rpc://"),

@@ -10,6 +10,7 @@ from tvm import relay
 
 from mnc.compile.frontend import fusion, importer
 from mnc.model import zoo
+from mnc.model.inputs import Input
 from mnc.model.zoo import Model
 from mnc.support.errors import UserError
 from mnc.targets import load
@@ -45,7 +46,8 @@ def test_the_blocked_network_is_the_one_last_looked_at(golden: Golden) -> None:
 
 def test_the_program_knows_what_goes_in_and_out() -> None:
     program = importer.import_model(tiny((2, *SHAPE[1:])), TARGET)
-    assert program.input_shape == (2, 3, 16, 16) and program.output_shapes == ((2, 7),)
+    assert program.inputs == (Input("input", (2, 3, 16, 16)),)
+    assert program.output_shapes == ((2, 7),)
 
 
 def test_a_shape_that_the_network_cannot_take_is_one_clear_line() -> None:

@@ -131,20 +131,27 @@ def named(module: nn.Module, shape: tuple[int, ...] = SHAPE) -> Model:
 def errors(
     module: nn.Module, shape: tuple[int, ...] = SHAPE, target: str = "host", *, damage: bool = False
 ) -> list[float]:
+    """As `errors_of`, of a module with one input."""
+    return errors_of(named(module, shape), target, damage=damage)
+
+
+def errors_of(model: Model, target: str = "host", *, damage: bool = False) -> list[float]:
     """Of each output: the largest difference from PyTorch over the largest value; infinite where NaN or
     infinities differ. With `damage`, three pixels of the image are such.
     """
-    program = import_model(named(module, shape), load(target))
+    program = import_model(model, load(target))
     with pass_context.pass_context():
         library = relay.build(program.mod, target="llvm")
     graph = graph_executor.GraphModule(library["default"](tvm.cpu()))
-    image = np.random.default_rng(2).standard_normal(shape).astype(np.float32)
+    random = np.random.default_rng(2)
+    given = {
+        one.name: random.standard_normal(one.shape).astype(np.float32) for one in program.inputs
+    }
     if damage:
-        image[0, 0, (1, 8, 15), (5, 17, 2)] = np.nan, np.inf, -np.inf
-    graph.set_input(program.input_name, image)
-    graph.run()
+        given["input"][0, 0, (1, 8, 15), (5, 17, 2)] = np.nan, np.inf, -np.inf
+    graph.run(**given)
     found = [graph.get_output(i).numpy() for i in range(graph.get_num_outputs())]
-    wanted = torch_reference(module)(image)
+    wanted = torch_reference(model.module)(*given.values())
     assert [one.shape for one in found] == [one.shape for one in wanted]
     return [_error(*pair) for pair in zip(found, wanted, strict=True)]
 
