@@ -6,6 +6,7 @@ import importlib.util
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from mnc.compile.cli import cli
@@ -19,6 +20,8 @@ FILE = re.compile(rf"(?<![\w./-])(?:{TOPS})/[\w./-]*\.(?:py|c|h|toml|md|sh|txt|r
 NAME = re.compile(r"\bmnc\.(?:compile|model|targets|support)(?:\.\w+)+")
 RUN = re.compile(r"python -m ((?:bench|mnc)[\w.]*)")
 VERB = re.compile(r"(?:^|`|\$ |bin/)mnc ([a-z-]+)", re.MULTILINE)
+WORDS = re.compile(r"(?:^|`|\$ |bin/)mnc ((?:[a-z-]+ ?){1,3})([^`\n#|]*)", re.MULTILINE)
+FLAG = re.compile(r"(?<!\S)--[a-z][a-z-]*")
 TARGET = re.compile(r"(?:^|`|\$ )make ([a-z-]+)", re.MULTILINE)
 
 
@@ -57,6 +60,21 @@ def test_every_command_in_a_page_is_one() -> None:
         <= targets
         <= set(re.findall(r"^([a-z-]+):.* ## ", makefile, re.MULTILINE))
     )
+
+
+def test_every_flag_of_a_command_in_a_page_is_one() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    named = [(words, options) for words, options in WORDS.findall(text) if "--" in options]
+    assert len(named) > 20
+    for words, options in named:
+        known = {*cli.params}
+        command: click.Command = cli
+        for word in words.split():
+            if isinstance(command, click.Group):
+                command = command.commands[word]
+                known |= {*command.params}
+        flags = {name for option in known for name in (*option.opts, *option.secondary_opts)}
+        assert {*FLAG.findall(options)} <= flags | {"--help"}, (words, options)
 
 
 def test_names_are_found_and_missed() -> None:
