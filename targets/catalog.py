@@ -16,10 +16,11 @@ import msgspec
 
 from mnc.support.errors import UserError
 from mnc.targets import host
+from mnc.targets.host_file import ARM_HOST, HOST, HostFile, OtherArchitectureError
+from mnc.targets.kernel_files import ROOT
 from mnc.targets.pipeline import Operation, Pipeline, Prefetcher, Stores, Translation
 from mnc.targets.target import Cache, CoreClass, Memory, Target
 
-HOST = "host"  # the name of the machine this runs on, whatever it is
 FOLDER = Path(__file__).parent
 MAX_BYTES = 1 << 20
 HOW_TO_ADD = "to add a device, copy the nearest one to a new file and pass its path"
@@ -52,7 +53,7 @@ def load(name_or_path: str | Path) -> Target:
     if isinstance(name_or_path, Path) or "/" in text or text.endswith(".toml"):
         return _load_user_file(Path(name_or_path))
     if text == HOST:
-        return read(FOLDER / "x86.toml") if _on_x86() else host.host_target(host.ARM_HOST)
+        return this_machine()
     if text not in names():
         close = difflib.get_close_matches(text, names(), n=1, cutoff=0.5)
         hint = f", did you mean {close[0]}?" if close else "."
@@ -62,15 +63,41 @@ def load(name_or_path: str | Path) -> Target:
     return read(FOLDER / f"{text}.toml")
 
 
+def this_machine(*, machine: str | None = None, root: Path = ROOT) -> Target:
+    """The machine this runs on: by a board's own file where it is that, else by what it says of itself.
+
+    `machine` and `root` describe another one, as in `host.host_target`.
+    """
+    machine = machine or platform.machine()
+    if machine != "aarch64":
+        return _of_host(_parse(FOLDER / "x86.toml"), machine, root)
+    boards = (read(path) for path in sorted(FOLDER.glob("*.toml")) if path.stem != "x86")
+    return host.board_target(boards, root=root) or host.host_target(
+        ARM_HOST, machine=machine, root=root
+    )
+
+
+def is_this_machine(target: Target) -> bool:
+    """Whether code for `target` is code for the machine this runs on, so that it is timed and linked here."""
+    try:
+        return this_machine().model == target.model
+    except OtherArchitectureError:
+        return False
+
+
 def read(path: Path) -> Target:
     """The target a TOML file describes. Raises UserError naming the file and the field."""
     data = _parse(path)
     try:
-        if data.get("mcpu") == host.MARKER:
-            return host.host_target(msgspec.convert(data, host.HostFile))
-        return msgspec.convert(data, Target)
+        if data.get("mcpu") == HOST:
+            return _of_host(data, None, ROOT)
+        target = msgspec.convert(data, Target)
     except msgspec.ValidationError as error:
         raise UserError(f"{path}: {_explain(str(error))}") from error
+    peaks = [core.peak_gflops() or 0.0 for core in target.cores]
+    if peaks != sorted(peaks, reverse=True):
+        raise UserError(f"{path}: cores must list the fastest class first")
+    return target
 
 
 def rows() -> list[TargetRow]:
@@ -79,13 +106,13 @@ def rows() -> list[TargetRow]:
     for name in (HOST, *names()):
         try:
             table.append(_row(name, load(name)))
-        except host.OtherArchitectureError:
+        except OtherArchitectureError:
             continue
     return table
 
 
-def _on_x86() -> bool:
-    return platform.machine() == "x86_64"
+def _of_host(data: dict[str, Any], machine: str | None, root: Path) -> Target:
+    return host.host_target(msgspec.convert(data, HostFile), machine=machine, root=root)
 
 
 def _row(name: str, target: Target) -> TargetRow:

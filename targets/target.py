@@ -15,6 +15,7 @@ Triple = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9_]+(-[a-z0-9_.]+)+\Z", m
 Attribute = Annotated[str, msgspec.Meta(pattern=r"\A[+-][a-z0-9_.-]+\Z", max_length=40)]
 Version = Annotated[str, msgspec.Meta(pattern=r"\A\d{1,3}\.\d{1,3}\Z")]
 Description = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+BoardName = Annotated[str, msgspec.Meta(min_length=3, max_length=100)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1024)]
 Size = Annotated[int, msgspec.Meta(ge=1, le=2**30)]
 Replacement = Literal["longest-ago", "random", "trees"]
@@ -133,6 +134,9 @@ class CoreClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A device. `cores` lists the fastest class first; code is generated for that one (`mcpu`).
 
+    `boards` is how a machine is known to be this device: strings of its device tree's `compatible` (they have
+    a comma in them), or how its `model` begins.
+
     `model` names the exact device in tuning logs and must be unique to it: TVM gives records of one
     model to no other. `glibc` is the oldest C library the built library must still load with.
     """
@@ -143,6 +147,7 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     mcpu: Slug
     mattr: tuple[Attribute, ...] = ()
     model: Slug
+    boards: tuple[BoardName, ...] = ()
     glibc: Version | None = None
     cores: Annotated[tuple[CoreClass, ...], msgspec.Meta(min_length=1)]
     caches: tuple[Cache, ...] = ()
@@ -153,9 +158,6 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         names = [core.name for core in self.cores]
         if len(set(names)) != len(names):
             raise ValueError(f"cores must have different names, not {', '.join(names)}")
-        peaks = [core.peak_gflops() or 0.0 for core in self.cores]
-        if peaks != sorted(peaks, reverse=True):
-            raise ValueError("cores must list the fastest class first")
         if self.glibc is not None and "-gnu" not in self.triple:
             raise ValueError(f"glibc makes no sense for triple {self.triple}")
 

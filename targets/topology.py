@@ -1,33 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel's account of this machine: /proc/cpuinfo, caches in /sys, the cores we may use.
+"""The kernel's account of this machine's processors: /proc/cpuinfo, physical cores, what of them we may use.
 
-Every reader takes the root folder, so that another machine's files can be read the same way.
+`root` is where another machine's files are; what a process may use is then in its proc/self.
 """
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path("/")
-# A virtual machine reports the socket's whole last-level cache, of which its cores get a share.
-# No server part has more than 5 MiB of it for each core (Xeon 6972P: 480 MiB, 96 cores).
-VIRTUAL_L3_KIB_PER_CORE = 5 * 1024
-
-
-@dataclass(frozen=True)
-class SysCache:
-    """A data or unified cache; `shared_by` counts physical cores."""
-
-    size_kib: int
-    line_bytes: int
-    associativity: int
-    shared_by: int
+from mnc.targets.kernel_files import ROOT, cpu_list, integer, text
 
 
 def cpuinfo(root: Path = ROOT) -> list[dict[str, str]]:
     """One dictionary a processor, keys as the kernel writes them. At least one, perhaps empty."""
     processors: list[dict[str, str]] = []
-    for block in _text(root / "proc/cpuinfo").split("\n\n"):
+    for block in text(root / "proc/cpuinfo").split("\n\n"):
         pairs = (line.partition(":") for line in block.splitlines() if ":" in line)
         entry = {key.strip(): value.strip() for key, _, value in pairs}
         if "processor" in entry:
@@ -35,93 +21,72 @@ def cpuinfo(root: Path = ROOT) -> list[dict[str, str]]:
     return processors or [{}]
 
 
-def cpus_by_part(processors: list[dict[str, str]]) -> dict[tuple[int, int], list[int]]:
-    """ARM processors grouped by (implementer, part), in the order met."""
-    groups: dict[tuple[int, int], list[int]] = {}
-    for number, entry in enumerate(processors):
-        part = (_integer(entry.get("CPU implementer", "")), _integer(entry.get("CPU part", "")))
-        groups.setdefault(part, []).append(number)
-    return groups
+def by_cpu(root: Path = ROOT) -> dict[int, dict[str, str]]:
+    """`cpuinfo` by the number of the logical CPU: those that are online."""
+    return {integer(entry.get("processor", "")): entry for entry in cpuinfo(root)}
 
 
-def board_name(root: Path = ROOT) -> str:
-    """The device tree's name of the board ("Raspberry Pi 4 Model B Rev 1.4"), or ""."""
-    return _text(root / "proc/device-tree/model").strip("\0\n ")
-
-
-def usable_cpus() -> list[int]:
+def usable_cpus(root: Path = ROOT) -> list[int]:
     """The logical CPUs this process may run on, sorted."""
-    return sorted(os.sched_getaffinity(0))
+    if root == ROOT:
+        return sorted(os.sched_getaffinity(0))
+    for line in text(root / "proc/self/status").splitlines():
+        name, _, value = line.partition(":")
+        if name == "Cpus_allowed_list":
+            return sorted(set(cpu_list(value)) & by_cpu(root).keys()) or [0]
+    return sorted(by_cpu(root))
 
 
 def usable_cores(root: Path = ROOT, cpus: list[int] | None = None) -> int:
     """Physical cores this process can keep busy: affinity, no hyper-threads, cgroup quota."""
-    cores = {_core_of(root, cpu) for cpu in (usable_cpus() if cpus is None else cpus)}
+    found = len(cores(usable_cpus(root) if cpus is None else cpus, root))
+    return min(found, paid_cores(root) or found)
+
+
+def paid_cores(root: Path = ROOT) -> int | None:
+    """Whole cores that the control groups' quota pays for, at least one; None for no limit."""
     quota = cpu_quota(root)
     # Rounded down: a thread more than the quota pays for is a thread that gets throttled.
-    return max(1, len(cores) if quota is None else min(len(cores), int(quota)))
+    return None if quota is None else max(1, int(quota))
+
+
+def processes(at_most: int | None = None, root: Path = ROOT) -> int:
+    """How many working processes keep the usable CPUs busy: hyper-threads count, a quota's rest does not."""
+    limits = (len(usable_cpus(root)), paid_cores(root), at_most)
+    return min(limit for limit in limits if limit is not None)
 
 
 def cpu_quota(root: Path = ROOT) -> float | None:
     """CPUs' worth of time the control groups allow, None for no limit. Versions 1 and 2."""
     quotas = []
-    for line in _text(root / "proc/self/cgroup").splitlines():
+    groups = text(root / "proc/self/cgroup") or "0::/\n1:cpu:/"  # a container may hide its own
+    for line in groups.splitlines():
         _, _, rest = line.partition(":")
         controllers, _, name = rest.partition(":")
         if controllers and "cpu" not in controllers.split(","):
             continue
-        mount = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
-        quotas += [_quota_of(folder) for folder in _up(mount, name)]
+        mount = root / "sys/fs/cgroup"
+        places = [mount / "cpu", mount / "cpu,cpuacct"] if controllers else [mount]
+        quotas += [_quota_of(folder) for place in places for folder in _up(place, name)]
     limits = [quota for quota in quotas if quota is not None]
     return min(limits, default=None)
 
 
-def caches(cpu: int, root: Path = ROOT, *, virtual: bool) -> dict[int, SysCache]:
-    """Level -> data or unified cache of a logical CPU; empty where /sys does not tell."""
-    found = {}
-    for folder in (root / f"sys/devices/system/cpu/cpu{cpu}/cache").glob("index*"):
-        if _text(folder / "type").strip() not in ("Data", "Unified"):
-            continue
-        level, cache = _integer(_text(folder / "level")), _read_cache(root, folder)
-        if cache is not None:
-            found[level] = _share(cache) if virtual and level >= 3 else cache
-    return found
+def cores(cpus: list[int], root: Path = ROOT) -> set[object]:
+    """What tells the physical cores of these logical CPUs apart, one for each core."""
+    return {_core_of(root, cpu) for cpu in cpus}
 
 
-def _read_cache(root: Path, folder: Path) -> SysCache | None:
-    size = _text(folder / "size").strip().upper()
-    kib = _integer(size.rstrip("KM")) * (1024 if size.endswith("M") else 1)
-    line, ways = (
-        _integer(_text(folder / n)) for n in ("coherency_line_size", "ways_of_associativity")
-    )
-    if kib <= 0 or line <= 0:
-        return None
-    cpus = _cpu_list(_text(folder / "shared_cpu_list"))
-    # 0 ways is the kernel's word for fully associative or unknown.
-    return SysCache(kib, line, ways or 16, max(1, len({_core_of(root, cpu) for cpu in cpus})))
-
-
-def _share(cache: SysCache) -> SysCache:
-    limit = VIRTUAL_L3_KIB_PER_CORE * cache.shared_by
-    return SysCache(
-        min(cache.size_kib, limit), cache.line_bytes, cache.associativity, cache.shared_by
-    )
-
-
-def _core_of(root: Path, cpu: int) -> tuple[int, str]:
+def _core_of(root: Path, cpu: int) -> object:
+    """Its hyper-threads, where the kernel lists them: a core's number may begin anew in each cluster."""
     folder = root / f"sys/devices/system/cpu/cpu{cpu}/topology"
-    core = _text(folder / "core_id").strip()
-    return (_integer(_text(folder / "physical_package_id")), core or f"cpu{cpu}")
-
-
-def _cpu_list(text: str) -> list[int]:
-    """ "0-3,8" -> [0, 1, 2, 3, 8]."""
-    cpus: list[int] = []
-    for part in text.strip().split(","):
-        first, _, last = part.partition("-")
-        if first.isdigit():
-            cpus += range(int(first), int(last or first) + 1)
-    return cpus
+    for name in ("core_cpus_list", "thread_siblings_list"):
+        siblings = cpu_list(text(folder / name))
+        if cpu in siblings:
+            return min(siblings)
+    core = text(folder / "core_id").strip()
+    groups = (integer(text(folder / name)) for name in ("physical_package_id", "cluster_id"))
+    return (*groups, core or f"cpu{cpu}")
 
 
 def _up(mount: Path, name: str) -> list[Path]:
@@ -131,24 +96,9 @@ def _up(mount: Path, name: str) -> list[Path]:
 
 
 def _quota_of(folder: Path) -> float | None:
-    quota, _, period = _text(folder / "cpu.max").strip().partition(" ")
+    quota, _, period = text(folder / "cpu.max").strip().partition(" ")
     if not quota:
-        quota, period = (_text(folder / f"cpu.cfs_{n}_us").strip() for n in ("quota", "period"))
-    if not (quota.isdigit() and period.isdigit() and int(period)):
+        quota, period = (text(folder / f"cpu.cfs_{n}_us").strip() for n in ("quota", "period"))
+    if not (quota.isdecimal() and period.isdecimal() and int(period) and int(quota)):
         return None
     return int(quota) / int(period)
-
-
-def _integer(text: str) -> int:
-    try:
-        return int(text.strip(), 0)
-    except ValueError:
-        return 0
-
-
-def _text(path: Path) -> str:
-    """The file's text, "" when it cannot be read: /sys differs from kernel to kernel."""
-    try:
-        return path.read_text("utf-8", errors="replace")
-    except OSError:
-        return ""

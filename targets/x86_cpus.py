@@ -77,6 +77,8 @@ CPUS = (
     X86Cpu("broadwell", INTEL, _BROADWELL, 256, 2.0, l2=(12, 32), misses_in_flight=10),
     X86Cpu("skylake", INTEL, _SKYLAKE, 256, 2.0, l2=(12, 32)),
     X86Cpu("alderlake", INTEL, _ALDERLAKE, 256, 2.0, l1=(5, 96), l2=(15, 48), misses_in_flight=16),
+    # The small cores of Intel's hybrids, and processors that have no others.
+    X86Cpu("gracemont", INTEL, _ALDERLAKE, 256, 1.0, l1=(4, 32), l2=(17, 32), misses_in_flight=16),
     X86Cpu("skylake-avx512", INTEL, _SKX, 512, 2.0, l1=_L1, l2=_L2),
     X86Cpu("cascadelake", INTEL, _CLX, 512, 2.0, l1=_L1, l2=_L2),
     X86Cpu("cooperlake", INTEL, _CLX | {"avx512_bf16"}, 512, 2.0, l1=_L1, l2=_L2),
@@ -97,6 +99,12 @@ CPUS = (
     X86Cpu("znver5", AMD, _ZEN5, 512, 2.0, l1=(8, 128), l2=(14, 64), misses_in_flight=24),
 )
 BY_NAME = {cpu.name: cpu for cpu in CPUS}
+
+
+def small_core(big: X86Cpu) -> X86Cpu:
+    """The small core of a hybrid whose fast ones are `big`."""
+    small = BY_NAME["gracemont"]
+    return small if small.flags <= big.flags else big
 
 
 def cpu_name(flags: frozenset[str], vendor: str, llvm_name: str | None = None) -> str:

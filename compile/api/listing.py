@@ -13,7 +13,7 @@ from mnc.compile.machine.peaks import Figures
 from mnc.model import names
 from mnc.support.errors import UserError
 from mnc.support.progress import working
-from mnc.targets import Target, TargetRow, topology
+from mnc.targets import Target, TargetRow
 
 if TYPE_CHECKING:
     from mnc.compile.api.named import AnyModel, AnyTarget
@@ -124,6 +124,6 @@ def machine(target: "AnyTarget" = "host", *, fresh: bool = False) -> MachineRepo
     from mnc.compile.machine.peaks import figures
 
     cpu = as_target(target)
-    counts = sorted({1, topology.usable_cores()})
+    counts = sorted({1, cpu.fast.count})
     with working("measuring this machine"):
         return MachineReport(cpu, tuple(figures(cpu, count, fresh=fresh) for count in counts))

@@ -10,7 +10,7 @@ from mnc.compile.api.named import LOGS, OUT, open_artifact
 from mnc.compile.report.options import ReportOptions
 from mnc.support.errors import UserError
 from mnc.support.files import write_atomic
-from mnc.targets import topology
+from mnc.targets.core_classes import fast_class
 
 if TYPE_CHECKING:
     from mnc.compile.api.named import AnyArtifact
@@ -37,7 +37,7 @@ def report(
     if not chosen:
         raise UserError(f"no artifact under {OUT}; make one with `mnc build`, or name its folder")
     checked = [open_artifact(one, allow_failed=True) for one in chosen]  # the page says it
-    counts = threads or sorted({1, topology.usable_cores()})
+    counts = threads or sorted({1, fast_class().cores})
     from mnc.compile.report import collect
     from mnc.compile.report.page import page
 

@@ -11,6 +11,7 @@ from mnc.compile.device.device import BenchReport, Device, LayerTimer, NetworkTi
 from mnc.compile.records.trial import IN_NETWORK
 from mnc.support.progress import working
 from mnc.targets import Target
+from mnc.targets.core_classes import timing_cpus
 
 if TYPE_CHECKING:
     from mnc.compile.artifact.store import Artifact
@@ -80,7 +81,7 @@ class LocalDevice(Device):
 
 
 class LocalLayerTimer:
-    """`LayerTimer` here. A single thread keeps to the last processor, as when kernels are measured alone."""
+    """`LayerTimer` here. It keeps to the CPUs that kernels are measured alone on."""
 
     turn = 3
 
@@ -101,8 +102,7 @@ class LocalLayerTimer:
     def time(self, made: "Artifact", runs: int) -> list[list[float]]:
         """As LayerTimer."""
         cpus = os.sched_getaffinity(0)
-        if self.threads == 1:
-            os.sched_setaffinity(0, {max(cpus)})
+        os.sched_setaffinity(0, timing_cpus(self.threads))
         try:
             return [self._timers[made.folder]() for _ in range(runs)]
         finally:

@@ -11,7 +11,7 @@ from mnc.compile.device.options import DeviceOptions
 from mnc.compile.device.rpc import RpcDevice
 from mnc.compile.rpc.address import parse
 from mnc.support.errors import UserError
-from mnc.targets import Target, load
+from mnc.targets import Target, is_this_machine
 
 
 def open_device(target: Target, options: DeviceOptions) -> Device:
@@ -25,7 +25,7 @@ def open_device(target: Target, options: DeviceOptions) -> Device:
                 "a device measures for itself: give --device, or --simulate, --workers and --tracker"
             )
         return RpcDevice(target, parse(options.address, key=target.name), options)
-    if not simulating and load("host").model == target.model:
+    if not simulating and is_this_machine(target):
         return LocalDevice(target, options)
     from mnc.compile.device.simulated import SimulatedDevice
 

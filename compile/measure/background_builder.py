@@ -30,9 +30,12 @@ class BackgroundBuilder(threading.Thread):
     that started them.
     """
 
-    def __init__(self, queue: KernelQueue, devices: Devices, *, prepare: Prepare) -> None:
+    def __init__(
+        self, queue: KernelQueue, devices: Devices, *, prepare: Prepare, processes: int
+    ) -> None:
         super().__init__(name="builder", daemon=True)
         self.queue, self.devices, self._prepare = queue, devices, prepare
+        self._processes = processes
         self._batches: SimpleQueue[tuple[int, Sequence[CompileJob]]] = SimpleQueue()
         self._references = ReferenceCache(devices.scratch)
         self._pool: WorkerPool | None = None
@@ -43,10 +46,11 @@ class BackgroundBuilder(threading.Thread):
 
     def run(self) -> None:
         """Until the queue stops."""
-        cpus = len(os.sched_getaffinity(0))
         env = {"TVM_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TVM_USE_RUNTIME_LIB": ""}
         try:
-            with WorkerPool("compile", cpus, scratch=self.devices.scratch, env=env) as self._pool:
+            with WorkerPool(
+                "compile", self._processes, scratch=self.devices.scratch, env=env
+            ) as self._pool:
                 while not self.queue.stop.is_set():
                     with contextlib.suppress(Empty):
                         self._batch(self._pool, *self._batches.get(timeout=0.2))

@@ -6,7 +6,6 @@ another layer left them) after a check of every kernel's output. Kernels run in 
 own, which may crash or hang without harm.
 """
 
-import os
 import platform
 import shutil
 import statistics
@@ -33,7 +32,8 @@ from mnc.compile.measure.worker_pool import WorkerPool
 from mnc.compile.records.trial import Trial, trial_of
 from mnc.support.closing import Closing
 from mnc.support.errors import UserError
-from mnc.targets import Target
+from mnc.targets import Target, topology
+from mnc.targets.core_classes import timing_cpus
 from mnc.targets.target import ARCHITECTURES
 
 if TYPE_CHECKING:
@@ -57,13 +57,10 @@ class LocalMeasurer(Closing):
         self._references = ReferenceCache(self._scratch)
         self._best: dict[str, float] = {}
         self._count = 0
-        cpus = sorted(os.sched_getaffinity(0))
         threads = self.options.threads
         try:
-            self._compilers = self._pool("compile", len(cpus), threads=1)
-            # One thread keeps to one core; more spread as they will in the network.
-            pinned = frozenset(cpus[-1:]) if threads == 1 else None
-            self._runner = self._pool("run", 1, threads=threads, cpus=pinned)
+            self._compilers = self._pool("compile", topology.processes(self.batch), threads=1)
+            self._runner = self._pool("run", 1, threads=threads, cpus=timing_cpus(threads))
         except BaseException:
             self.close()
             raise
@@ -173,7 +170,7 @@ def _check(target: Target, threads: int) -> None:
             f"{target.name} is {target.arch} and this machine {here}: its kernels cannot be timed here; "
             "name a device to measure on"
         )
-    cores = len(os.sched_getaffinity(0))
+    cores = len(topology.usable_cpus())
     if not 1 <= threads <= cores:
         raise UserError(
             f"{threads} threads do not fit this machine's {cores} cores; give 1 to {cores}"

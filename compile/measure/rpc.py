@@ -28,7 +28,7 @@ from mnc.compile.rpc import connection
 from mnc.compile.rpc.address import Address
 from mnc.support.closing import Closing
 from mnc.support.errors import UserError
-from mnc.targets import Target
+from mnc.targets import Target, topology
 
 if TYPE_CHECKING:
     from mnc.compile.frontend.tasks import TunableTask
@@ -54,7 +54,12 @@ class RpcMeasurer(Closing):
         self._best: dict[str, float] = {}
         self._count = 0
         self._threads: list[DeviceThread] = []
-        self._builder = BackgroundBuilder(self._queue, self._devices, prepare=self._run_job)
+        self._builder = BackgroundBuilder(
+            self._queue,
+            self._devices,
+            prepare=self._run_job,
+            processes=topology.processes(SMALLEST_BATCH),
+        )
         self._builder.start()
         self._add_threads()
 

@@ -7,7 +7,6 @@ trial is `verified`.
 """
 
 import math
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,7 +28,7 @@ from mnc.compile.records.trial import SIMULATED, Failure, Trial, trial_of
 from mnc.compile.simulator.identity import identity, why_not
 from mnc.support.closing import Closing
 from mnc.support.errors import UserError
-from mnc.targets import Target
+from mnc.targets import Target, topology
 
 if TYPE_CHECKING:
     from mnc.compile.frontend.tasks import TunableTask
@@ -58,7 +57,7 @@ class Processes:
     """Simulating processes on this machine."""
 
     def __init__(self, count: int | None) -> None:
-        self.workers = count or len(os.sched_getaffinity(0))
+        self.workers = count or topology.processes()
         self._scratch = scratch_folder()
         env = {"TVM_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TVM_USE_RUNTIME_LIB": ""}
         env["MNC_SCRATCH"] = str(self._scratch)

@@ -8,7 +8,6 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from mnc.compile.toolchain.zig import run, zig
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir, folder_atomic
+from mnc.targets import topology
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def _build(sources: Sequence[Path], scratch: Path, target: tuple[str, ...]) -> N
     flags = ["-O2", "-std=c++17", "-fPIC", "-fno-sanitize=undefined", "-w", *target]
     flags += [f"-I{header}" for header in headers] + [f"-D{define}" for define in DEFINES]
     objects = [scratch / f"{number}.o" for number in range(len(sources))]
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(topology.processes(len(sources))) as pool:
         jobs = [
             pool.submit(_zig, [*flags, "-c", str(source), "-o", str(made)])
             for source, made in zip(sources, objects, strict=True)

@@ -19,6 +19,7 @@ from mnc.support import error_text
 from mnc.support.environment import variables
 from mnc.support.errors import UserError
 from mnc.targets import topology
+from mnc.targets.core_classes import fast_class
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -30,8 +31,9 @@ _configured = threading.local()
 class Session:
     """A loaded artifact. `run` may be called from several threads; calls wait for one another.
 
-    `threads` is how many CPU threads it uses, by default all cores. Loading runs the artifact's
-    native code: UserError when it is for another CPU, has a feature this one lacks, or fails to load.
+    `threads` is how many CPU threads it uses, by default one for each core of the fast class. Loading runs
+    the artifact's native code: UserError when it is for another CPU, has a feature this one lacks, or fails
+    to load.
     """
 
     def __init__(self, artifact: Artifact, *, threads: int | None = None) -> None:
@@ -174,7 +176,7 @@ def _checked_threads(threads: int | None) -> int:
     """The number of threads, TVM's pool made large enough for it if it is not made yet."""
     available = len(topology.usable_cpus())
     if threads is None:
-        return min(topology.usable_cores(), available)
+        return fast_class().cores
     if not 1 <= threads <= available:
         raise UserError(f"{threads} threads were asked for; this machine has 1 to {available}")
     return threads

@@ -36,8 +36,6 @@ def why_not(target: Target) -> str | None:
     """Why `target` cannot be simulated, None where it can."""
     if target.arch not in ARCHITECTURES:
         return f"the simulator has no decoder for {target.arch}"
-    if target.fast.clock_ghz is None and target.arch != "x86_64":
-        return f"its target file says no clock_ghz for {target.fast.cpu}"
     return None
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mnc.targets import topology
+from mnc.targets.kernel_files import ROOT
 
 # LLVM's name: the kernel's in /proc/cpuinfo.
 X86 = {
@@ -83,7 +84,7 @@ def machine_arch() -> str:
     return MACHINES.get(machine, machine)
 
 
-def missing(features: Iterable[str], arch: str, *, root: Path = topology.ROOT) -> tuple[str, ...]:
+def missing(features: Iterable[str], arch: str, *, root: Path = ROOT) -> tuple[str, ...]:
     """Those of `features` that this CPU, of architecture `arch`, lacks; none where the kernel does
     not list its CPU's features. Every core must have a feature: programs move between them.
     """

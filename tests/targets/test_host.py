@@ -2,6 +2,7 @@
 """The machine the tests run on, described and put to work; and ARM machines from their /proc."""
 
 import platform
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -9,13 +10,21 @@ import numpy as np
 import pytest
 import tvm
 from tvm import te
+from tvm.target import codegen
 
 from mnc.support.errors import UserError
-from mnc.targets import load, topology
+from mnc.targets import Target, load, this_machine, topology
 from mnc.targets.catalog import FOLDER
-from mnc.targets.host import ARM_HOST, OtherArchitectureError, host_target, model_slug
+from mnc.targets.core_classes import quiet_cpu, timing_cpus
+from mnc.targets.host import host_target
+from mnc.targets.host_file import ARM_HOST, OtherArchitectureError
+from mnc.targets.llvm import check_cpu
 from mnc.targets.x86_cpus import BY_NAME
+from tests.targets import machines
+from tests.targets.machines import Cluster, Machine
 
+ON_CPU_0 = {"proc/self/status": "Cpus_allowed_list:\t0"}  # as under `taskset -c 0`
+QUOTA = "sys/fs/cgroup/cpu.max"
 on_x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="describes an x86-64 host")
 
 
@@ -78,55 +87,171 @@ def test_other_machines_need_a_file(tmp_path: Path) -> None:
         host_target(file, machine="riscv64", root=tmp_path)
 
 
-def _arm_machine(root: Path, parts: list[int], board: str) -> None:
-    blocks = [
-        f"processor\t: {i}\nFeatures\t: fp asimd crc32\nCPU implementer\t: 0x41\n"
-        f"CPU architecture: 8\nCPU part\t: 0x{part:x}\nCPU revision\t: 3\n"
-        for i, part in enumerate(parts)
-    ]
-    (root / "proc/device-tree").mkdir(parents=True)
-    (root / "proc/cpuinfo").write_text("\n".join(blocks) + f"\nModel\t\t: {board}\n")
-    (root / "proc/device-tree/model").write_text(f"{board}\0")
+def described(machine: Machine, root: Path) -> Target:
+    """The machine as detection sees it."""
+    name = "aarch64" if machine.clusters[0].part else "x86_64"
+    return this_machine(machine=name, root=machine.write(root))
 
 
-def test_a_raspberry_pi_4_as_host(tmp_path: Path) -> None:
-    _arm_machine(tmp_path, [0xD08] * 4, "Raspberry Pi 4 Model B Rev 1.1")
-    target = host_target(ARM_HOST, machine="aarch64", root=tmp_path)
-    assert (target.mcpu, target.fast.count, target.lanes) == ("cortex-a72", 4, 4)
-    assert target.model == "arm-raspberry-pi-4-model-b-rev-1-1-cortex-a72"
-    assert tvm.target.Target(target.tvm_target()).attrs["mcpu"] == "cortex-a72"
+# Machine: name, model, mcpu, (core, count, GHz) of each class, KiB of L3, the CPU to time on.
+MACHINES = [
+    (machines.RPI5, "rpi5", "bcm2712", "cortex-a76", [("cortex-a76", 4, 2.4)], 2048, 3),
+    (
+        machines.RK3588,
+        *("rk3588", "rk3588", "cortex-a76"),
+        *([("cortex-a76", 4, 2.2), ("cortex-a55", 4, 1.8)], 3072, 5),
+    ),
+    (
+        machines.GRAVITON3,
+        *("host", "arm-amazon-ec2-neoverse-v1", "neoverse-v1"),
+        *([("neoverse-v1", 4, None)], 32768, 3),
+    ),
+    (
+        machines.GRAVITON2,
+        *("host", "arm-amazon-ec2-neoverse-n1", "neoverse-n1"),
+        *([("neoverse-n1", 2, None)], 32768, 1),
+    ),
+    (
+        machines.ALTRA,
+        *("host", "arm-wiwynn-mt-jade-motherboard-neoverse-n1", "neoverse-n1"),
+        *([("neoverse-n1", 80, 3.0)], None, 79),
+    ),
+    (
+        machines.AMPERE_ONE,
+        *("host", "arm-supermicro-ars-211m-nr-ampere1", "ampere1"),
+        *([("ampere1", 8, 3.2)], None, 7),
+    ),
+    (
+        machines.ASAHI,
+        *("host", "arm-apple-macbook-air-m1-2020-apple-m1", "apple-a14"),
+        *([("apple-m1", 4, 3.204), ("apple-m1", 4, 2.064)], None, 7),
+    ),
+    (
+        machines.X_ELITE,
+        *("host", "arm-lenovo-yoga-slim-7x-oryon-1", "apple-a15"),
+        *([("oryon-1", 12, 4.012)], None, 11),
+    ),
+    (
+        machines.SNAPDRAGON_8_GEN_2,
+        *("host", "arm-qualcomm-technologies-inc-kalama-mtp-cortex-x3", "cortex-x3"),
+        [
+            ("cortex-x3", 1, 3.187),
+            ("cortex-a715", 2, 2.803),
+            ("cortex-a710", 2, 2.803),
+            ("cortex-a510", 3, 2.016),
+        ],
+        *(None, 7),
+    ),
+    (
+        machines.ALDER_LAKE,
+        *("x86", "x86-12th-gen-intel-core-i9-alderlake", "alderlake"),
+        *([("alderlake", 2, 5.2), ("gracemont", 4, 3.9)], 30720, 1),
+    ),
+]
 
 
-def test_big_and_little_as_host(tmp_path: Path) -> None:
-    _arm_machine(tmp_path, [0xD03] * 4 + [0xD08] * 2, "Pine64 RockPro64 v2.1")
-    target = host_target(ARM_HOST, machine="aarch64", root=tmp_path)
+@pytest.mark.parametrize(("machine", "name", "model", "mcpu", "cores", "l3", "cpu"), MACHINES)
+def test_other_machines(
+    machine: Machine,
+    name: str,
+    model: str,
+    mcpu: str,
+    cores: list[tuple[str, int, float | None]],
+    l3: int | None,
+    cpu: int,
+    tmp_path: Path,
+) -> None:
+    target = described(machine, tmp_path)
+    assert (target.name, target.model, target.mcpu) == (name, model, mcpu)
+    assert [(core.cpu, core.count, core.clock_ghz) for core in target.cores] == cores
+    assert [cache.size_kib for cache in target.caches] == ([] if l3 is None else [l3])
+    assert quiet_cpu(tmp_path) == cpu
+    check_cpu(target)
+    assert tvm.target.Target(target.tvm_target()).attrs["mcpu"] == mcpu
+    assert msgspec.json.decode(msgspec.json.encode(target), type=Target) == target
+
+
+def test_sve_is_used_only_where_the_kernel_offers_it(tmp_path: Path) -> None:
+    """Qualcomm's kernel has no SVE for the X3, and neither have virtual machines for a V1 with it hidden."""
+    assert features(described(machines.GRAVITON3, tmp_path / "v1")) >= {"sve", "bf16", "i8mm"}
+    phone = features(described(machines.SNAPDRAGON_8_GEN_2, tmp_path / "phone"))
+    assert phone >= {"bf16", "i8mm", "dotprod"} and not phone & {"sve", "sve2"}
+    hidden = replace(machines.GRAVITON3, features=machines.V82)
+    plain = features(described(hidden, tmp_path / "hidden"))
+    assert plain >= {"dotprod", "fullfp16"} and not plain & {"sve", "bf16", "i8mm", "sha3"}
+
+
+def features(target: Target) -> set[str]:
+    """What LLVM may use in code for it."""
+    return {str(f) for f in codegen.llvm_get_cpu_features(tvm.target.Target(target.tvm_target()))}
+
+
+@pytest.mark.parametrize(
+    ("listed", "mcpu", "used"),
+    [
+        (machines.V80, "cortex-a72", set()),
+        (machines.V82, "cortex-a76", {"dotprod", "fullfp16"}),
+        (machines.ORYON, "cortex-a76", {"dotprod", "fullfp16", "bf16", "i8mm"}),
+        (f"{machines.V1} sve2 frint", "cortex-a710", {"dotprod", "bf16", "i8mm", "sve", "sve2"}),
+        ("", "generic", set()),
+    ],
+)
+def test_an_unknown_part_is_known_by_what_the_kernel_lists(
+    listed: str, mcpu: str, used: set[str], tmp_path: Path
+) -> None:
+    target = described(Machine((Cluster(2, 0xFFF, 0x99),), listed), tmp_path)
+    assert (target.mcpu, target.model) == (mcpu, "arm-part-99-fff")
+    assert features(target) >= used
+    assert not (features(target) & {"dotprod", "bf16", "i8mm", "sve", "sve2"}) - used
+
+
+def test_a_board_is_known_by_either_name_and_by_its_fast_cores(tmp_path: Path) -> None:
+    nameless = replace(machines.RPI5, compatible=())
+    assert described(nameless, tmp_path / "model").name == "rpi5"
+    other = replace(machines.RPI5, model="Raspberry Pi 500 Rev 1.0")
+    assert described(other, tmp_path / "compatible").name == "rpi5"
+    kept = described(
+        replace(machines.RK3588, files=ON_CPU_0),
+        tmp_path / "kept",
+    )
+    assert (kept.name, kept.model) == ("host", "arm-radxa-rock-5b-cortex-a55")
+    pi = described(
+        replace(machines.RPI5, files=ON_CPU_0),
+        tmp_path / "one",
+    )
+    assert (pi.name, pi.fast.count) == ("rpi5", 1)
+
+
+def test_a_quota_of_half_a_core_leaves_one_fast_core(tmp_path: Path) -> None:
+    target = described(replace(machines.ASAHI, files={QUOTA: "50000 100000"}), tmp_path)
+    assert [(core.cpu, core.count, core.fma_units) for core in target.cores] == [("apple-m1", 1, 4)]
+    three = described(replace(machines.SNAPDRAGON_8_GEN_2, files={QUOTA: "3 1"}), tmp_path / "b")
+    assert [core.count for core in three.cores] == [1, 2]
+    assert timing_cpus(2, tmp_path / "b") == set(range(8)) and timing_cpus(1, tmp_path / "b") == {7}
+
+
+def test_classes_that_no_file_ranks_are_ranked_by_their_parts(tmp_path: Path) -> None:
+    silent = Machine((Cluster(4, 0xD03), Cluster(2, 0xD08)), machines.V80, "Pine64 RockPro64 v2.1")
+    target = described(silent, tmp_path)
     assert [(core.cpu, core.count) for core in target.cores] == [
         ("cortex-a72", 2),
         ("cortex-a53", 4),
     ]
+    assert target.model == "arm-pine64-rockpro64-cortex-a72"
+    assert timing_cpus(2, tmp_path) == {4, 5}
 
 
-def test_an_unknown_arm_core_is_generic(tmp_path: Path) -> None:
-    _arm_machine(tmp_path, [0xFFF], "")
-    target = host_target(ARM_HOST, machine="aarch64", root=tmp_path)
-    assert (target.mcpu, target.model) == ("generic", "arm-generic")
+def test_nameless_machines_are_told_apart_by_caches_and_clock(tmp_path: Path) -> None:
+    models = {
+        described(replace(machine, dmi=None), tmp_path / str(number)).model
+        for number, machine in enumerate((machines.GRAVITON2, machines.ALTRA))
+    }
+    assert models == {
+        "arm-l2-1024k-l3-32768k-neoverse-n1",
+        "arm-l2-1024k-3000mhz-neoverse-n1",
+    }
 
 
-@pytest.mark.parametrize(
-    ("name", "mcpu", "slug"),
-    [
-        ("Intel(R) Xeon(R) Processor @ 2.60GHz", "sapphirerapids", "x86-intel-xeon-sapphirerapids"),
-        ("Intel(R) Core(TM) i7-9750H CPU @ 2.60GHz", "skylake", "x86-intel-core-i7-9750h-skylake"),
-        ("AMD EPYC 7763 64-Core Processor", "znver3", "x86-amd-epyc-7763-znver3"),
-        ("", "x86-64", "x86-x86-64"),
-        ("名前", "znver3", "x86-znver3"),
-    ],
-)
-def test_model_slug(name: str, mcpu: str, slug: str) -> None:
-    assert model_slug(name, mcpu, prefix="x86") == slug
-
-
-def test_a_long_name_leaves_room_for_the_cpu() -> None:
-    slug = model_slug("long " * 40, "sapphirerapids", prefix="x86")
-    assert slug.endswith("-sapphirerapids")
-    assert len(slug) <= 100
+def test_a_kernel_that_tells_nothing_is_a_machine_too(tmp_path: Path) -> None:
+    target = this_machine(machine="aarch64", root=tmp_path)
+    assert (target.model, target.mcpu, target.fast.count) == ("arm-generic", "generic", 1)

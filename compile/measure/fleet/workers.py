@@ -6,7 +6,6 @@ when their owner is.
 """
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -15,6 +14,7 @@ from mnc.compile.rpc.address import HOST, LOOPBACK, warning
 from mnc.compile.rpc.registered import RegisteredServer
 from mnc.compile.rpc.server_names import SIMULATOR_KEY
 from mnc.support import child_process
+from mnc.targets import topology
 
 logger = logging.getLogger(__name__)
 
@@ -61,5 +61,5 @@ def running_workers(
         place = tracker or open_ones.enter_context(trackers.found_or_started(host=host))
         yield [
             open_ones.enter_context(start_worker(place, host=host))
-            for _ in range(count or len(os.sched_getaffinity(0)))
+            for _ in range(count or topology.processes())
         ]
