@@ -35,7 +35,7 @@ def is_foreign(spec: str) -> bool:
 
 def safe_name(spec: str) -> str:
     """A name for folders: ``my.nets:tiny`` gives ``my.nets_tiny``, ``a/b c.pt`` gives ``b_c``."""
-    bare = Path(spec).stem if Path(spec).suffix in SUFFIXES else spec
+    bare = Path(spec).stem if FACTORY.fullmatch(spec) is None else spec
     return re.sub(r"[^A-Za-z0-9._-]+", "_", bare).lstrip(".") or "model"
 
 

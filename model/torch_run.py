@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
-Reference = Callable[[Array], tuple[Array, ...]]
+from mnc.model.reference import Array, Reference
 
 
 def torch_reference(module: Callable[..., object]) -> Reference:
@@ -21,7 +20,7 @@ def torch_reference(module: Callable[..., object]) -> Reference:
             outputs = module(*(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs))
         return tuple(output.numpy() for output in tensors_of(outputs))
 
-    return run
+    return Reference("PyTorch", run)
 
 
 def torch_call(module: Any, inputs: Sequence[Array], threads: int) -> Callable[[], object]:

@@ -11,12 +11,15 @@ from pathlib import Path
 
 from torch import nn
 
-from mnc.model import foreign, initialise, weights
+from mnc.model import foreign, initialise, onnx_file, weights
 from mnc.model.families import FAMILIES, NOTHING, Contents, Family, Pixels
 from mnc.model.inputs import ONLY, Input, InputShapes, shapes_of
 from mnc.model.mobilenet_v1 import small_28x28
 from mnc.model.names import RESOLUTIONS, SMALL, WIDTHS, Sized, names, parse
+from mnc.model.onnx_file import OnnxNetwork
 from mnc.model.preprocess import Preprocess
+from mnc.model.reference import Reference
+from mnc.model.torch_run import torch_reference
 from mnc.support.errors import UserError
 
 __all__ = [
@@ -40,7 +43,8 @@ SMALL_PREPROCESS = Preprocess(
 
 @dataclass(frozen=True)
 class Model:
-    """What is compiled. `module` is in eval mode, float32, on the CPU, and takes a tensor for each input.
+    """What is compiled. `network` takes a float32 tensor for each input: a module in eval mode, on the CPU,
+    or a file of another framework.
 
     `name` is safe in file names. `input_shape` is (N, C, H, W), of the first input where there are
     `more_inputs`. `labels` may be empty; otherwise
@@ -49,7 +53,7 @@ class Model:
     """
 
     name: str
-    module: nn.Module
+    network: nn.Module | OnnxNetwork
     input_shape: tuple[int, ...]
     preprocess: Preprocess | None
     labels: tuple[str, ...]
@@ -61,8 +65,28 @@ class Model:
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """All that `module` is called with, in order."""
+        """All that `network` is called with, in order."""
         return (Input(self.input_name, self.input_shape), *self.more_inputs)
+
+    @property
+    def module(self) -> nn.Module:
+        """The network in PyTorch. UserError for a file of another framework."""
+        if isinstance(self.network, nn.Module):
+            return self.network
+        raise UserError(f"{self.spec} is no PyTorch network; give one for this")
+
+    @property
+    def runtime(self) -> str:
+        """The name of what runs it where it comes from."""
+        return "PyTorch" if isinstance(self.network, nn.Module) else self.network.runtime
+
+    def reference(self, *, threads: int | None = None) -> Reference:
+        """What runs it where it comes from; a file's runtime on `threads`, PyTorch as it is set.
+        MissingPackageError where that is not installed.
+        """
+        if isinstance(self.network, nn.Module):
+            return torch_reference(self.network)
+        return self.network.reference(threads)
 
 
 @dataclass(frozen=True)
@@ -96,6 +120,8 @@ def load(
     shapes = () if input_shape is None else shapes_of(input_shape)
     if batch < 1 or any(min(shape, default=0) < 1 for shape in shapes):
         raise UserError("batch and every part of the input shape must be at least 1")
+    if onnx_file.is_onnx(spec):
+        return _file(spec, file=weights, input_shape=input_shape, batch=batch)
     if foreign.is_foreign(spec):
         return _foreign(spec, file=weights, input_shape=input_shape, batch=batch)
     built = _builder(spec)(weights)
@@ -110,7 +136,7 @@ def load(
             )
     return Model(
         name=built.name,
-        module=built.module.eval(),
+        network=built.module.eval(),
         input_shape=shape,
         preprocess=built.preprocess,
         labels=built.labels,
@@ -142,7 +168,7 @@ def _builder(spec: str) -> Callable[[Path | None], _Built]:
     if one is None:
         raise UserError(
             f"unknown model {spec!r}; one of {', '.join(names())}, another width or resolution of"
-            " these, package.module:function, or a .pt or .pt2 file"
+            " these, package.module:function, or a .pt, .pt2 or .onnx file"
         )
     if not (0.05 <= one.width <= 4 and 32 <= one.resolution <= 1024):
         raise UserError(f"{spec}: the width must be 0.05 to 4 and the resolution 32 to 1024")
@@ -206,12 +232,32 @@ def _foreign(spec: str, *, file: Path | None, input_shape: InputShapes | None, b
         origin = weights.load_weights(module, file).words
     return Model(
         name=foreign.safe_name(spec),
-        module=module,
+        network=module,
         input_shape=first.shape,
         preprocess=None,
         labels=(),
         weights=origin,
         weights_hash=weights_hash(module),
+        spec=spec,
+        input_name=first.name,
+        more_inputs=tuple(others),
+    )
+
+
+def _file(spec: str, *, file: Path | None, input_shape: InputShapes | None, batch: int) -> Model:
+    """The network in a file of another framework."""
+    if file is not None:
+        raise UserError(f"{spec} holds its own weights: leave out --weights")
+    network = onnx_file.read(Path(spec), input_shape=input_shape, batch=batch)
+    first, *others = network.inputs
+    return Model(
+        name=foreign.safe_name(spec),
+        network=network,
+        input_shape=first.shape,
+        preprocess=None,
+        labels=(),
+        weights=f"as {spec} gives them",
+        weights_hash=network.content_hash,
         spec=spec,
         input_name=first.name,
         more_inputs=tuple(others),

@@ -26,7 +26,7 @@ class BuildResult(Artifact):
     """The artifact that was built. Its manifest says which kernels are tuned, which family they are of and
     why; `log` is where records came from, and `left_out` says, a line each, which of them are not used.
 
-    `model` is what was compiled; `seconds` went into compiling, linking and PyTorch's golden outputs, and
+    `model` is what was compiled; `seconds` went into compiling, linking and golden outputs, and
     `check_seconds` into comparing with PyTorch. `checks` are what was compared, `not_checked` says why
     nothing was; what came of it is in the manifest's `comparison`.
     """
@@ -69,7 +69,7 @@ def build(
     started = time.monotonic()
     with working(f"compiling {network.name} for {cpu.name}"):
         built = codegen.build(network, cpu, log.trials, family=choice.family)
-    with working(f"linking {network.name} for {cpu.name}, asking PyTorch for golden outputs"):
+    with working(f"linking {network.name} for {cpu.name}, making golden outputs"):
         made = writer.save(built, network, cpu, folder, log=log.path, cc=cc, choice=choice)
     finished = time.monotonic()
     compared = _compared(made, built, network) if check else None
@@ -88,11 +88,15 @@ def build(
 
 
 def _compared(made: Artifact, built: "Built", network: "Model") -> "BuildCheck":
-    from mnc.compile.runtime.build_check import check_build
-    from mnc.model.torch_run import torch_reference
+    from mnc.compile.runtime.build_check import BuildCheck, check_build
+    from mnc.model.extras import MissingPackageError
 
-    with working(f"comparing {made.manifest.network.name} with PyTorch"):
-        return check_build(made, built, torch_reference(network.module))
+    try:
+        reference = network.reference()
+    except MissingPackageError as error:
+        return BuildCheck(made, note=str(error))
+    with working(f"comparing {made.manifest.network.name} with {reference.name}"):
+        return check_build(made, built, reference)
 
 
 def _left_out(log: TuningLog) -> Iterator[str]:

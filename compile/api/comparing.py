@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mnc.compile.api.named import ModelSpec, as_model, open_artifact
 from mnc.compile.api.running import load
@@ -15,11 +15,13 @@ from mnc.compile.rpc.address import Cores
 from mnc.compile.runtime import verify as stage
 from mnc.compile.runtime.session import Session, default_input
 from mnc.compile.runtime.verify import VerifyReport
-from mnc.model.torch_run import torch_call, torch_reference
+from mnc.model.torch_run import torch_call
+from mnc.support.errors import UserError
 from mnc.support.progress import working
 
 if TYPE_CHECKING:
     from mnc.compile.api.named import AnyArtifact, AnyModel
+    from mnc.model.zoo import Model
 
 
 def verify(
@@ -36,7 +38,7 @@ def verify(
     the artifact was built from, where torch is installed and the weights are the same.
     """
     checked = open_artifact(artifact, allow_failed=True)  # to see whether it still fails
-    reference = None if model is None else torch_reference(_module(model, checked.manifest))
+    reference = None if model is None else _model(model, checked.manifest).reference()
     session = load(checked, threads=threads, device=device, cores=cores, allow_failed=True)
     with working(f"comparing {checked.manifest.network.name} with PyTorch"):
         return stage.verify(checked, session=session, reference=reference)
@@ -62,28 +64,36 @@ def bench(
     options = DeviceOptions(address=device, threads=threads, cores=cores)
     left_out: list[str] = []
 
-    def pytorch(session: Session) -> dict[str, Callable[[], object]]:
-        module, why = _rival(model, session)
-        if module is None:
-            left_out.append(f"PyTorch is not timed: {why}")
+    def rivals(session: Session) -> dict[str, Callable[[], object]]:
+        try:
+            return _rival(model, session)
+        except UserError as error:
+            left_out.append(f"nothing else is timed: {error}")
             return {}
-        return {"PyTorch": torch_call(module, default_input(session), session.threads)}
 
     runner = open_runner(checked.manifest.target.name, options)
-    report = runner.bench(checked, seconds=seconds, rivals=pytorch)
+    report = runner.bench(checked, seconds=seconds, rivals=rivals)
     return replace(report, note=left_out[0]) if left_out else report
 
 
-def _rival(model: "AnyModel | None", session: Session) -> tuple[Any, str]:
-    """What PyTorch runs, or None and why there is nothing."""
-    if model is not None:
-        return _module(model, session.manifest), ""
-    with working(f"loading {session.manifest.network.name} into PyTorch"):
-        return stage.rebuild_module(session.manifest)
+def _rival(model: "AnyModel | None", session: Session) -> dict[str, Callable[[], object]]:
+    """What the network comes from, as a contestant. UserError, saying why, where there is nothing."""
+    inputs, threads = default_input(session), session.threads
+    if model is None:
+        with working(f"loading {session.manifest.network.name} into PyTorch"):
+            module, why = stage.rebuild_module(session.manifest)
+        if module is None:
+            raise UserError(why)
+        return {"PyTorch": torch_call(module, inputs, threads)}
+    network = _model(model, session.manifest)
+    if network.runtime == "PyTorch":
+        return {network.runtime: torch_call(network.module, inputs, threads)}
+    reference = network.reference(threads=threads)
+    return {network.runtime: lambda: reference(*inputs)}
 
 
-def _module(model: "AnyModel", manifest: Manifest) -> Any:
-    """The PyTorch module of `model`; a mere name takes inputs of the artifact's shapes."""
+def _model(model: "AnyModel", manifest: Manifest) -> "Model":
+    """`model`; a mere name takes inputs of the artifact's shapes."""
     shapes = tuple(tensor.shape for tensor in manifest.inputs)
     named = ModelSpec(model, input_shape=shapes) if isinstance(model, str) else model
-    return as_model(named).module
+    return as_model(named)

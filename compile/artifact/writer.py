@@ -13,13 +13,14 @@ from mnc.compile.artifact.manifest import KernelEntry, Manifest, Network, Platfo
 from mnc.compile.artifact.store import Artifact, Golden
 from mnc.compile.codegen import kernel_object
 from mnc.compile.codegen.network import Built
+from mnc.compile.codegen.own_outputs import own_reference
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.records.family_choice import BLOCKED, UNMEASURED, Choice
 from mnc.compile.records.trial import Trial
 from mnc.compile.toolchain import cpu_features
 from mnc.compile.toolchain.linker import link_library
-from mnc.model import torch_run
 from mnc.model.examples import examples, noise
+from mnc.model.extras import MissingPackageError
 from mnc.model.zoo import Model
 from mnc.targets import Target
 
@@ -37,26 +38,32 @@ def save(
     """Write `built` as an artifact at `folder`. `log` is where its records came from,
     `cc` the C compiler to link with (None: the target's default), `choice` why its family.
     """
-    golden, origin = _golden(model)
+    choice = choice or Choice(family=BLOCKED, why=UNMEASURED)
+    golden, origin = _golden(model, built, choice.family)
 
     def write(path: Path) -> None:
         link_library(built.factory, path, target, cc=cc)
         kernel_object.write(built.factory, path.parent, keys=built.keys)
 
     described = _manifest(built, model, target, log=log, outputs=golden.outputs)
-    choice = choice or Choice(family=BLOCKED, why=UNMEASURED)
     described = msgspec.structs.replace(
         described, golden=origin, family=choice.family, family_reason=choice.why
     )
     return store.save(folder, described, library=write, golden=golden, labels=model.labels)
 
 
-def _golden(model: Model) -> tuple[Golden, str]:
-    """What PyTorch gives for real examples; of inputs after the first, for noise."""
+def _golden(model: Model, built: Built, family: str) -> tuple[Golden, str]:
+    """What the network gives where it comes from for real examples; of inputs after the first, for noise.
+    Where its runtime is not installed, what the program itself gives here.
+    """
     first, origin = examples(model.input_shape, model.preprocess)
     more = enumerate(model.more_inputs, start=1)
     inputs = (first, *(noise(one.shape, len(first), seed=number) for number, one in more))
-    reference = torch_run.torch_reference(model.module)
+    try:
+        reference = model.reference()
+    except MissingPackageError:
+        reference = own_reference(built, family=family)
+        origin += ", outputs of the compiled program itself"
     outputs = zip(*(reference(*example) for example in zip(*inputs, strict=True)), strict=True)
     return Golden(inputs, tuple(np.stack(one) for one in outputs)), origin
 

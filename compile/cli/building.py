@@ -89,7 +89,7 @@ def build(
 def _say_how_it_compared(made: BuildResult) -> None:
     comparison = made.manifest.comparison
     if comparison is None:
-        console.warn(f"not compared with PyTorch: {made.not_checked}")
+        console.warn(f"not compared with {made.model.runtime}: {made.not_checked}")
     elif comparison.on == "device":
         console.note("compared on: its device, which is this machine")
     else:

@@ -20,6 +20,11 @@ def is_call(node: Any, name: str) -> bool:
     return isinstance(node, relay.Call) and getattr(node.op, "name", "") == name
 
 
+def is_zero(node: Any) -> bool:
+    """Whether `node` is a constant of zeros."""
+    return isinstance(node, relay.Constant) and not node.data.numpy().any()
+
+
 def shape_of(node: Any) -> tuple[int, ...]:
     """The static shape of a typed tensor."""
     return tuple(int(extent) for extent in node.checked_type.shape)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a PyTorch model to a Relay program in the target's blocked layout, weights inside.
+"""From a model to a Relay program in the target's blocked layout, weights inside.
 
 Takes a `Model` and a `Target`; gives a `Program`, which tasks are extracted from and libraries are built of.
 """
@@ -11,11 +11,12 @@ from typing import Any
 import tvm
 from tvm import relay
 
-from mnc.compile.frontend import constant_folding, family_layout
+from mnc.compile.frontend import constant_folding, family_layout, onnx_import
 from mnc.compile.records.family_choice import BLOCKED
 from mnc.compile.toolchain import pass_context
 from mnc.model import foreign, prepare
 from mnc.model.inputs import Input
+from mnc.model.onnx_file import OnnxNetwork
 from mnc.model.zoo import Model
 from mnc.support import error_text
 from mnc.support.errors import UserError
@@ -32,21 +33,27 @@ class Program:
 
 
 def import_model(model: Model, target: Target, *, family: str = BLOCKED) -> Program:
-    """Fold BN, trace, import into Relay, lay it out for a family of kernels (`mnc.compile.tuning.families`).
+    """Import into Relay, lay it out for a family of kernels (`mnc.compile.tuning.families`).
 
     UserError when it cannot be, with what stops it.
     """
-    traced = _traced(model)
+    traced = None if isinstance(model.network, OnnxNetwork) else _traced(model)
     try:
-        mod, params = relay.frontend.from_pytorch(
-            traced, [(one.name, one.shape) for one in model.inputs]
-        )
-    except Exception as error:  # the importer raises whatever an operator's converter meets
+        if isinstance(model.network, OnnxNetwork):
+            mod = onnx_import.to_relay(model.network)
+        else:
+            mod = _from_torch(traced, model.inputs)
+    except Exception as error:  # the importers raise whatever an operator's converter meets
         raise UserError(f"{model.name} cannot be imported: {_why(error)}") from error
-    main = relay.build_module.bind_params_by_name(mod["main"], params)
-    mod["main"] = _with_all(model.inputs, main)
+    mod["main"] = _with_all(model.inputs, mod["main"])
     mod = family_layout.in_layout(_simplify(mod), family, target.lanes)
     return Program(mod, model.inputs, _output_shapes(mod))
+
+
+def _from_torch(traced: Any, inputs: tuple[Input, ...]) -> Any:
+    mod, params = relay.frontend.from_pytorch(traced, [(one.name, one.shape) for one in inputs])
+    mod["main"] = relay.build_module.bind_params_by_name(mod["main"], params)
+    return mod
 
 
 def _with_all(inputs: tuple[Input, ...], main: Any) -> Any:

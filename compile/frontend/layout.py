@@ -15,6 +15,7 @@ import tvm
 from tvm import relay
 
 from mnc.compile.frontend import packing
+from mnc.compile.frontend.expressions import is_zero
 
 UNARY = frozenset(
     "nn.relu clip sigmoid tanh exp erf negative abs sqrt rsqrt nn.leaky_relu nn.dropout".split()
@@ -73,6 +74,9 @@ class _Rewriter:
             "nn.dense": self._dense,
             "nn.bias_add": self._bias_add,
             "concatenate": self._concatenate,
+            "nn.pad": self._pad,
+            "nn.prelu": self._prelu,
+            "image.resize2d": self._resize,
             "mean": self._mean,
             **dict.fromkeys(UNARY, self._unary),
             **dict.fromkeys(BINARY, self._binary),
@@ -255,6 +259,48 @@ class _Rewriter:
         attrs |= {"layout": layout, "out_layout": layout}
         make = getattr(relay.nn, call.op.name.removeprefix("nn."))
         return Value(make(self.blocked(data), **attrs), _shape(call), blocked=True)
+
+    def _resize(self, call: Any) -> Value | None:
+        data = call.args[0]
+        if not self._is_blocked(data) or call.attrs.layout != "NCHW":
+            return None
+        attrs = {key: call.attrs[key] for key in call.attrs.keys()}  # noqa: SIM118 - not a dict
+        attrs["layout"] = f"NCHW{self.block}c"
+        expr = relay.image.resize2d(self.blocked(data), **attrs)
+        return Value(expr, _shape(call), blocked=True)
+
+    def _pad(self, call: Any) -> Value | None:
+        """Further channels are zeros in the lanes that only filled a vector, and in whole blocks."""
+        data, value = call.args
+        widths = [tuple(int(width) for width in axis) for axis in call.attrs.pad_width]
+        if not self._is_blocked(data) or len(widths) != 4 or widths[0] != (0, 0) or widths[1][0]:
+            return None
+        old, new = self._values[data].shape[1], _shape(call)[1]
+        zeros = call.attrs.pad_mode == "constant" and is_zero(value)
+        if new > old and not zeros:
+            return None
+        blocks = -(-new // self.block) - -(-old // self.block)
+        padded = relay.nn.pad(
+            self.clean(data) if new > old else self.blocked(data),
+            [(0, 0), (0, blocks), *widths[2:], (0, 0)],
+            value,
+            pad_mode=call.attrs.pad_mode,
+        )
+        return Value(padded, _shape(call), blocked=True)
+
+    def _prelu(self, call: Any) -> Value | None:
+        data, slope = call.args
+        if not self._is_blocked(data) or not isinstance(slope, relay.Constant):
+            return None
+        if call.attrs.axis != 1:
+            return None
+        channels = slope.data.numpy().reshape(1, -1, *(1,) * (len(_shape(call)) - 2))
+        packed = packing.pack_operand(channels, _shape(call), self.block)
+        if packed is None:
+            return None
+        expr, zero = self.blocked(data), relay.const(np.zeros((), np.float32))
+        below = relay.multiply(relay.const(packed), relay.minimum(expr, zero))
+        return Value(relay.add(relay.maximum(expr, zero), below), _shape(call), blocked=True)
 
     def _mean(self, call: Any) -> Value | None:
         data = call.args[0]

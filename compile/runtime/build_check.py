@@ -16,7 +16,7 @@ from mnc.compile.codegen.network import Built
 from mnc.compile.runtime.session import Session, can_run
 from mnc.compile.runtime.stand_in import StandIn, compiled_here
 from mnc.compile.runtime.verify import Check, VerifyReport, verify
-from mnc.model.torch_run import Reference
+from mnc.model.reference import Reference
 from mnc.support import error_text
 
 Place = Literal["device", "host"]

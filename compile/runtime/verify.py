@@ -17,7 +17,7 @@ from mnc.compile.artifact.manifest import Manifest
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.runtime.session import Array, Session
 from mnc.model import torch_run
-from mnc.model.torch_run import Reference
+from mnc.model.reference import Reference
 from mnc.support.errors import UserError
 
 TOLERANCE = 1e-4
@@ -89,7 +89,7 @@ def verify(
         runs += _random_inputs(artifact.manifest)
         outputs += [session.run(*inputs) for inputs in runs[golden.count :]]
         truth = [reference(*inputs) for inputs in runs]
-        checks.append(compare("PyTorch", truth, outputs, tolerance=tolerance))
+        checks.append(compare(reference.name, truth, outputs, tolerance=tolerance))
     return VerifyReport(tuple(checks), note)
 
 
@@ -147,12 +147,15 @@ def rebuild_module(manifest: Manifest) -> tuple[Any, str]:
     must not make happen.
     """
     try:
-        from mnc.model import foreign, zoo
+        from mnc.model import foreign, onnx_file, zoo
     except ImportError:
         return None, "PyTorch is not installed, so only the golden outputs were compared"
     network = manifest.network
-    if foreign.is_foreign(network.spec):
-        return None, f"{network.spec} is not in the zoo: name it to compare with PyTorch as well"
+    if foreign.is_foreign(network.spec) or onnx_file.is_onnx(network.spec):
+        return (
+            None,
+            f"{network.spec} is not in the zoo: name it with --model to compare with it as well",
+        )
     shape = manifest.inputs[0].shape
     try:
         model = zoo.load(network.spec, input_shape=shape, batch=shape[0])

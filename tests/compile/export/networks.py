@@ -51,7 +51,7 @@ def two_heads(seed: int = 0) -> Model:
     module = TwoHeads().eval()
     return Model(
         name=f"two_heads_{seed}",
-        module=module,
+        network=module,
         input_shape=SHAPE,
         preprocess=None,
         labels=tuple(f'class "{i}" */ \\' for i in range(CLASSES)),

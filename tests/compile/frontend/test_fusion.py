@@ -43,7 +43,7 @@ def branching() -> Model:
     torch.manual_seed(0)
     return Model(
         name="branching",
-        module=Branching().eval(),
+        network=Branching().eval(),
         input_shape=(1, 3, 14, 14),
         preprocess=None,
         labels=(),

@@ -94,6 +94,36 @@ def test_only_the_grouped_convolution_stays_plain() -> None:
     assert names.count("layout_transform") == 2
 
 
+class Wider(nn.Module):
+    """BlazeFace's: a residual branch of more channels than its input, PReLU, resizing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 13, 1)
+        self.activation, self.last = nn.PReLU(13), nn.Conv2d(13, 5, 1)
+        nn.init.uniform_(self.activation.weight, -0.5, 0.5)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) to (N, 5, 2H, 2W)."""
+        x = self.first(image)
+        x = self.activation(self.second(x) + nn.functional.pad(x, (0, 0, 0, 0, 0, 7)))
+        x = nn.functional.pad(x, (1, 0, 0, 1), value=3.0)
+        return self.last(nn.functional.interpolate(x, scale_factor=2.0))  # type: ignore[no-any-return]
+
+
+def test_channels_are_added_and_maps_resized_without_a_transform() -> None:
+    torch.manual_seed(0)
+    module, shape = Wider(), (1, 3, 9, 9)
+    blocked = layout.to_blocked(imported(module, shape), BLOCK)
+    names = operators(blocked)
+    assert names.count("layout_transform") == 1  # of the output
+    assert {"image.resize2d", "nn.pad", "minimum"} <= set(names) and "nn.prelu" not in names
+    image = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(image)).numpy()
+    np.testing.assert_allclose(outputs(blocked, image), wanted, atol=1e-5)
+
+
 def test_an_image_is_read_without_a_transform() -> None:
     module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     names = operators(layout.to_blocked(imported(module, (1, 3, 9, 9)), BLOCK))
