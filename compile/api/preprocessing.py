@@ -61,5 +61,5 @@ def _values(flag: str, given: Sequence[float], channels: int) -> tuple[float, ..
     values = tuple(given) * channels if len(given) == 1 else tuple(given)
     if len(values) != channels or not all(map(math.isfinite, values)):
         shown = ",".join(f"{value:g}" for value in given)
-        raise UserError(f"{flag} {shown}: give one number, or {channels}, one a channel")
+        raise UserError(f"{flag} {shown}: give one finite number, or {channels}, one a channel")
     return values

@@ -40,8 +40,16 @@ def test_what_is_given_goes_before_what_the_artifact_says(tiny: Tiny) -> None:
     [
         ((1, 3, 16, 16), {}, "give --mean and --scale"),
         ((1, 3, 16, 16), {"mean": (1,)}, "give --mean and --scale"),
-        ((1, 3, 16, 16), {"mean": (1, 2), "scale": (1,)}, "--mean 1,2: give one number, or 3"),
-        ((1, 1, 16, 16), {"mean": (1,), "scale": (1, 1, 1)}, "--scale 1,1,1: give one number"),
+        (
+            (1, 3, 16, 16),
+            {"mean": (1, 2), "scale": (1,)},
+            "--mean 1,2: give one finite number, or 3",
+        ),
+        (
+            (1, 1, 16, 16),
+            {"mean": (1,), "scale": (1, 1, 1)},
+            "--scale 1,1,1: give one finite number",
+        ),
         ((1, 3, 16, 16), {"mean": (float("nan"),), "scale": (1,)}, "--mean nan"),
         ((1, 3, 16, 16), {"mean": (1,), "scale": (1,), "size": 15}, "--size 15 is outside of 16"),
         ((1, 4, 16, 16), {"mean": (1,), "scale": (1,)}, "takes 1x4x16x16, which a photograph"),
