@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from mnc.support.errors import UserError
-from mnc.targets import host
+from mnc.targets import host, llvm
 from mnc.targets.host_file import ARM_HOST, HOST, HostFile, OtherArchitectureError
 from mnc.targets.kernel_files import ROOT
 from mnc.targets.pipeline import Operation, Pipeline, Prefetcher, Stores, Translation
@@ -133,8 +133,14 @@ def _cores_text(core: CoreClass) -> str:
 
 
 def _load_user_file(path: Path) -> Target:
-    """A user's file may not pass for a known device: their tuning records would be mixed up."""
+    """A user's file names a CPU that LLVM knows, and may not pass for a known device: their tuning records
+    would be mixed up.
+    """
     target, data = read(path), _parse(path)
+    try:
+        llvm.check_cpu(target)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     if target.name == HOST:
         raise UserError(f"{path}: {HOST!r} is what this machine is called; give your device a name")
     for other in names():

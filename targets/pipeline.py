@@ -9,6 +9,7 @@ Cycles = Annotated[int, msgspec.Meta(ge=0, le=200)]
 Latency = Annotated[int, msgspec.Meta(ge=-16, le=100)]
 Small = Annotated[int, msgspec.Meta(ge=0, le=64)]
 Limit = Annotated[int, msgspec.Meta(ge=0, le=900)]
+Clock = Annotated[float, msgspec.Meta(ge=0.01, le=20)]  # GHz
 Names = Annotated[str, msgspec.Meta(max_length=80)]
 
 # The operations a file must price; each may be given apart for one width ("fma_512").
@@ -105,7 +106,7 @@ class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """
 
     source: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
-    clock_ghz: Annotated[float, msgspec.Meta(gt=0, le=20)] | None = None
+    clock_ghz: Clock | None = None
     width: Annotated[int, msgspec.Meta(ge=1, le=16)]
     window: Limit = 0
     queues: tuple[Limit, Limit, Limit] = (0, 0, 0)

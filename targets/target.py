@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from mnc.targets.pipeline import Pipeline
+from mnc.targets.pipeline import Clock, Pipeline
 
 Slug = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9_.-]*\Z", max_length=100)]
 Triple = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9_]+(-[a-z0-9_.]+)+\Z", max_length=60)]
@@ -17,10 +17,17 @@ Version = Annotated[str, msgspec.Meta(pattern=r"\A\d{1,3}\.\d{1,3}\Z")]
 Description = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 BoardName = Annotated[str, msgspec.Meta(min_length=3, max_length=100)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1024)]
-Size = Annotated[int, msgspec.Meta(ge=1, le=2**30)]
+Kibibytes = Annotated[int, msgspec.Meta(ge=1, le=2**22)]
+LineBytes = Annotated[int, msgspec.Meta(ge=8, le=1024)]
+Registers = Annotated[int, msgspec.Meta(ge=8, le=256)]
 Replacement = Literal["longest-ago", "random", "trees"]
-# The upper limit also refuses the infinity that TOML can spell; NaN fails both.
-Positive = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+# What no machine is near, in either direction, nobody meant: 1e-308 is not zero, but divides like it. The
+# upper limits also refuse the infinity that TOML can spell; NaN fails both.
+CycleCount = Annotated[float, msgspec.Meta(ge=1, le=1e6)]
+BytesPerCycle = Annotated[float, msgspec.Meta(ge=0.01, le=4096)]
+GigabytesPerSecond = Annotated[float, msgspec.Meta(ge=0.01, le=1e5)]
+Nanoseconds = Annotated[float, msgspec.Meta(ge=1, le=1e5)]
+FmaUnits = Annotated[float, msgspec.Meta(ge=0.01, le=64)]
 
 ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 
@@ -45,11 +52,11 @@ class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     the one used longest ago (Intel's L1: PLRU, and LRU3PLRU4 of 12 ways; uops.info/cache.html).
     """
 
-    size_kib: Size
-    line_bytes: Count = 64
+    size_kib: Kibibytes
+    line_bytes: LineBytes = 64
     associativity: Count
-    latency_cycles: Positive
-    bandwidth_bytes_per_cycle: Positive
+    latency_cycles: CycleCount
+    bandwidth_bytes_per_cycle: BytesPerCycle
     shared_by: Count = 1
     replacement: Replacement = "longest-ago"
 
@@ -75,10 +82,10 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     others and waiting for them. Fitted on one board, rk3399.
     """
 
-    bandwidth_gb_s: Positive
-    core_bandwidth_gb_s: Positive
-    latency_ns: Positive
-    launch_cycles: Positive = 18000.0
+    bandwidth_gb_s: GigabytesPerSecond
+    core_bandwidth_gb_s: GigabytesPerSecond
+    latency_ns: Nanoseconds
+    launch_cycles: CycleCount = 18000.0
 
     def __post_init__(self) -> None:
         if self.core_bandwidth_gb_s > self.bandwidth_gb_s:
@@ -99,10 +106,10 @@ class CoreClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     name: Slug
     cpu: Slug
     count: Count
-    clock_ghz: Annotated[float, msgspec.Meta(gt=0, le=20)] | None = None
+    clock_ghz: Clock | None = None
     vector_bits: Count
-    vector_registers: Count
-    fma_units: Annotated[float, msgspec.Meta(gt=0, le=64)]
+    vector_registers: Registers
+    fma_units: FmaUnits
     in_order: bool
     misses_in_flight: Count
     prefetch_streams: Count

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from mnc.compile.artifact.manifest import Tensor
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.export.exporter import Exported
 from mnc.compile.runtime import session
 from mnc.compile.runtime import verify as parity
+from mnc.compile.runtime.inputs import check_inputs
 from mnc.compile.runtime.session import Array
 from mnc.support.closing import Closing
 from mnc.support.errors import UserError
@@ -40,21 +42,20 @@ class Freestanding(Closing):
         if not self._instance:
             raise UserError(f"{library}: {self.last_error()}")
         self._run = getattr(self._library, f"{prefix}_run")
-        self._shapes = self._ports("input"), self._ports("output")
-        ends = list(itertools.accumulate(math.prod(shape) for shape in self._shapes[1]))
-        self._outputs = list(zip([0, *ends], ends, self._shapes[1], strict=False))
+        self._inputs, outputs = self._ports("input"), self._ports("output")
+        ends = list(itertools.accumulate(math.prod(port.shape) for port in outputs))
+        self._outputs = list(zip([0, *ends], ends, [port.shape for port in outputs], strict=False))
 
     def run(self, *inputs: Array) -> tuple[Array, ...]:
-        """The outputs for float32 `inputs` of the library's shapes; RuntimeError when the run fails.
+        """The outputs for `inputs`, float32 arrays of exactly the library's shapes. UserError for any others;
+        RuntimeError when the run fails.
 
         A single contiguous input that is `aligned` is read where it is.
         """
-        wanted, given = self._shapes[0], tuple(array.shape for array in inputs)
-        if wanted != given:
-            raise UserError(f"the library takes inputs of shape {wanted}, not {given}")
-        flat = np.ascontiguousarray(inputs[0], np.float32)
+        check_inputs(inputs, self._inputs, name="the library")
+        flat = np.ascontiguousarray(inputs[0])
         if len(inputs) > 1:
-            flat = np.concatenate([np.asarray(array, np.float32).ravel() for array in inputs])
+            flat = np.concatenate([array.ravel() for array in inputs])
         out = np.empty(self._outputs[-1][1], np.float32)
         if self._run(self._instance, flat.ctypes.data, out.ctypes.data) != 0:
             raise RuntimeError(self.last_error())
@@ -71,7 +72,7 @@ class Freestanding(Closing):
         return int(self._call("memory", self._instance))
 
     def last_error(self) -> str:
-        """Why the last call on this thread failed."""
+        """Why the last `mnc_create` or `mnc_run` on this thread failed; "" when it did not."""
         return str(self._call("last_error").decode(errors="replace"))
 
     def label(self, index: int) -> str | None:
@@ -103,6 +104,7 @@ class Freestanding(Closing):
         }
         for kind in ("input", "output"):
             prototypes[f"{kind}_count"] = (ctypes.c_int, [])
+            prototypes[f"{kind}_name"] = (text, [ctypes.c_int])
             prototypes[f"{kind}_shape"] = (shape, [ctypes.c_int, ctypes.POINTER(ctypes.c_int)])
         for name, (result, arguments) in prototypes.items():
             try:
@@ -113,13 +115,15 @@ class Freestanding(Closing):
                 ) from None
             function.restype, function.argtypes = result, arguments
 
-    def _ports(self, kind: str) -> tuple[tuple[int, ...], ...]:
-        shapes = []
+    def _ports(self, kind: str) -> tuple[Tensor, ...]:
+        ports = []
         for index in range(self._call(f"{kind}_count")):
             rank = ctypes.c_int()
             extents = self._call(f"{kind}_shape", index, ctypes.byref(rank))
-            shapes.append(tuple(extents[axis] for axis in range(rank.value)))
-        return tuple(shapes)
+            shape = tuple(extents[axis] for axis in range(rank.value))
+            name = self._call(f"{kind}_name", index).decode(errors="replace")
+            ports.append(Tensor(name=name, shape=shape, layout=""))
+        return tuple(ports)
 
 
 def aligned(array: Array) -> Array:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from mnc.compile.artifact.manifest import Platform, Tensor
+from mnc.compile.artifact.manifest import Platform
 from mnc.compile.artifact.store import Artifact
+from mnc.compile.runtime.inputs import check_inputs
 from mnc.compile.toolchain import cpu_features
 from mnc.support import error_text
 from mnc.support.environment import variables
@@ -62,16 +63,7 @@ class Session:
 
     def check_inputs(self, inputs: tuple[Array, ...]) -> None:
         """UserError unless `inputs` fit the signature."""
-        wanted = self.manifest.inputs
-        name = self.manifest.network.name
-        if len(inputs) != len(wanted):
-            raise UserError(f"{name} takes {len(wanted)} input(s), not {len(inputs)}")
-        for tensor, array in zip(wanted, inputs, strict=True):
-            if array.shape != tensor.shape or array.dtype != tensor.dtype:
-                raise UserError(
-                    f"{name} takes {_text(tensor)} as {tensor.name}, not"
-                    f" {array.dtype} {'x'.join(map(str, array.shape))}; reshape or convert it"
-                )
+        check_inputs(inputs, self.manifest.inputs, name=self.manifest.network.name)
 
     def top(self, logits: Array, count: int = 5) -> list[tuple[str, float]]:
         """(label, probability) of the `count` likeliest classes of one example's logits."""
@@ -200,7 +192,3 @@ def _mcpu(target: Platform) -> str:
     words = target.tvm_target.split()
     named = [word.removeprefix("-mcpu=") for word in words if word.startswith("-mcpu=")]
     return named[-1] if named else target.name
-
-
-def _text(tensor: Tensor) -> str:
-    return f"{tensor.dtype} {'x'.join(map(str, tensor.shape))} ({tensor.layout})"

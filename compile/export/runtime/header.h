@@ -39,33 +39,37 @@ extern "C" {
     (${PREFIX}_FIXED_BYTES + ${PREFIX}_ARENA_BYTES + \
      (size_t)(threads) * ${PREFIX}_SCRATCH_BYTES + ((size_t)(threads) - 1) * ${PREFIX}_STACK_BYTES)
 
+/* Threads that an instance can have at most. */
 #define ${PREFIX}_MAX_THREADS $max_threads
 
 typedef struct ${prefix}_instance ${prefix}_instance;
 
-/* An instance with that many threads, the caller's included; 0 chooses as many as the fast cores the
- * library was compiled for, if there are so many here. They inherit the caller's CPU affinity.
- * NULL when it cannot be had: see ${prefix}_last_error. */
+/* An instance with that many threads, the caller's included, 1 to ${PREFIX}_MAX_THREADS ($max_threads); 0
+ * chooses as many as the fast cores the library was compiled for, if there are so many here. They inherit the
+ * caller's CPU affinity. NULL when it cannot be had: see ${prefix}_last_error. */
 ${prefix}_instance *${prefix}_create(int threads);
 
 /* One inference.
 $inputs
 $outputs
- * NaN and infinities go through the network as they do in PyTorch: of an `in` with NaN, all of `out` that
- * depends on it is NaN.
- * Neither needs an alignment beyond a float's; an `in` that is aligned to 64 bytes is read where it is,
- * which saves a copy. Nothing may write to it meanwhile. Returns 0, or another number with the reason in
- * ${prefix}_last_error. */
+ * They are what the network's last layer gives: of a classifier logits, no probabilities, unless the network
+ * itself ends in a softmax.
+ * Neither needs an alignment beyond a float's (4 bytes); an `in` that is aligned to 64 bytes is read where it is,
+ * which saves a copy. Nothing may write to it meanwhile. Values are not checked: NaN and infinities go through
+ * the network as they do in PyTorch, and an output that depends on a NaN is NaN; that is no error.
+ * Returns 0, or another number with the reason in ${prefix}_last_error. */
 int ${prefix}_run(${prefix}_instance *instance, const float *in, float *out);
 
-/* Frees an instance that no thread is running; NULL is allowed. */
+/* Frees an instance that no thread is running; NULL is allowed. As with free(), the instance is then gone:
+ * destroying it a second time, or running it, is undefined and mostly aborts the process. */
 void ${prefix}_destroy(${prefix}_instance *instance);
 
-/* Threads, and bytes taken in memory, of an instance. */
+/* Threads, and bytes taken in memory, of an instance; 0 of NULL. */
 int ${prefix}_threads(const ${prefix}_instance *instance);
 size_t ${prefix}_memory(const ${prefix}_instance *instance);
 
-/* Why the last call on this thread failed. */
+/* Why the last ${prefix}_create or ${prefix}_run on this thread failed; "" when it did not. It is valid until
+ * the next of them on this thread. */
 const char *${prefix}_last_error(void);
 
 /* ${PREFIX}_VERSION and ${PREFIX}_MODEL of the library that is loaded. */

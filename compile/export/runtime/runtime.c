@@ -131,6 +131,7 @@ static struct PUBLIC(instance) *allocate(int threads)
 
 API struct PUBLIC(instance) *PUBLIC(create)(int threads)
 {
+    error_text[0] = '\0';
     const char *missing = missing_feature();
     if (missing) {
         set_error("this CPU lacks %s, which the library was compiled for", missing);
@@ -315,9 +316,9 @@ API void PUBLIC(destroy)(struct PUBLIC(instance) *self)
     free(self);
 }
 
-API int PUBLIC(threads)(const struct PUBLIC(instance) *self) { return self->pool.threads; }
+API int PUBLIC(threads)(const struct PUBLIC(instance) *self) { return self ? self->pool.threads : 0; }
 
-API size_t PUBLIC(memory)(const struct PUBLIC(instance) *self) { return self->memory; }
+API size_t PUBLIC(memory)(const struct PUBLIC(instance) *self) { return self ? self->memory : 0; }
 
 API const char *PUBLIC(last_error)(void) { return error_text; }
 

@@ -133,6 +133,12 @@ static void check_refusals(mnc_instance *instance)
     require(!mnc_create(MNC_MAX_THREADS + 1), "too many threads");
     require(mnc_run(NULL, in, out) != 0 && mnc_last_error()[0], "no instance");
     require(mnc_run(instance, NULL, out) != 0 && mnc_run(instance, in, NULL) != 0, "no buffers");
+    require(mnc_run(instance, in, out) == 0 && !mnc_last_error()[0], "a success clears the error");
+    require(!mnc_create(-1) && mnc_last_error()[0], "negative threads again");
+    mnc_instance *another = mnc_create(1);
+    require(another && !mnc_last_error()[0], "so does a creation");
+    mnc_destroy(another);
+    require(mnc_threads(NULL) == 0 && mnc_memory(NULL) == 0, "nothing of no instance");
     mnc_destroy(NULL);
     printf("refusals\n");
 }

@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,6 +19,7 @@ from elftools.elf.elffile import ELFFile
 from mnc.compile.export import elf_check, exporter
 from mnc.compile.export.loading import Freestanding, aligned, verify, verify_here
 from mnc.compile.rpc import rootfs
+from mnc.compile.runtime.session import Session
 from mnc.compile.toolchain.zig import zig
 from mnc.model import zoo
 from mnc.support.errors import UserError
@@ -164,6 +167,52 @@ def test_python_calls_the_library_as_c_does(shipped: Shipped) -> None:
             Freestanding(shipped.exported.shared, threads=65)
     with pytest.raises(UserError, match="no other_create"):
         Freestanding(shipped.exported.shared, prefix="other")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda image: (image.tolist(),), "not a list; make an array of it, numpy.asarray"),
+        (lambda image: (image.astype(np.float64),), "not float64 1x"),
+        (lambda image: (image.astype(">f4"),), "not >f4 1x"),
+        (lambda image: (image[:, :1],), "reshape or convert it"),
+        (lambda image: (image[0],), "reshape or convert it"),
+        (lambda image: (None,), "not a NoneType"),
+        (lambda image: (), r"takes 1 input\(s\), not 0"),
+        (lambda image: (image, image), r"takes 1 input\(s\), not 2"),
+    ],
+)
+def test_what_is_no_input_is_refused_alike_by_session_and_library(
+    shipped: Shipped, spoil: Callable[[Any], tuple[Any, ...]], said: str
+) -> None:
+    image = shipped.artifact.golden().inputs[0][0]
+    with Freestanding(shipped.exported.shared, threads=1) as library:
+        for runner in (library, Session(shipped.artifact, threads=1)):
+            with pytest.raises(UserError, match=said):
+                runner.run(*spoil(image))
+
+
+def test_an_input_need_not_be_contiguous(shipped: Shipped) -> None:
+    image = shipped.artifact.golden().inputs[0][0]
+    strided = np.repeat(image, 2, axis=-1)[..., ::2]
+    assert not strided.flags.c_contiguous
+    with Freestanding(shipped.exported.shared, threads=1) as library:
+        for runner in (library, Session(shipped.artifact, threads=1)):
+            for one, other in zip(runner.run(image), runner.run(strided), strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+def test_the_header_says_what_c_cannot(shipped: Shipped) -> None:
+    text = " ".join(shipped.exported.header.read_text().replace("*", " ").split())
+    for promise in (
+        "1 to MNC_MAX_THREADS (64)",
+        "of a classifier logits, no probabilities",
+        "an output that depends on a NaN is NaN",
+        "destroying it a second time, or running it, is undefined and mostly aborts",
+        "an alignment beyond a float's (4 bytes)",
+        'Why the last mnc_create or mnc_run on this thread failed; "" when it did not',
+    ):
+        assert promise in text, promise
 
 
 def test_a_library_that_differs_is_found_out(shipped: Shipped, tmp_path: Path) -> None:
