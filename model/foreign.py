@@ -20,6 +20,7 @@ from torch import nn
 
 from mnc.model import outputs
 from mnc.model.inputs import Input, InputShapes, Shape, resolve, signature
+from mnc.model.precision import in_float32
 from mnc.support import error_text
 from mnc.support.environment import variables
 from mnc.support.errors import UserError
@@ -52,7 +53,8 @@ def load(
         module, known = _exported(Path(spec))
     else:
         module = _torchscript(Path(spec)) if suffix == ".pt" else _factory(spec)
-        module = module.eval().float()
+        module = module.eval()
+    module = in_float32(module)
     shapes = input_shape or known
     if not shapes:
         raise UserError(f"{spec} does not say its input shape; give --input-shape 1,3,224,224")

@@ -19,6 +19,14 @@ from mnc.model.decompositions import DECOMPOSITIONS
 from mnc.model.inputs import arguments_of
 
 CONVOLUTION = "aten::_convolution"  # its input 6 says whether it is transposed
+
+
+def _tensor(data: Any, dtype: Any = None, *_: Any) -> Tensor:
+    """Of numbers; TorchScript writes a type as a number too."""
+    made = torch.tensor(data)
+    return made if dtype is None else torch.ops.aten.to.dtype(made, dtype)
+
+
 PRIM: dict[str, Callable[..., Any]] = {
     "prim::ListConstruct": lambda *items: list(items),
     "prim::TupleConstruct": lambda *items: items,
@@ -39,6 +47,7 @@ PRIM: dict[str, Callable[..., Any]] = {
     "aten::len": len,
     "aten::size": lambda x, *dim: x.size(*dim),
     "aten::dim": lambda x: x.dim(),
+    "aten::tensor": _tensor,
 }
 
 
