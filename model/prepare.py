@@ -65,9 +65,10 @@ def trace(model: Model) -> torch.jit.ScriptModule:
             traced = _traced(script.Replay(model.module), model)
         else:
             traced = _traced(fold_batch_norm(model.module), model)
+        decomposed = script.has_decomposed_batch_norm(traced)
         if script.must_replay(traced):
             traced = _traced(script.Replay(traced), model)
-        if script.has_batch_norm(traced):  # that a decomposition has left
+        if decomposed:  # now a BN, and not yet folded
             traced = _traced(script.Replay(traced), model)
     return traced
 

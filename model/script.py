@@ -136,9 +136,10 @@ def must_replay(traced: torch.jit.ScriptModule) -> bool:
     )
 
 
-def has_batch_norm(traced: torch.jit.ScriptModule) -> bool:
-    """Whether a trace holds a BN, folded into nothing yet."""
-    return any("batch_norm" in node.kind() for node in traced.inlined_graph.nodes())
+def has_decomposed_batch_norm(traced: torch.jit.ScriptModule) -> bool:
+    """Whether a trace holds a BN as torch.export's decompositions leave it."""
+    kind = "aten::_native_batch_norm_legit_no_training"
+    return any(node.kind() == kind for node in traced.inlined_graph.nodes())
 
 
 def _call(node: Any, inputs: list[Any]) -> Any:
