@@ -80,7 +80,8 @@ def this_machine(*, machine: str | None = None, root: Path = ROOT) -> Target:
 def is_this_machine(target: Target) -> bool:
     """Whether code for `target` is code for the machine this runs on, so that it is timed and linked here."""
     try:
-        return this_machine().model == target.model
+        here = this_machine()
+        return (here.model, here.triple) == (target.model, target.triple)
     except OtherArchitectureError:
         return False
 

@@ -23,11 +23,14 @@ ARM_FLAGS = ("-mcpu=cortex_a7",)
 
 @dataclass(frozen=True)
 class Toolchain:
-    """`compiler` takes gcc's options, `archiver` those of `ar`; `flags` are the target's."""
+    """`compiler` takes gcc's options, `archiver` those of `ar`; `flags` are the target's, `pages` are for its
+    linker.
+    """
 
     compiler: tuple[str, ...]
     archiver: tuple[str, ...]
     flags: tuple[str, ...]
+    pages: tuple[str, ...]
 
     def compile(self, source: Path, target: Path, *, include: Sequence[Path] = ()) -> None:
         """A C or assembler file to an object."""
@@ -40,6 +43,7 @@ class Toolchain:
     def share(self, objects: Sequence[Path], target: Path) -> None:
         """Objects to a shared library. UserError for a symbol that they, libc, libm and pthread lack."""
         options = ["-shared", "-Wl,--as-needed", "-Wl,-z,defs", "-Wl,-s", "-Wl,-z,noexecstack"]
+        options += self.pages
         options += [f"-Wl,-soname,{target.name}", "-o", str(target)]
         names = [str(one) for one in objects]
         self._run([*self.compiler, *self.flags, *options, *names, "-lm", "-lpthread"])
@@ -58,4 +62,4 @@ def find(target: Target, *, cc: str | None = None) -> Toolchain:
     # The system's compiler links for the system's glibc, newer than what most targets promise.
     compiler = linker.compiler_for(target, cc=cc) if cc else linker.zig_compiler(target)
     flags = {"aarch64": AARCH64_FLAGS, "arm": ARM_FLAGS if not cc else ()}.get(target.arch, ())
-    return Toolchain(compiler.command, zig("ar"), flags)
+    return Toolchain(compiler.command, zig("ar"), flags, linker.page_flags(target.arch))

@@ -20,6 +20,7 @@ from mnc.support.errors import UserError
 from mnc.targets import Target
 
 ELF_ARCHITECTURES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_ARM": "arm"}
+LARGEST_PAGE = 16 << 10  # of the aarch64 systems that programs meet: Raspberry Pi 5, Asahi, Android
 HARD_FLOAT_FLAG = 0x400  # EF_ARM_ABI_FLOAT_HARD, ELF for the Arm Architecture
 HARD_FLOAT_ARGS = 1  # Tag_ABI_VFP_args: floating point arguments in VFP registers
 # What a C library and our own runtime bring. A kernel that needs more was linked by the wrong compiler.
@@ -37,13 +38,15 @@ PACKAGES = {
 
 class Library(msgspec.Struct, frozen=True, kw_only=True):
     """A shared library's header. `glibc` is the newest symbol version it needs, None when none is named;
-    `hard_float` is None except on 32-bit ARM.
+    `alignment` is the largest page in bytes of a system that can map it; `hard_float` is None except on
+    32-bit ARM.
     """
 
     arch: str
     bits: int
     needed: tuple[str, ...]
     glibc: tuple[int, int] | None
+    alignment: int
     hard_float: bool | None = None
 
 
@@ -92,6 +95,11 @@ def _problems(library: Library, target: Target) -> Iterator[str]:
     foreign = [name for name in library.needed if not allowed.fullmatch(name)]
     if foreign:
         yield f"it needs {', '.join(foreign)}, which {target.triple} lacks; {how_to_link(target)}"
+    if target.arch == "aarch64" and library.alignment < LARGEST_PAGE:
+        yield (
+            f"its segments are aligned to {library.alignment} bytes and pages may have {LARGEST_PAGE}; "
+            f"link it with -Wl,-z,max-page-size={LARGEST_PAGE}"
+        )
     if library.glibc is None:
         return
     needed = ".".join(map(str, library.glibc))
@@ -114,6 +122,7 @@ def _read(elf: Any, path: Path) -> Library:
         bits=int(elf.elfclass),
         needed=_needed(elf),
         glibc=_newest_glibc(elf),
+        alignment=min((s["p_align"] for s in elf.iter_segments("PT_LOAD")), default=0),
         hard_float=_hard_float(elf) if arch == "arm" else None,
     )
 

@@ -2,7 +2,8 @@
 """Links compiled networks and kernels into shared libraries, for this machine or across to another.
 
 Takes TVM modules and a `Target`; gives files checked against it (`elf`). The linker is the system's
-for this machine's architecture, the one that pip installs (ziglang) for any other, or one that is named.
+for this very machine, whose C library it links with, the one that pip installs (ziglang) for any other, or
+one that is named.
 """
 
 import functools
@@ -24,7 +25,7 @@ from mnc.compile.toolchain.elf import Library, check_library, how_to_link
 from mnc.compile.toolchain.zig import run, zig
 from mnc.support.errors import UserError
 from mnc.support.files import writing
-from mnc.targets import Target
+from mnc.targets import Target, is_this_machine
 from mnc.targets.target import ARCHITECTURES
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 SYSTEM_COMPILERS = ("cc", "gcc", "clang")
+# Segments that a kernel with pages of 16 or 64 KiB can map as well.
+PAGES = {"aarch64": ("-z", "max-page-size=65536")}
 EMULATIONS = {"aarch64": "aarch64linux", "arm": "armelf_linux_eabi", "x86_64": "elf_x86_64"}
 
 
@@ -81,7 +84,8 @@ def link_object(source: Path, path: Path, arch: str) -> None:
     """Link one object file of a kernel, straight through zig's linker: it takes a tenth of `link_library`'s
     time. The C library's symbols stay open, for the loading process to fill.
     """
-    command = [*zig("ld.lld"), "-m", EMULATIONS[arch], "-shared", "-o", str(path), str(source)]
+    command = [*zig("ld.lld"), "-m", EMULATIONS[arch], "-shared", *PAGES.get(arch, ())]
+    command += ["-o", str(path), str(source)]
     run(
         command,
         failed=f"zig's linker failed to link for {arch}",
@@ -102,7 +106,7 @@ def compiler_for(target: Target, *, cc: str | None = None) -> Compiler:
     """The compiler that links for `target`; UserError when it is not there."""
     if cc is not None:
         return _named(cc, target)
-    if machine_arch() == target.arch and (system := _system_compiler()) is not None:
+    if is_this_machine(target) and (system := _system_compiler()) is not None:
         return Compiler((system,), Path(system).name)
     return zig_compiler(target)
 
@@ -126,6 +130,11 @@ def _can_link(compiler: str) -> bool:
         command = [compiler, "-shared", "-x", "c", "-o", f"{folder}/a.so", os.devnull]
         done = subprocess.run(command, capture_output=True, check=False)
         return done.returncode == 0
+
+
+def page_flags(arch: str) -> tuple[str, ...]:
+    """What a compiler driver tells its linker of the pages that a system of `arch` may have."""
+    return (f"-Wl,{','.join(PAGES[arch])}",) if arch in PAGES else ()
 
 
 def zig_compiler(target: Target) -> Compiler:
@@ -153,7 +162,15 @@ class _Export:
 
     def __call__(self, output: str, objects: Sequence[str], options: Any = None) -> None:
         # Functions such as expf are libm's; --as-needed leaves it out when none is called.
-        flags = ["-shared", "-fPIC", "-o", output, *objects, *(options or [])]
+        flags = [
+            "-shared",
+            "-fPIC",
+            *page_flags(self._target.arch),
+            "-o",
+            output,
+            *objects,
+            *(options or []),
+        ]
         command = [*self._compiler.command, *flags, "-Wl,--as-needed,--strip-debug", "-lm"]
         failed = f"{self._compiler.name} failed to link for {self._target.name}"
         run(command, failed=failed, remedy=how_to_link(self._target))

@@ -7,30 +7,39 @@
  *
  * Part of one translation unit, see runtime.c.
  */
-#define HUGE_PAGE ((size_t)2 << 20)
-
 #ifdef __linux__
 #include <fcntl.h>
 #include <sys/mman.h>
 
-/* Whether asking is worth anything: the kernel has them and is not told never to use them. */
-static bool huge_pages_offered(void)
+/* What the kernel says of huge pages in one of its files; "" where it has none. */
+static void huge_page_setting(const char *path, char said[64])
 {
-    char mode[64] = "";
-    int file = open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return false;
-    ssize_t got = read(file, mode, sizeof(mode) - 1);
-    close(file);
-    return got > 0 && !strstr(mode, "[never]");
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = file < 0 ? 0 : read(file, said, 63);
+    said[got > 0 ? got : 0] = 0;
+    if (file >= 0)
+        close(file);
+}
+
+/* The size of a huge page: 2 MiB, or 32 where a page has 16 KiB. 0 where asking is worth nothing: the kernel has
+ * none, or is told never to use them. */
+static size_t huge_page(void)
+{
+    char said[64];
+    huge_page_setting("/sys/kernel/mm/transparent_hugepage/enabled", said);
+    if (!said[0] || strstr(said, "[never]"))
+        return 0;
+    huge_page_setting("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", said);
+    size_t size = strtoul(said, NULL, 10);
+    return size && !(size & (size - 1)) ? size : (size_t)2 << 20;
 }
 
 /* Ask for huge pages in [start, start + size). What is not a whole one keeps small pages: no byte more is used. */
-static void prefer_huge_pages(char *start, size_t size)
+static void prefer_huge_pages(char *start, size_t size, size_t page)
 {
-    size_t before = -(uintptr_t)start % HUGE_PAGE;
-    if (size >= before + HUGE_PAGE)
-        madvise(start + before, (size - before) / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    size_t before = -(uintptr_t)start % page;
+    if (size >= before + page)
+        madvise(start + before, (size - before) / page * page, MADV_HUGEPAGE);
 }
 
 /* The pages of the file are read again should anybody need them. */
@@ -44,17 +53,18 @@ static void give_back(const char *start, size_t size)
 /* A read-only copy on huge pages, of `*reserved` bytes from `*block` on; NULL when it would bring nothing. */
 static char *copy_to_huge_pages(const char *from, size_t size, void **block, size_t *reserved)
 {
-    if (size < HUGE_PAGE || !huge_pages_offered())
+    size_t page = huge_page();
+    if (!page || size < page)
         return NULL;
-    *reserved = size + HUGE_PAGE;
+    *reserved = size + page;
     *block = mmap(NULL, *reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (*block == MAP_FAILED)
         return NULL;
-    char *copy = (char *)*block + -(uintptr_t)*block % HUGE_PAGE;
-    prefer_huge_pages(copy, size);
+    char *copy = (char *)*block + -(uintptr_t)*block % page;
+    prefer_huge_pages(copy, size, page);
     /* A part at a time, and its pages given back, so that there are never two whole copies in memory. */
-    for (size_t done = 0; done < size; done += HUGE_PAGE) {
-        size_t part = size - done < HUGE_PAGE ? size - done : HUGE_PAGE;
+    for (size_t done = 0; done < size; done += page) {
+        size_t part = size - done < page ? size - done : page;
         memcpy(copy + done, from + done, part);
         give_back(from + done, part);
     }
@@ -65,8 +75,8 @@ static char *copy_to_huge_pages(const char *from, size_t size, void **block, siz
 
 static void free_copy(void *block, size_t reserved) { munmap(block, reserved); }
 #else
-static bool huge_pages_offered(void) { return false; }
-static void prefer_huge_pages(char *start, size_t size) { (void)start, (void)size; }
+static size_t huge_page(void) { return 0; }
+static void prefer_huge_pages(char *start, size_t size, size_t page) { (void)start, (void)size, (void)page; }
 static void free_copy(void *block, size_t reserved) { (void)block, (void)reserved; }
 static char *copy_to_huge_pages(const char *from, size_t size, void **block, size_t *reserved)
 {

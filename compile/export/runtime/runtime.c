@@ -110,11 +110,12 @@ static struct PUBLIC(instance) *allocate(int threads)
     void *block;
     size_t header = ROUND_UP(sizeof(struct PUBLIC(instance)));
     size_t size = header + ARENA_BYTES + (size_t)threads * SCRATCH_BYTES;
-    bool huge = size >= HUGE_PAGE && huge_pages_offered();
-    if (posix_memalign(&block, huge ? HUGE_PAGE : ALIGNMENT, size) != 0)
+    size_t page = huge_page();
+    bool huge = page && size >= page;
+    if (posix_memalign(&block, huge ? page : ALIGNMENT, size) != 0)
         return NULL;
     if (huge)
-        prefer_huge_pages(block, size);
+        prefer_huge_pages(block, size, page);
     memset(block, 0, header);
     struct PUBLIC(instance) *self = block;
     self->memory = size + (size_t)(threads - 1) * STACK_BYTES;

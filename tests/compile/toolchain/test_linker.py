@@ -47,6 +47,7 @@ def test_links_across_and_checks(tmp_path: Path, name: str, arch: str, bits: int
     assert (linked.library.arch, linked.library.bits) == (arch, bits)
     assert linked.compiler.startswith("zig cc -target")
     assert linked.library == linker.check_library(path, target)
+    assert linked.library.alignment >= (64 << 10 if arch == "aarch64" else 4096)
     assert linked.library.glibc is None or linked.library.glibc <= (2, 28)
     assert [file.name for file in tmp_path.iterdir()] == ["library.so"]
 
@@ -55,7 +56,23 @@ def test_an_object_links_without_a_compiler_driver(tmp_path: Path) -> None:
     target, source, path = load("arm"), tmp_path / "kernel.o", tmp_path / "kernel.so"
     kernel(target).save(str(source))
     linker.link_object(source, path, target.arch)
-    assert linker.check_library(path, target).arch == "aarch64"
+    library = linker.check_library(path, target)
+    assert (library.arch, library.alignment) == ("aarch64", 64 << 10)
+
+
+def test_a_library_for_small_pages_is_refused(tmp_path: Path) -> None:
+    """A Raspberry Pi 5 and a Mac have pages of 16 KiB."""
+    library = zig_library(tmp_path, "aarch64-linux-gnu.2.28", "-Wl,-z,max-page-size=4096")
+    with pytest.raises(UserError, match=r"aligned to 4096 bytes and pages may have 16384"):
+        linker.check_library(library, load("rpi5"))
+
+
+def test_only_this_very_machine_is_linked_for_with_its_own_compiler() -> None:
+    """A relative of it may have an older C library, or another one."""
+    here = load("host")
+    relative = msgspec.structs.replace(here, model="another", name="another")
+    assert linker.compiler_for(here).name in linker.SYSTEM_COMPILERS
+    assert linker.compiler_for(relative).name == f"zig cc -target {here.arch}-linux-gnu.2.28"
 
 
 @pytest.mark.parametrize(
