@@ -105,9 +105,11 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         where = (
             "on its device" if self.on == "device" else "on the CPU of the machine that built it"
         )
-        off = "infinity" if self.max_relative is None else f"{self.max_relative:.1e}"
-        how = self.reason or f"off by {off} of the largest output"
-        return f"{'passed' if self.passed else 'failed'} {where}, {how}"
+        if self.max_relative is None:
+            how = self.reason or "outputs, its own or PyTorch's, are no numbers"
+        else:
+            how = f"off by {self.max_relative:.1e} of the largest output"
+        return f"{'passed' if self.passed else 'failed'} {where}: {how}"
 
 
 class FileInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

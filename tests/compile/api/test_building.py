@@ -168,7 +168,7 @@ def test_a_verb_refuses_what_failed_its_comparison(
     words = {"run": ["--image", "a.png"], "export": ["--out", str(tmp_path / "exported")]}
     assert cli.run([verb, str(failed), *words.get(verb, [])]) == 1
     said = " ".join(capsys.readouterr().err.split())
-    assert "its comparison with PyTorch failed on its device, off by" in said
+    assert "its comparison with PyTorch failed on its device: off by" in said
     assert "take it as it is with --allow-failed" in said
     assert not (tmp_path / "exported").exists()
 

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mnc.compile.artifact import manifest, store
-from mnc.compile.artifact.manifest import GOLDEN, LABELS, LIBRARY, MANIFEST
+from mnc.compile.artifact.manifest import GOLDEN, LABELS, LIBRARY, MANIFEST, Comparison
 from mnc.compile.artifact.store import Artifact, Golden, load
 from mnc.compile.toolchain.graph import GRAPH, OBJECT
 from mnc.support.errors import UserError
@@ -281,3 +281,12 @@ def test_killed_saves_leave_a_whole_artifact_or_none(tiny: Tiny, tmp_path: Path)
             seen += 1
             assert load(folder).golden().count == tiny.golden.count
     assert seen > 10
+
+
+def test_a_failed_comparison_is_written_down_and_said(tiny_artifact: Artifact) -> None:
+    store.check_passed(tiny_artifact)  # nothing was compared
+    store.record(tiny_artifact, Comparison(on="host", passed=True, max_relative=1e-7))
+    store.check_passed(store.load(tiny_artifact.folder))
+    store.record(tiny_artifact, Comparison(on="host", passed=False))
+    with pytest.raises(UserError, match=r"failed on the CPU .* no numbers; .* with --allow-failed"):
+        store.check_passed(store.load(tiny_artifact.folder))
