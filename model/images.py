@@ -8,6 +8,7 @@ first is read; colour profiles are not applied.
 
 import logging
 import math
+import re
 import warnings
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +28,7 @@ COLOURS = {"1", "L", "P", "RGB", "CMYK", "YCbCr", "LA", "La", "PA", "RGBA", "RGB
 DEEP = {"I;16", "I;16B", "I;16L", "I;16N", "I", "F"}  # gray, of more than 8 bits
 RANGES = (0xFF, 0x3FF, 0xFFF, 0xFFFF)  # the brightest that 8, 10, 12 and 16 bits hold
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a TIFF's tag, which Pillow does not mind in deep gray
+SIXTEEN_BITS = re.compile(";16[BLN]")  # in Pillow's name of a layout; ";16" alone is a BMP's 5-6-5
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # it raises what it logs
 
 
@@ -100,7 +102,7 @@ def _load(image: ImageFile.ImageFile) -> None:
 
 def _sixteen_bits_cut_to_eight(image: ImageFile.ImageFile) -> bool:
     """Whether Pillow, which has colours of 8 bits only, drops the lower half of every channel."""
-    return image.mode in COLOURS and any("16" in str(tile[3]) for tile in image.tile)
+    return image.mode in COLOURS and any(SIXTEEN_BITS.search(str(tile[3])) for tile in image.tile)
 
 
 def _brightest(image: Image.Image) -> float:

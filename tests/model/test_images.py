@@ -123,6 +123,14 @@ def test_colours_of_16_bits_are_read_and_of_fewer_in_16_refused(
         assert "12 bits or fewer in 16" in refused(tmp_path / "less.png")
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif", "bmp"])
+def test_a_dark_image_of_8_bits_is_taken_for_what_it_is(suffix: str, tmp_path: Path) -> None:
+    Image.new("RGB", (533, 4), (9, 9, 9)).save(
+        tmp_path / f"a.{suffix}"
+    )  # a BMP's rows are of 1600 bytes
+    assert (read(tmp_path / f"a.{suffix}") == 9).all()
+
+
 @pytest.mark.parametrize("suffix", ["png", "webp", "tif", "gif"])
 def test_transparency_is_white(suffix: str, tmp_path: Path) -> None:
     Image.new("RGBA", (9, 9), (0, 0, 0, 0)).save(tmp_path / f"a.{suffix}")
