@@ -102,7 +102,7 @@ def _pair(call: Any, uses: Counter[Any]) -> Pair | None:
     if not is_call(biased, "add") or not isinstance(biased.args[1], relay.Constant):
         return None
     convolution, bias = biased.args
-    if not is_call(convolution, "nn.contrib_conv2d_NCHWc"):
+    if not is_call(convolution, "nn.contrib_conv2d_NCHWc") or not _in_template(convolution, call):
         return None
     between = {call.args[0], biased, convolution}
     if op_strategy.template_of(convolution) is None or any(uses[node] != 1 for node in between):
@@ -111,6 +111,12 @@ def _pair(call: Any, uses: Counter[Any]) -> Pair | None:
     if tuple(bias.data.shape) != (1, channels, 1, 1, block):
         return None
     return Pair(convolution, bias, activation, call)
+
+
+def _in_template(convolution: Any, then: Any) -> bool:
+    """The template of pairs knows neither groups nor dilation."""
+    steps = (*convolution.attrs.dilation, *then.attrs.dilation)
+    return convolution.attrs.groups == 1 and all(int(step) == 1 for step in steps)
 
 
 def _activation(node: Any) -> tuple[str, Any]:

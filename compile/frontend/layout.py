@@ -157,7 +157,11 @@ class _Rewriter:
         if kind is None:
             return None
         data, weight = call.args[0], call.args[1].data.numpy()
+        # Relay has (C, multiplier, KH, KW) where a channel gives several.
+        weight = weight.reshape(_shape(call)[1], -1, *weight.shape[2:])
         attrs = {name: call.attrs[name] for name in ("strides", "padding", "dilation")}
+        if weight.shape[2:] == (1, 1):
+            attrs["dilation"] = (1, 1)
         attrs |= {"kernel_size": weight.shape[2:], "out_layout": f"NCHW{self.block}c"}
         channels = weight.shape[0] + -weight.shape[0] % self.block
         if kind == "depthwise":
@@ -173,10 +177,16 @@ class _Rewriter:
             )
             return Value(expr, _shape(call), blocked=True)
         source, in_block = self._convolution_input(data)
+        groups = int(call.attrs.groups)
+        if groups > 1:
+            weight, groups = packing.merge_groups(
+                weight, groups, in_block=in_block, out_block=self.block
+            )
         packed = relay.const(packing.pack_convolution(weight, in_block, self.block))
         expr = relay.nn.contrib_conv2d_nchwc(
             source,
             packed,
+            groups=groups,
             channels=channels,
             data_layout=f"NCHW{in_block}c",
             kernel_layout=f"OIHW{in_block}i{self.block}o",

@@ -4,6 +4,7 @@
 Takes float32 arrays in OIHW and (C,); gives them in OIHW{i}i{o}o and (1, C/b, 1, 1, b), zeros in the padding.
 """
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ Floats = NDArray[np.float32]
 
 
 def convolution_kind(call: Any) -> Literal["depthwise", "full"] | None:
-    """Which blocked form a Relay nn.conv2d has; None for grouped, dilated, non-float32 or odd layouts."""
+    """Which blocked form a Relay nn.conv2d has, groups in the full one; None for other types and layouts."""
     attrs, (data, weight) = call.attrs, call.args
     if not isinstance(weight, relay.Constant) or data.checked_type.dtype != "float32":
         return None
@@ -23,13 +24,37 @@ def convolution_kind(call: Any) -> Literal["depthwise", "full"] | None:
         "NCHW",
     ):
         return None
-    if any(int(d) != 1 for d in attrs.dilation):
-        return None
-    if attrs.groups == 1:
-        return "full"
     out_channels, in_channels = weight.data.shape[:2]
-    is_depthwise = in_channels == 1 and attrs.groups == out_channels
-    return "depthwise" if is_depthwise else None
+    is_depthwise = in_channels == 1 and 1 < attrs.groups == out_channels
+    return "depthwise" if is_depthwise else "full"
+
+
+def merge_groups(
+    weight: Floats, groups: int, *, in_block: int, out_block: int
+) -> tuple[Floats, int]:
+    """(O, I / groups, KH, KW) for fewer groups, whole blocks of channels each, zeros between the old ones.
+
+    A vector holds the channels of several small groups, and a multiply-add by zero costs less than sorting
+    them out (though NaN in one of them is then NaN in all). Where no number of groups fits, all become one.
+    """
+    out, into, *size = weight.shape
+    per_group = out // groups
+    together = math.lcm(
+        in_block // math.gcd(in_block, into), out_block // math.gcd(out_block, per_group)
+    )
+    merged = -(-groups // together)
+    fits = all(
+        merged * together * each == groups * each + -(groups * each) % block
+        for each, block in ((into, in_block), (per_group, out_block))
+    )
+    if not fits:
+        merged, together = 1, groups
+    apart = _pad_axis(weight.reshape(groups, per_group, into, *size), 0, together)
+    apart = apart.reshape(merged, together, per_group, into, *size)
+    joined = np.zeros((merged, together, per_group, together, into, *size), np.float32)
+    for one in range(together):
+        joined[:, one, :, one] = apart[:, one]
+    return joined.reshape(merged * together * per_group, together * into, *size), merged
 
 
 def pack_convolution(weight: Floats, in_block: int, out_block: int) -> Floats:

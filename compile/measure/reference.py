@@ -7,6 +7,7 @@ may be used in a build only after its kernel has agreed.
 
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,15 +43,18 @@ def expected(task: TunableTask, inputs: list[Floats]) -> Floats:
 
 
 def _convolve(part: Convolution, data: Floats, kernel: Floats) -> Floats:
-    """`data` (N, I, H, W, i) convolved with `kernel` (O, I, KH, KW, i, o)."""
+    """`data` (N, I, H, W, i) convolved with `kernel` (O, I / groups, KH, KW, i, o)."""
+    if not part.is_depthwise and part.groups > 1:
+        return _convolve_groups(part, data, kernel)
     result = np.zeros(part.output, np.float32)
     height, width = result.shape[2:4]
     top, left, bottom, right = part.padding
     source = np.pad(data, ((0, 0), (0, 0), (top, bottom), (left, right), (0, 0)))
     for tap_h in range(kernel.shape[2]):
         for tap_w in range(kernel.shape[3]):
-            rows = slice(tap_h, tap_h + (height - 1) * part.strides[0] + 1, part.strides[0])
-            columns = slice(tap_w, tap_w + (width - 1) * part.strides[1] + 1, part.strides[1])
+            top, left = tap_h * part.dilation[0], tap_w * part.dilation[1]
+            rows = slice(top, top + (height - 1) * part.strides[0] + 1, part.strides[0])
+            columns = slice(left, left + (width - 1) * part.strides[1] + 1, part.strides[1])
             seen, weights = source[:, :, rows, columns, :], kernel[:, :, tap_h, tap_w]
             if part.is_depthwise:
                 result += seen * weights[:, 0, 0, :][None, :, None, None, :]
@@ -59,3 +63,11 @@ def _convolve(part: Convolution, data: Floats, kernel: Floats) -> Floats:
                 product = np.tensordot(seen, weights, axes=((1, 4), (1, 2)))
                 result += product.transpose(0, 3, 1, 2, 4)
     return result
+
+
+def _convolve_groups(part: Convolution, data: Floats, kernel: Floats) -> Floats:
+    """Each group as a convolution of its own."""
+    inputs, kernels = np.split(data, part.groups, axis=1), np.split(kernel, part.groups, axis=0)
+    one = replace(part, data=inputs[0].shape, kernel=kernels[0].shape)
+    results = [_convolve(one, *pair) for pair in zip(inputs, kernels, strict=True)]
+    return np.concatenate(results, axis=1)

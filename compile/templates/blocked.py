@@ -48,26 +48,33 @@ class Window:
     out_w: int
     stride_h: int
     stride_w: int
+    dilation_h: int
+    dilation_w: int
     tap_h: Any
     tap_w: Any
 
     def at(self, y: Any, x: Any) -> tuple[Any, Any]:
         """Row and column of `source` that the tap reads for output pixel (y, x)."""
-        return y * self.stride_h + self.tap_h, x * self.stride_w + self.tap_w
+        row = y * self.stride_h + self.tap_h * self.dilation_h
+        return row, x * self.stride_w + self.tap_w * self.dilation_w
 
 
-def window(data: Any, kernel: Any, strides: Any, padding: Any) -> Window:
+def window(data: Any, kernel: Any, strides: Any, padding: Any, dilation: Any = 1) -> Window:
     """The window of `kernel` (O, I, KH, KW, i, o) over `data` (N, C, H, W, b)."""
     _, _, height, width, _ = topi.utils.get_const_tuple(data.shape)
     kernel_h, kernel_w = topi.utils.get_const_tuple(kernel.shape)[2:4]
     stride_h, stride_w = pair(strides)
-    top, left, bottom, right = get_pad_tuple(padding, (kernel_h, kernel_w))
+    dilation_h, dilation_w = pair(dilation)
+    spread_h, spread_w = (kernel_h - 1) * dilation_h + 1, (kernel_w - 1) * dilation_w + 1
+    top, left, bottom, right = get_pad_tuple(padding, (spread_h, spread_w))
     return Window(
         source=padded(data, (top, left, bottom, right)),
-        out_h=output_size(height, kernel_h, stride_h, top, bottom),
-        out_w=output_size(width, kernel_w, stride_w, left, right),
+        out_h=output_size(height, spread_h, stride_h, top, bottom),
+        out_w=output_size(width, spread_w, stride_w, left, right),
         stride_h=stride_h,
         stride_w=stride_w,
+        dilation_h=dilation_h,
+        dilation_w=dilation_w,
         tap_h=te.reduce_axis((0, kernel_h), name="tap_h"),
         tap_w=te.reduce_axis((0, kernel_w), name="tap_w"),
     )

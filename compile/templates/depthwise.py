@@ -31,8 +31,8 @@ def compute(
     out_layout: str,
     out_dtype: str,
 ) -> Any:
-    """data (N, C, H, W, b), kernel (C, 1, KH, KW, 1, b) -> (N, C, OH, OW, b); no dilation."""
-    window = blocked.window(data, kernel, strides, padding)
+    """data (N, C, H, W, b), kernel (C, 1, KH, KW, 1, b) -> (N, C, OH, OW, b)."""
+    window = blocked.window(data, kernel, strides, padding, dilation)
     _define_space(cfg, int(kernel.shape[0]), window.out_h, window.out_w)
     return product(data, kernel, window, tag=TAG)
 

@@ -27,29 +27,36 @@ def compute(
     out_layout: str,
     out_dtype: str,
 ) -> Any:
-    """data (N, I, H, W, i), kernel (O, I, KH, KW, i, o) -> (N, O, OH, OW, o); no dilation, no groups."""
-    window = blocked.window(data, kernel, strides, padding)
-    _define_space(cfg, int(kernel.shape[0]), window.out_w)
+    """data (N, I, H, W, i), kernel (O, I / groups, KH, KW, i, o) -> (N, O, OH, OW, o)."""
+    window = blocked.window(data, kernel, strides, padding, dilation)
+    _define_space(cfg, int(kernel.shape[0]) // _groups(data, kernel), window.out_w)
     return product(data, kernel, window, tag=TAG)
 
 
 def product(data: Any, kernel: Any, window: blocked.Window, *, tag: str) -> Any:
     """The sums over taps and input channels, without a schedule."""
-    batch, in_chunks, _, _, in_block = topi.utils.get_const_tuple(data.shape)
-    out_chunks, _, _, _, _, out_block = topi.utils.get_const_tuple(kernel.shape)
+    out_chunks, in_chunks, _, _, in_block, out_block = topi.utils.get_const_tuple(kernel.shape)
+    groups = _groups(data, kernel)
     chunk = te.reduce_axis((0, in_chunks), name="chunk")
     channel = te.reduce_axis((0, in_block), name="channel")
 
     def tap(n: Any, o: Any, y: Any, x: Any, v: Any) -> Any:
         weight = kernel[o, chunk, window.tap_h, window.tap_w, channel, v]
-        value = window.source[n, chunk, *window.at(y, x), channel]
+        first = o // (out_chunks // groups) * in_chunks if groups > 1 else 0
+        value = window.source[n, first + chunk, *window.at(y, x), channel]
         return te.sum(value * weight, axis=[chunk, window.tap_h, window.tap_w, channel])
 
-    shape = (batch, out_chunks, window.out_h, window.out_w, out_block)
+    shape = (int(data.shape[0]), out_chunks, window.out_h, window.out_w, out_block)
     return te.compute(shape, tap, name="direct", tag=tag)
 
 
+def _groups(data: Any, kernel: Any) -> int:
+    """The kernel has the input channels of one group."""
+    return int(data.shape[1]) // int(kernel.shape[1])
+
+
 def _define_space(cfg: Any, out_chunks: int, out_w: int) -> None:
+    """Register tiles of the output channels of a group, which read the same input."""
     tile_ow = blocked.divisors(out_w, blocked.vector_registers() - 3)
     good = blocked.tile_knobs(
         cfg, ("tile_oc", blocked.divisors(out_chunks, 8)), ("tile_ow", tile_ow)

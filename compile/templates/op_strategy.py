@@ -14,7 +14,7 @@ from tvm import topi
 from tvm.relay import op as relay_op
 from tvm.relay.op.strategy import arm_cpu, generic, x86
 
-from mnc.compile.templates import convolution_depthwise, depthwise
+from mnc.compile.templates import convolution_depthwise, depthwise, direct
 
 _OURS = ContextVar("ours", default=True)
 
@@ -74,14 +74,15 @@ def _prefer(template_for: Callable[[Any, Any], Any], stock: Any) -> Any:
     return strategy
 
 
-def _supported(attrs: Any, inputs: Any) -> bool:
-    dilation = topi.utils.get_const_tuple(attrs.dilation)
-    return tuple(dilation) == (1, 1) and all(t.dtype == "float32" for t in inputs)
+def _supported(inputs: Any) -> bool:
+    return all(tensor.dtype == "float32" for tensor in inputs)
 
 
 def _convolution(attrs: Any, inputs: Any) -> Any:
-    if not _supported(attrs, inputs) or attrs.groups != 1:
+    if not _supported(inputs):
         return None
+    if attrs.groups != 1:
+        return direct
     kernel = topi.utils.get_const_tuple(inputs[1].shape)
     strides = topi.utils.get_const_tuple(attrs.strides)
     padding = topi.utils.get_const_tuple(attrs.padding)
@@ -89,4 +90,4 @@ def _convolution(attrs: Any, inputs: Any) -> Any:
 
 
 def _depthwise(attrs: Any, inputs: Any) -> Any:
-    return depthwise if _supported(attrs, inputs) else None
+    return depthwise if _supported(inputs) else None

@@ -33,9 +33,9 @@ _Two = tuple[_Map, _Weights, _Map, _Weights, _Pair, _Pads, _Pair, _Pads, str, st
 
 @dataclass(frozen=True)
 class Convolution:
-    """A blocked convolution: `data` (N, I, H, W, i), `kernel` (O, I, KH, KW, i, o), `padding` (top, left,
-    bottom, right). `name` is the template that does it alone; `activation` is what follows it, after a bias,
-    in the same workload ("" when nothing does).
+    """A blocked convolution: `data` (N, I, H, W, i), `kernel` (O, I / groups, KH, KW, i, o), `padding` (top,
+    left, bottom, right). `name` is the template that does it alone; `activation` is what follows it, after a
+    bias, in the same workload ("" when nothing does).
     """
 
     name: str
@@ -43,6 +43,7 @@ class Convolution:
     kernel: tuple[int, ...]
     strides: tuple[int, int]
     padding: tuple[int, int, int, int]
+    dilation: tuple[int, int] = (1, 1)
     activation: str = ""
 
     @property
@@ -51,11 +52,20 @@ class Convolution:
         return self.name == depthwise.NAME
 
     @property
+    def groups(self) -> int:
+        """Of the blocks of channels; a depthwise one has as many as there are blocks."""
+        return self.data[1] // self.kernel[1]
+
+    @property
     def output(self) -> tuple[int, ...]:
         """Shape of what it makes: (N, O, OH, OW, o)."""
-        (top, left, bottom, right), (kernel_h, kernel_w) = self.padding, self.kernel[2:4]
-        height = (self.data[2] + top + bottom - kernel_h) // self.strides[0] + 1
-        width = (self.data[3] + left + right - kernel_w) // self.strides[1] + 1
+        top, left, bottom, right = self.padding
+        spread_h, spread_w = (
+            (size - 1) * step + 1
+            for size, step in zip(self.kernel[2:4], self.dilation, strict=True)
+        )
+        height = (self.data[2] + top + bottom - spread_h) // self.strides[0] + 1
+        width = (self.data[3] + left + right - spread_w) // self.strides[1] + 1
         return (self.data[0], self.kernel[0], height, width, self.kernel[5])
 
     @property
@@ -63,7 +73,7 @@ class Convolution:
         """Multiply-adds, padded channels included."""
         batch, chunks, height, width, block = self.output
         taps = self.kernel[2] * self.kernel[3]
-        in_channels = 1 if self.is_depthwise else self.data[1] * self.data[4]
+        in_channels = 1 if self.is_depthwise else self.kernel[1] * self.kernel[4]
         return batch * chunks * height * width * block * in_channels * taps
 
     @property
@@ -73,28 +83,35 @@ class Convolution:
         channels = f"{self.kernel[0] * self.kernel[5]}"
         if not self.is_depthwise:
             channels = f"{self.data[1] * self.data[4]}->{channels}"
+            if self.groups > 1:
+                channels += f" in {self.groups} groups"
         size = f"{self.data[2]}x{self.data[3]}"
         if self.output[2:4] != self.data[2:4]:
             size += f"->{self.output[2]}x{self.output[3]}"
         if self.name == pointwise.NAME:
             return f"{batch}{channels} {size}"
-        return f"{batch}{channels} {self.kernel[2]}x{self.kernel[3]}/{self.strides[0]} {size}"
+        window = f"{self.kernel[2]}x{self.kernel[3]}/{self.strides[0]}"
+        if self.dilation != (1, 1):
+            window += f" dilated {self.dilation[0]}"
+        return f"{batch}{channels} {window} {size}"
 
     @property
     def workload(self) -> Workload:
         """The workload that computes it alone."""
         tensors = (("TENSOR", self.data, "float32"), ("TENSOR", self.kernel, "float32"))
         layouts = (f"NCHW{self.data[4]}c", f"NCHW{self.kernel[5]}c")
-        return self.name, (*tensors, self.strides, self.padding, (1, 1), *layouts, "float32")
+        return self.name, (*tensors, self.strides, self.padding, self.dilation, *layouts, "float32")
 
 
 def convolutions(name: str, args: Args) -> tuple[Convolution, ...]:
     """What the workload computes, first to last."""
     if name != convolution_depthwise.NAME:
-        return (Convolution(name, args[0][1], args[1][1], *args[2:4]),)
+        return (Convolution(name, args[0][1], args[1][1], *args[2:5]),)
     data, kernel, _, taps, strides, padding, *then, activation, _ = args
     first_template = convolution_depthwise.producer(kernel[1], strides, padding)
-    first = Convolution(first_template.NAME, data[1], kernel[1], strides, padding, activation)
+    first = Convolution(
+        first_template.NAME, data[1], kernel[1], strides, padding, activation=activation
+    )
     return first, Convolution(depthwise.NAME, first.output, taps[1], *then)
 
 

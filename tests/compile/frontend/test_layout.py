@@ -18,7 +18,9 @@ BLOCK = 8
 
 
 class Odd(nn.Module):
-    """Channels that fill no whole vector, a residual, squeeze-and-excite, concatenation, groups."""
+    """Channels that fill no whole vector, a residual, squeeze-and-excite, concatenation, groups, several
+    channels made of one, dilation, resizing.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +30,9 @@ class Odd(nn.Module):
         self.squeeze = nn.Conv2d(10, 4, 1)
         self.excite = nn.Conv2d(4, 10, 1)
         self.grouped = nn.Conv2d(10, 20, 3, padding=1, groups=5)
-        self.wide = nn.Conv2d(20, 16, 3, padding=1, bias=False)
+        self.multiplied = nn.Conv2d(20, 40, 3, padding=1, groups=20)
+        self.spread = nn.Conv2d(40, 40, 3, padding=2, dilation=2, groups=40)
+        self.wide = nn.Conv2d(40, 16, 3, padding=3, dilation=3, bias=False)
         self.classifier = nn.Linear(32, 5)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -36,7 +40,9 @@ class Odd(nn.Module):
         x = torch.relu(self.first(image))
         x = x + self.pointwise(torch.clamp(self.depthwise(x), 0, 6))
         gate = torch.sigmoid(self.excite(torch.relu(self.squeeze(x.mean((2, 3), keepdim=True)))))
-        x = self.wide(self.grouped(x * gate))
+        x = self.multiplied(self.grouped(x * gate))
+        x = nn.functional.interpolate(x, size=(13, 11), mode="bilinear")
+        x = self.wide(self.spread(x))
         x = torch.cat([x, torch.max_pool2d(x, 3, stride=1, padding=1)], 1)
         x = torch.flatten(nn.functional.adaptive_avg_pool2d(x * 0.5, 1), 1)
         return self.classifier(x)  # type: ignore[no-any-return]
@@ -83,15 +89,12 @@ def test_a_network_of_odd_shapes_computes_the_same(batch: int) -> None:
     np.testing.assert_allclose(outputs(blocked, image), wanted, atol=1e-5 * np.abs(wanted).max())
 
 
-def test_only_the_grouped_convolution_stays_plain() -> None:
+def test_every_convolution_is_in_the_one_layout() -> None:
     names = operators(layout.to_blocked(imported(Odd(), (1, 3, 18, 18)), BLOCK))
-    assert names.count("nn.conv2d") == 1
-    assert names.count("nn.contrib_depthwise_conv2d_NCHWc") == 1
-    # First, pointwise, squeeze, excite, wide and the classifier.
-    assert names.count("nn.contrib_conv2d_NCHWc") == 6
-    assert "nn.dense" not in names
-    # Around the grouped one, and nowhere else.
-    assert names.count("layout_transform") == 2
+    assert names.count("nn.contrib_depthwise_conv2d_NCHWc") == 2
+    # First, pointwise, squeeze, excite, grouped, multiplied, wide and the classifier.
+    assert names.count("nn.contrib_conv2d_NCHWc") == 8
+    assert not {"nn.conv2d", "nn.dense", "layout_transform"} & set(names)
 
 
 class Wider(nn.Module):

@@ -2,6 +2,8 @@
 """Every weight goes where the blocked layout says, and padding is zero."""
 
 import numpy as np
+import pytest
+import torch
 
 from mnc.compile.frontend import packing
 
@@ -23,6 +25,28 @@ def test_depthwise_weights_land_at_their_block() -> None:
     assert packed.shape == (2, 1, 3, 3, 1, 4)
     np.testing.assert_array_equal(packed[1, 0, :, :, 0, 0], weight[4, 0])
     assert not packed[1, 0, :, :, 0, 1:].any()
+
+
+@pytest.mark.parametrize(
+    ("channels", "out", "groups", "merged"),
+    [
+        (32, 64, 2, 2),  # whole blocks already
+        (128, 128, 32, 16),  # two groups of 4 fill a block of 8
+        (20, 20, 5, 3),  # the last of three is half empty
+        (16, 32, 16, 2),  # two channels made of each
+        (30, 60, 3, 1),  # no number of them fills blocks
+    ],
+)
+def test_merged_groups_convolve_the_same(channels: int, out: int, groups: int, merged: int) -> None:
+    torch.manual_seed(0)
+    image, weight = torch.randn(1, channels, 5, 5), torch.randn(out, channels // groups, 3, 3)
+    wanted = torch.nn.functional.conv2d(image, weight, groups=groups)
+    ours, found = packing.merge_groups(weight.numpy(), groups, in_block=8, out_block=8)
+    assert found == merged
+    filled = torch.zeros(1, ours.shape[1] * merged, 5, 5)
+    filled[:, :channels] = image
+    got = torch.nn.functional.conv2d(filled, torch.from_numpy(ours), groups=merged)
+    torch.testing.assert_close(got[:, :out], wanted)
 
 
 def test_operands_that_vary_over_pixels_are_refused() -> None:

@@ -20,12 +20,13 @@ def convolution(
     *,
     strides: Any = (1, 1),
     pad: Any = (0,) * 4,
+    dilation: Any = (1, 1),
     target: str = HOST,
 ) -> TunableTask:
-    """A template's own convolution of `data` (N, I, H, W, i) by `kernel` (O, I, KH, KW, i, o)."""
+    """A template's own convolution of `data` (N, I, H, W, i) by `kernel` (O, I / groups, KH, KW, i, o)."""
     block, out = data[-1], kernel[-1]
     tensors = (("TENSOR", data, "float32"), ("TENSOR", kernel, "float32"))
-    args = (*tensors, strides, pad, (1, 1), f"NCHW{block}c", f"NCHW{out}c", "float32")
+    args = (*tensors, strides, pad, dilation, f"NCHW{block}c", f"NCHW{out}c", "float32")
     return tasks.from_workload(name, args, tvm.target.Target(target), calls=1)
 
 
@@ -83,6 +84,14 @@ CASES = {
     "depthwise 5x5 prime": convolution(
         depthwise.NAME, (1, 1, 11, 11, 16), (1, 1, 5, 5, 1, 16), pad=(2, 2, 2, 2)
     ),
+    "depthwise dilated 5x5/2": convolution(
+        depthwise.NAME,
+        (1, 2, 13, 12, 8),
+        (2, 1, 5, 5, 1, 8),
+        strides=(2, 2),
+        pad=(4, 6, 6, 6),
+        dilation=(3, 3),
+    ),
     "depthwise 1x1 map": convolution(
         depthwise.NAME, (1, 3, 1, 1, 16), (3, 1, 3, 3, 1, 16), pad=(1, 1, 1, 1)
     ),
@@ -95,6 +104,12 @@ CASES = {
     ),
     "3x3 of blocks": convolution(
         direct.NAME, (1, 2, 6, 6, 4), (3, 2, 3, 3, 4, 4), pad=(1, 1, 1, 1)
+    ),
+    "dilated 3x3": convolution(
+        direct.NAME, (1, 2, 9, 8, 4), (3, 2, 3, 3, 4, 4), pad=(2, 4, 2, 4), dilation=(2, 4)
+    ),
+    "3x3 in 3 groups": convolution(
+        direct.NAME, (2, 6, 6, 6, 4), (12, 2, 3, 3, 4, 4), strides=(2, 2), pad=(1, 1, 1, 1)
     ),
     "strided 1x1": convolution(direct.NAME, (1, 2, 6, 6, 4), (3, 2, 1, 1, 4, 4), strides=(2, 2)),
 }
