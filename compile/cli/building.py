@@ -97,7 +97,7 @@ def _say_how_it_compared(made: BuildResult) -> None:
         console.note(
             f"compared on: this machine's CPU, the same program compiled for it, in {took}"
         )
-    if comparison is None or comparison.on == "host":
+    if not api.runs_here(made):
         console.note(f"on its device: mnc verify {made.folder} --device rpc://HOST:PORT/KEY")
     if comparison is not None and not comparison.passed:
         console.warn(
