@@ -2,6 +2,7 @@
 """Writes a compiled network as an artifact: library, manifest, golden inputs and outputs, labels."""
 
 import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,14 @@ from mnc.model.zoo import Model
 from mnc.targets import Target
 
 
+@dataclass(frozen=True)
+class Expected:
+    """Golden inputs and outputs, and where the inputs are from."""
+
+    golden: Golden
+    origin: str
+
+
 def save(
     built: Built,
     model: Model,
@@ -34,25 +43,27 @@ def save(
     log: Path | None = None,
     cc: str | None = None,
     choice: Choice | None = None,
+    expected: Expected | None = None,
 ) -> Artifact:
     """Write `built` as an artifact at `folder`. `log` is where its records came from,
-    `cc` the C compiler to link with (None: the target's default), `choice` why its family.
+    `cc` the C compiler to link with (None: the target's default), `choice` why its family, `expected` what
+    PyTorch gives where that is known already.
     """
     choice = choice or Choice(family=BLOCKED, why=UNMEASURED)
-    golden, origin = _golden(model, built, choice.family)
+    expected = expected or expected_of(model, built, choice.family)
 
     def write(path: Path) -> None:
         link_library(built.factory, path, target, cc=cc)
         kernel_object.write(built.factory, path.parent, keys=built.keys)
 
-    described = _manifest(built, model, target, log=log, outputs=golden.outputs)
+    described = _manifest(built, model, target, log=log, outputs=expected.golden.outputs)
     described = msgspec.structs.replace(
-        described, golden=origin, family=choice.family, family_reason=choice.why
+        described, golden=expected.origin, family=choice.family, family_reason=choice.why
     )
-    return store.save(folder, described, library=write, golden=golden, labels=model.labels)
+    return store.save(folder, described, library=write, golden=expected.golden, labels=model.labels)
 
 
-def _golden(model: Model, built: Built, family: str) -> tuple[Golden, str]:
+def expected_of(model: Model, built: Built, family: str) -> Expected:
     """What the network gives where it comes from for real examples; of inputs after the first, for noise.
     Where its runtime is not installed, what the program itself gives here.
     """
@@ -65,7 +76,7 @@ def _golden(model: Model, built: Built, family: str) -> tuple[Golden, str]:
         reference = own_reference(built, family=family)
         origin += ", outputs of the compiled program itself"
     outputs = zip(*(reference(*example) for example in zip(*inputs, strict=True)), strict=True)
-    return Golden(inputs, tuple(np.stack(one) for one in outputs)), origin
+    return Expected(Golden(inputs, tuple(np.stack(one) for one in outputs)), origin)
 
 
 def _manifest(

@@ -29,6 +29,19 @@ from mnc.targets.llvm import check_cpu
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """A network before its kernels are chosen: all that builds of it from different records share.
+
+    In `program` no convolutions are fused yet; `tasks` are all there is to search in it.
+    """
+
+    program: Program
+    target: Target
+    family: str
+    tasks: tuple[TunableTask, ...]
+
+
+@dataclass(frozen=True)
 class Built:
     """A compiled network. `factory` is TVM's graph executor factory; `tasks` are all of the program's,
     `used` the records it was built with, by task key; `workspace_bytes` what one run allocates at most
@@ -63,11 +76,21 @@ def build(
 
     Only the family of our own templates has tasks; TVM's are built with their defaults.
     """
+    return compile_prepared(prepare(model, target, family=family), trials)
+
+
+def prepare(model: Model, target: Target, *, family: str = BLOCKED) -> Prepared:
+    """Import `model` and find its tasks."""
     check_cpu(target)
+    program = importer.import_model(model, target, family=family)
+    return Prepared(program, target, family, tasks.extract_all(program, target))
+
+
+def compile_prepared(prepared: Prepared, trials: Sequence[Trial] = ()) -> Built:
+    """As `build`, of what was imported before."""
+    apart, target, family = prepared.program, prepared.target, prepared.family
     wanted = family_layout.tvm_target(target, family)
-    apart = importer.import_model(model, target, family=family)
-    every = [task.task for task in tasks.extract_all(apart, target)]
-    records = BestRecords(trials, wanted, tasks=every)
+    records = BestRecords(trials, wanted, tasks=[task.task for task in prepared.tasks])
     program = replace(apart, mod=fusion.fuse(apart.mod, lambda pair: _pays(pair, records)))
     found = tasks.extract(program, target)
     factory = _compiled(program, wanted, records, family)

@@ -16,10 +16,12 @@ from pathlib import Path
 
 from mnc.compile.artifact import writer
 from mnc.compile.artifact.store import Artifact
-from mnc.compile.codegen import network as builder
+from mnc.compile.artifact.writer import Expected
+from mnc.compile.codegen import network as codegen
+from mnc.compile.codegen.network import Prepared
 from mnc.compile.device.device import LayerTimer
-from mnc.compile.frontend import tasks
 from mnc.compile.frontend.tasks import TunableTask
+from mnc.compile.records.family_choice import BLOCKED
 from mnc.compile.records.trial import Trial
 from mnc.compile.records.tuning_log import TuningLog
 from mnc.compile.runtime.layers import Layer, layers_of
@@ -29,6 +31,7 @@ from mnc.compile.tuning.rerank_candidates import Best, Samples
 from mnc.compile.tuning.rerank_summary import RerankOutcome, RerankSummary
 from mnc.model.zoo import Model
 from mnc.support.errors import UserError
+from mnc.support.progress import working
 from mnc.targets import Target
 
 logger = logging.getLogger(__name__)
@@ -60,7 +63,9 @@ def rerank(
     `tuning_log` must be open for adding. UserError when it has no records, or no network works.
     """
     chosen, started, when = options or RerankOptions(), time.monotonic(), time.time()
-    found = tasks.of_model(model, target)
+    with working(f"importing {model.name}"):
+        prepared = codegen.prepare(model, target)
+    found = prepared.tasks
     best = rerank_candidates.rerank_candidates(tuning_log.trials, found, timer.threads, chosen)
     if not best:
         raise UserError(
@@ -69,7 +74,7 @@ def rerank(
         )
     left_out: list[str] = []
     with tempfile.TemporaryDirectory(prefix="mnc-rerank-") as name:
-        builder = _Builder(model, target, timer, Path(name))
+        builder = _Builder(model, prepared, timer, Path(name))
         tried = _tried(builder, rerank_candidates.networks(best, found), left_out)
         logger.info("timing the layers of %d networks in turns", len(tried))
         _take_turns(tried, timer, chosen)
@@ -97,15 +102,17 @@ class _Builder:
     """Builds networks of one model, and opens them for timing."""
 
     model: Model
-    target: Target
+    prepared: Prepared
     timer: LayerTimer
     folder: Path
+    expected: Expected | None = None  # the same of all of them
 
     def make(self, trials: Sequence[Trial], what: str) -> _Network:
         logger.info("compiling %s, %s", self.model.name, what)
-        built = builder.build(self.model, self.target, trials)
+        built = codegen.compile_prepared(self.prepared, trials)
         folder = self.folder / str(len(list(self.folder.iterdir())))
-        made = writer.save(built, self.model, self.target, folder)
+        self.expected = self.expected or writer.expected_of(self.model, built, BLOCKED)
+        made = writer.save(built, self.model, self.prepared.target, folder, expected=self.expected)
         self.timer.open(made)
         return _Network(made, built.used, layers_of(made))
 
