@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every test has: golden texts, and Ctrl-C that ends what it starts, however it was started itself."""
 
+import os
 import signal
 
 import pytest
@@ -12,6 +13,9 @@ from tests.golden import OPTION, Golden
 # tests that interrupt a process would wait for it for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A build on a CPU that no log knows would try kernels first: for tests that are of something else, too long.
+os.environ.setdefault("MNC_QUICK_TUNE", "0")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

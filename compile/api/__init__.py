@@ -43,7 +43,7 @@ from mnc.compile.records.trial import Trial
 from mnc.compile.report.explain import Explanation
 from mnc.compile.rpc.address import HOST, PORT, Cores
 from mnc.compile.runtime.verify import Check, VerifyReport
-from mnc.compile.tuning.options import MOBILENET_KINDS, TRIALS_PER_TASK, TUNERS
+from mnc.compile.tuning.options import TRIALS_PER_TASK, TUNERS
 from mnc.compile.tuning.progress import Observer, TuningProgress, TuningSummary
 from mnc.compile.tuning.rerank_summary import RerankSummary
 from mnc.support import progress
@@ -52,7 +52,6 @@ from mnc.support.latency import Latency
 __all__ = [
     "HOST",
     "LOGS",
-    "MOBILENET_KINDS",
     "OUT",
     "PORT",
     "TRIALS_PER_TASK",

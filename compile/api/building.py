@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mnc.compile.api import quick_tuning
 from mnc.compile.api.named import LOGS, OUT, as_model, as_target, folder_name, read_log
 from mnc.compile.artifact.paths import artifact_folder
 from mnc.compile.artifact.store import Artifact, check_replaceable
@@ -48,18 +49,22 @@ def build(
     logs: Path = LOGS,
     cc: str | None = None,
     check: bool = True,
+    quick_tune: float | None = None,
 ) -> BuildResult:
     """Compile `model` for `target` with the best verified records of its log, and write the artifact.
 
     It goes to `out`/<target>/<model>/, whole or not at all; <target> is as it was asked for, so `host` gives
-    `out`/host/ on every machine. `cc` is the C compiler to link with. Unless `check` is false it is then
+    `out`/host/ on every machine. `cc` is the C compiler to link with. Where the log knows little of the CPU,
+    kernels that suit other CPUs are tried first, for `quick_tune` seconds (None: $MNC_QUICK_TUNE, else 45; 0:
+    not), and are in the log then. Unless `check` is false it is then
     compared with PyTorch: it itself where this machine runs it, else its program compiled for this machine.
     Where that fails, the manifest says so, and `load` and others refuse it.
     """
     cpu = as_target(target)  # first: a wrong name is said before PyTorch and TVM are loaded
+    seconds = quick_tuning.default_seconds() if quick_tune is None else quick_tune
     from mnc.compile.artifact import writer
     from mnc.compile.codegen import network as codegen
-    from mnc.compile.records.family_choice import chosen
+    from mnc.compile.records.family_choice import BLOCKED, chosen
 
     network = as_model(model)
     folder = artifact_folder(out, folder_name(target, cpu), network)
@@ -67,8 +72,16 @@ def build(
     log = read_log(network, cpu, logs)
     choice = chosen(log.path)
     started = time.monotonic()
+    with working(f"importing {network.name}"):
+        prepared = codegen.prepare(network, cpu, family=choice.family)
+    imported = time.monotonic()
+    if choice.family == BLOCKED and quick_tuning.quick_tune(
+        prepared.tasks, cpu, log, logs, seconds
+    ):
+        log = read_log(network, cpu, logs)
+    tuned = time.monotonic()
     with working(f"compiling {network.name} for {cpu.name}"):
-        built = codegen.build(network, cpu, log.trials, family=choice.family)
+        built = codegen.compile_prepared(prepared, log.trials)
     with working(f"linking {network.name} for {cpu.name}, making golden outputs"):
         made = writer.save(built, network, cpu, folder, log=log.path, cc=cc, choice=choice)
     finished = time.monotonic()
@@ -80,7 +93,7 @@ def build(
         model=network,
         log=log.path,
         left_out=tuple(_left_out(log)),
-        seconds=finished - started,
+        seconds=finished - tuned + imported - started,
         checks=compared.checks if compared else (),
         check_seconds=time.monotonic() - finished,
         not_checked=compared.note if compared else "nobody asked for it",

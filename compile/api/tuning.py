@@ -19,7 +19,6 @@ from mnc.compile.records.paths import log_path
 from mnc.compile.records.ranking import reranking_due
 from mnc.compile.records.tuning_log import TuningLog
 from mnc.compile.tuning.options import (
-    MOBILENET_KINDS,
     RerankOptions,
     SearchOptions,
     TuningOptions,
@@ -59,9 +58,9 @@ def tune(
     """Search the best kernels of `model` for `target`; every trial is in the log the moment it is known.
 
     `trials` is the budget of all tasks together, those in the log included (None: 64 a task). `tasks` are
-    kinds, as in ("pointwise", "depthwise") (None: pointwise, depthwise and fused of a MobileNet, all of any
-    other); `tuner` is xgb, random, grid or ga; `force` measures again what the log has. What the log of the
-    target `like` has found best is tried first.
+    kinds, as in ("pointwise", "depthwise") (None: all); `tuner` is xgb, random, grid or ga; `force` measures
+    again what the log has. What the log of the target `like` has found best is tried first, and on a CPU that
+    no log knows, what is best on others.
 
     Costs are measured here, or on `device` ("rpc://host:port/key"; an emulated one only if `allow_emulated`),
     with kernels on `threads` threads (None: 1). For a target that is not this machine and no `device`, or
@@ -99,13 +98,14 @@ def tune_with(
     if device.note is not None:
         logger.info("%s", device.note)
     network = as_model(model)
-    summary = _searched(network, cpu, device, options, observer)
+    path = log_path(options.logs, cpu.name, network.name)
+    summary = search(_tasks(network, cpu, options.kinds), path, device, options, observer)
     if options.rerank is not None and device.times_layers and _is_due(network, device, options):
         summary = _reranked(network, device, options.rerank, options.logs, summary)
     if device.times_families:
         choice = choose_on(device, network, options.logs)
         summary = msgspec.structs.replace(summary, family=choice)
-        followed = chosen(log_path(options.logs, cpu.name, network.name))  # not an emulator's
+        followed = chosen(path)  # not an emulator's
         logger.info("builds use family %s; %s", followed.family, followed.why)
     return summary
 
@@ -117,19 +117,17 @@ def _is_due(network: "Model", device: Device, options: TuningOptions) -> bool:
     return reranking_due(trials, threads=device.kernel_threads)
 
 
-def _searched(
-    network: "Model",
-    target: Target,
+def search(
+    tasks: "Sequence[TunableTask]",
+    path: Path,
     device: Device,
     options: TuningOptions,
-    observer: Observer | None,
+    observer: Observer | None = None,
 ) -> TuningSummary:
-    """Spend the budget, every trial in the log."""
-    from mnc.compile.tuning.transfer import of_other_logs
-    from mnc.compile.tuning.tuner import tune as search
+    """Spend the budget on `tasks`, every trial in the log at `path`."""
+    from mnc.compile.tuning.tuner import tune as spend
 
-    tasks = _tasks(network, target, options.kinds)
-    path = log_path(options.logs, target.name, network.name)
+    target = device.target
     # Before the measurer's processes start: they would take the cores whose peak is timed.
     peak = None if observer is None else device.peak_gflops(device.kernel_threads)
     with (
@@ -139,12 +137,8 @@ def _searched(
         for reason, count in tuning_log.skipped.items():
             logger.warning("%s: %d lines are left out: %s", path, count, reason)
         logger.info("%d tasks, log %s, measured by %s", len(tasks), path, measurer.describe())
-        transfer = of_other_logs(path, target.tvm_target(), measurer.describe())
-        if transfer:
-            logger.info(
-                "starting from %d trials of other networks in %s", len(transfer), path.parent
-            )
-        return search(
+        transfer, examples = _others(path, target, measurer.describe(), options)
+        return spend(
             tasks,
             target,
             tuning_log,
@@ -152,9 +146,28 @@ def _searched(
             options=options.search,
             observer=observer,
             transfer=transfer,
-            examples=_examples(network, options),
+            examples=(*_like(path, options), *examples),
             peak_gflops=peak,
         )
+
+
+def _others(
+    path: Path, target: Target, measurer: str, options: TuningOptions
+) -> "tuple[Sequence[Trial], Sequence[Sequence[Trial]]]":
+    """What this CPU's logs of other networks teach; where there is none, other CPUs' logs and their best."""
+    from mnc.compile.tuning.other_cpus import of_other_cpus
+    from mnc.compile.tuning.transfer import of_other_logs
+
+    transfer = of_other_logs(path, target.tvm_target(), measurer)
+    if transfer:
+        logger.info("starting from %d trials of other networks in %s", len(transfer), path.parent)
+        return transfer, ()
+    nearby = of_other_cpus(options.logs, target)
+    if not nearby:
+        return (), ()
+    models = ", ".join(str(group[0].model) for group in nearby[:2])
+    logger.info("starting from what is known of %d other CPUs, nearest: %s", len(nearby), models)
+    return nearby[0], nearby
 
 
 def _tasks(
@@ -163,25 +176,26 @@ def _tasks(
     """The tasks to tune; UserError when the network has none of those kinds."""
     from mnc.compile.frontend import tasks
 
-    if kinds is None:
-        kinds = MOBILENET_KINDS if network.name.startswith("mobilenet") else ("all",)
+    kinds = kinds or ("all",)
     found = tasks.select(tasks.of_model(network, target), kinds)
     if not found:
         raise UserError(f"{network.name} has no task of kind {', '.join(kinds)}; see `mnc tasks`")
     return found
 
 
-def _examples(network: "Model", options: TuningOptions) -> "Sequence[Trial]":
+def _like(path: Path, options: TuningOptions) -> "Sequence[Sequence[Trial]]":
     """The trials of the log of the target that this one is like."""
     if options.like is None:
         return ()
-    path = log_path(options.logs, as_target(options.like).name, network.name)
-    trials = TuningLog.open(path, exclusive=False).trials
+    known = log_path(options.logs, as_target(options.like).name, path.stem)
+    trials = TuningLog.open(known, exclusive=False).trials
     if not trials:
         logger.warning(
-            "%s has no trials to begin with; tune %s first, or leave out --like", path, options.like
+            "%s has no trials to begin with; tune %s first, or leave out --like",
+            known,
+            options.like,
         )
-    return trials
+    return (trials,)
 
 
 def _reranked(

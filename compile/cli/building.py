@@ -37,6 +37,13 @@ from mnc.compile.cli.timing import bench_rows
     show_default=True,
     help="Compare with PyTorch, and time it where this machine can run it.",
 )
+@click.option(
+    "--quick-tune",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    help="Where no log knows the CPU, try first for so long what suits other CPUs; 0: not."
+    " [default: $MNC_QUICK_TUNE, else 45]",
+)
 @logs_option
 @as_json_option
 @click.pass_context
@@ -47,6 +54,7 @@ def build(
     out: Path,
     cc: str | None,
     check: bool,
+    quick_tune: float | None,
     logs: Path,
     as_json: bool,
 ) -> None:
@@ -56,7 +64,9 @@ def build(
     the artifact, where this machine can run it, and then times both; else its program, compiled for this
     machine. Exits with 1 when the outputs differ: then the manifest says so, and other verbs refuse it.
     """
-    made = api.build(model, target_name, out=out, logs=logs, cc=cc, check=check)
+    made = api.build(
+        model, target_name, out=out, logs=logs, cc=cc, check=check, quick_tune=quick_tune
+    )
     _say_what_was_used(made)
     if not as_json:
         console.result(str(made.folder))

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from mnc.compile import api
-from mnc.compile.api import MOBILENET_KINDS, TRIALS_PER_TASK, TUNERS, ModelSpec, TuningSummary
+from mnc.compile.api import TRIALS_PER_TASK, TUNERS, ModelSpec, TuningSummary
 from mnc.compile.cli.common import (
     as_json_option,
     console,
@@ -40,7 +40,7 @@ SIMULATE = "Ask the core model, as is done anyway for a target that is not this 
     "kinds",
     metavar="KINDS",
     help="Kinds of tasks, comma-separated: pointwise, depthwise, fused, first conv, dense, conv, or all."
-    f" [default: {','.join(MOBILENET_KINDS)} for MobileNets, else all]",
+    " [default: all]",
 )
 @click.option(
     "--tuner",

@@ -9,19 +9,19 @@ from mnc.compile.device.options import DeviceOptions
 
 TUNERS = ("xgb", "random", "grid", "ga")
 TRIALS_PER_TASK = 64
-MOBILENET_KINDS = ("pointwise", "depthwise", "fused")  # nearly all of a MobileNet's work
 
 
 class SearchOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to search. `trials` is the budget of all tasks together, those in the log included (None:
     TRIALS_PER_TASK for each); `tuner` is one of TUNERS. Every task gets `floor` at least. `force` measures
-    anew what the log already has.
+    anew what the log already has. After `seconds` (None: no limit) no further batch is begun.
     """
 
     trials: int | None = None
     tuner: str = "xgb"
     floor: int = 16
     force: bool = False
+    seconds: float | None = None
 
 
 class RerankOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,8 +38,8 @@ class RerankOptions(msgspec.Struct, frozen=True, kw_only=True):
 class TuningOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to tune a network, from the search to the choice of its family.
 
-    `kinds` of tasks are tuned (None: MOBILENET_KINDS of a MobileNet, all of any other). `rerank` None leaves
-    out that step. The best configs in the log of the target `like` are tried first. `logs` is where logs lie.
+    `kinds` of tasks are tuned (None: all). `rerank` None leaves out that step. The best configs in the log of
+    the target `like` are tried first. `logs` is where logs lie.
     """
 
     logs: Path

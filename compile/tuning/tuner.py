@@ -19,7 +19,7 @@ from mnc.compile.tuning.options import TRIALS_PER_TASK, TUNERS, SearchOptions
 from mnc.compile.tuning.progress import Observer, TaskOutcome, TuningProgress, TuningSummary
 from mnc.compile.tuning.search import Search, as_pair
 from mnc.compile.tuning.transfer import Transfer
-from mnc.compile.tuning.warm_start import warm_start
+from mnc.compile.tuning.warm_start import from_several
 from mnc.support.errors import UserError
 from mnc.targets import Target
 
@@ -38,13 +38,13 @@ def tune(
     options: SearchOptions | None = None,
     observer: Observer | None = None,
     transfer: Iterable[Trial] = (),
-    examples: Iterable[Trial] = (),
+    examples: Iterable[Sequence[Trial]] = (),
     peak_gflops: float | None = None,
 ) -> TuningSummary:
     """Spend the budget on `tasks`. `tuning_log` must be open for adding. `transfer` are trials of other
     networks by the same measurer: a task starts from what similar shapes among them teach. `examples` are
-    trials of the same tasks for other targets: their best configs are tried first, as those of other
-    measurers in the log are. `peak_gflops` is for the observer to compare with.
+    groups of trials for other targets, one a target: their best configs of the same tasks are tried first, as
+    those of other measurers in the log are. `peak_gflops` is for the observer to compare with.
 
     Ctrl-C passes through: what is known is in the log by then. Raises UserError for an unknown
     tuner or when a task is not for `target`.
@@ -119,7 +119,7 @@ class _Tuning:
         measurer: Measurer,
         options: SearchOptions,
         transfer: Transfer,
-        examples: tuple[Trial, ...],
+        examples: tuple[Sequence[Trial], ...],
     ) -> None:
         self.tuning_log, self.measurer, self.options = tuning_log, measurer, options
         self.transfer, self.examples = transfer, examples
@@ -137,7 +137,7 @@ class _Tuning:
 
     def run(self, observer: Observer) -> TuningSummary:
         observer.on_start(self.state)
-        while (key := self._next()) is not None:
+        while not self._is_over and (key := self._next()) is not None:
             self._batch(self.progress[key], observer)
         summary = TuningSummary(
             trials=self._made(),
@@ -147,6 +147,11 @@ class _Tuning:
         )
         observer.on_end(summary)
         return summary
+
+    @property
+    def _is_over(self) -> bool:
+        limit = self.options.seconds
+        return limit is not None and time.monotonic() - self.started > limit
 
     def _next(self) -> str | None:
         standings = [one.standing for one in self.progress.values()]
@@ -185,7 +190,7 @@ class _Tuning:
         """Configs that others found best."""
         name = self.measurer.describe()
         others = [trial for trial in self.tuning_log.trials if trial.measurer != name]
-        return warm_start(task, others) + warm_start(task, self.examples)
+        return from_several(task, [others, *self.examples])
 
     def _similar(self, one: _Progress) -> list[tuple[Any, Any]]:
         """What tasks of the same template have taught, as AutoTVM's pairs; other networks' while the task's

@@ -12,6 +12,16 @@ from mnc.compile.records.ranking import current
 from mnc.compile.records.trial import Trial
 
 SOME = 4  # of each task
+MOST = 8  # of each task, from several sources
+
+
+def from_several(task: Any, groups: Iterable[Iterable[Trial]]) -> list[Any]:
+    """Up to MOST of what each group of trials found best, the first group's first."""
+    found: list[Any] = []
+    for group in groups:
+        known = {config.index for config in found}
+        found += [config for config in warm_start(task, group) if config.index not in known]
+    return found[:MOST]
 
 
 def warm_start(task: Any, trials: Iterable[Trial], *, count: int = SOME) -> list[Any]:
