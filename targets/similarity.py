@@ -10,7 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from mnc.targets.arm_cpus import ARM_CPUS
+from mnc.targets.arm_cpus import ARM_CPUS, GENERIC
 from mnc.targets.catalog import load, names
 from mnc.targets.target import Target
 from mnc.targets.x86_cpus import BY_NAME
@@ -81,7 +81,7 @@ def _of_string(text: str) -> Traits:
         return Traits(name, x86.vector_bits, x86.vector_registers, x86.fma_units)
     if "x86_64" in text:
         return Traits(name, 256, 16, 2.0)
-    arm = next((one for one in ARM_CPUS.values() if one.name == name), ARM_CPUS[None])
+    arm = next((one for one in ARM_CPUS.values() if one.name == name), GENERIC)
     registers = 32 if "aarch64" in text else 16
     return Traits(name, 128, registers, arm.fma_units, arm.in_order)
 

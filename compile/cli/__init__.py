@@ -4,10 +4,12 @@
 A UserError becomes one line on stderr and exit status 1; click's own errors exit with 2, Ctrl-C with 130.
 """
 
+import contextlib
 import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
 
 import click
 
@@ -44,13 +46,25 @@ def cli(context: click.Context, quiet: bool, verbose: bool) -> None:
     mnc run   build/host/mobilenet_v1_1.0_224 --image photo.jpg
     """
     context.with_resource(console.quietly(quiet))
-    logging.getLogger().setLevel(logging.DEBUG if verbose else logging.ERROR)
-    for name in ("autotvm", "te_compiler", "strategy"):
-        logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.ERROR)
+    context.with_resource(_others_logged_from(logging.DEBUG if verbose else logging.ERROR))
     context.with_resource(library_messages())
     context.with_resource(progress.shown_by(console.working))
     if not verbose:
         warnings.simplefilter("ignore")
+
+
+@contextlib.contextmanager
+def _others_logged_from(level: int) -> Iterator[None]:
+    """Show what TVM logs from `level` on, for one command."""
+    loggers = [logging.getLogger(name) for name in (None, "autotvm", "te_compiler", "strategy")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(level)
+    try:
+        yield
+    finally:
+        for logger, old in zip(loggers, before, strict=True):
+            logger.setLevel(old)
 
 
 GROUPS = (listing, tuning, reranking, explaining, building, artifacts, timing, devices, reporting)
