@@ -69,8 +69,13 @@ def this_machine(*, machine: str | None = None, root: Path = ROOT) -> Target:
     `machine` and `root` describe another one, as in `host.host_target`.
     """
     machine = machine or platform.machine()
-    if machine != "aarch64":
+    if machine == "x86_64":
         return _of_host(_parse(FOLDER / "x86.toml"), machine, root)
+    if machine != "aarch64":
+        raise OtherArchitectureError(
+            f"{HOST} is a {machine} machine, and only x86-64 and aarch64 ones are described; name a target "
+            "of `mnc targets`"
+        )
     boards = (read(path) for path in sorted(FOLDER.glob("*.toml")) if path.stem != "x86")
     return host.board_target(boards, root=root) or host.host_target(
         ARM_HOST, machine=machine, root=root

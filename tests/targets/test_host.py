@@ -85,6 +85,8 @@ def test_other_machines_need_a_file(tmp_path: Path) -> None:
     file = msgspec.structs.replace(ARM_HOST, triple="riscv64-linux-gnu")
     with pytest.raises(UserError, match="cannot describe a riscv64 machine"):
         host_target(file, machine="riscv64", root=tmp_path)
+    with pytest.raises(UserError, match=r"host is a riscv64 machine.*name a target"):
+        this_machine(machine="riscv64", root=tmp_path)
 
 
 def described(machine: Machine, root: Path) -> Target:

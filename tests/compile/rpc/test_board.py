@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import psutil  # type: ignore[import-untyped]
 import pytest
 
@@ -152,7 +153,9 @@ def test_mistakes_are_told(arm: Target, options: dict[str, object], said: str) -
 
 def test_there_is_no_board_for_x86() -> None:
     with pytest.raises(UserError, match="no virtual board for x86_64"):
-        boards.start_board(load("x86"))
+        boards.start_board(
+            msgspec.structs.replace(load("arm"), triple="x86_64-linux-gnu", glibc=None)
+        )
 
 
 def test_listening_to_others_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linking across with zig, and refusing what the device could not load. Every library is really linked."""
 
+import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -76,7 +77,7 @@ def test_only_this_very_machine_is_linked_for_with_its_own_compiler() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "arch"), [("arm", "aarch64"), ("armv7", "arm"), ("host", "x86_64")]
+    ("name", "arch"), [("arm", "aarch64"), ("armv7", "arm"), ("host", platform.machine())]
 )
 def test_the_architecture_is_read_off_the_target_string(name: str, arch: str) -> None:
     assert linker.architecture(load(name).tvm_target()) == arch
@@ -91,10 +92,10 @@ def test_links_for_this_machine_with_its_own_compiler(tmp_path: Path) -> None:
 
 def test_another_architecture_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     """The system's compiler can link nothing for ARM, nor may its library stand."""
-    target, path = load("arm"), tmp_path / "library.so"
-    with pytest.raises(UserError, match=r"failed to link for arm.*install gcc-aarch64-linux-gnu"):
+    target, path = load("armv7"), tmp_path / "library.so"
+    with pytest.raises(UserError, match=r"failed to link for arm.*install gcc-arm-linux-gnueabihf"):
         linker.link_library(kernel(target), path, target, cc="cc")
-    with pytest.raises(UserError, match=r"is for x86_64.*not aarch64.*leave --cc out"):
+    with pytest.raises(UserError, match=r"is for \w+ \(64 bits\), not arm .*leave --cc out"):
         linker.link_library(kernel(load("host")), path, target, cc="cc")
     assert list(tmp_path.iterdir()) == []
 
