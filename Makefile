@@ -19,7 +19,7 @@ TUNE_FLAGS = $(call flag,trials,$(TRIALS)) $(call flag,tasks,$(TASKS)) $(call fl
 RUN_FLAGS = $(call flag,threads,$(THREADS)) $(call flag,device,$(DEVICE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup wheel tune build export device test test-fast check format bench bench-peers bench-tuning profile verify validate-model machine clean report test-faults explain
+.PHONY: help setup wheel tune build export device test test-fast check format bench bench-peers bench-tuning bench-families profile verify validate-model machine clean report test-faults explain
 
 help: ## list every target with one line each
 	@echo 'Variables: TARGET=$(TARGET) MODEL=$(MODEL) TRIALS= TASKS= THREADS= DEVICE=rpc://host:port/key'
@@ -61,6 +61,9 @@ bench-tuning: setup ## trials a second and noise of the measurer, against TVM's 
 
 bench-peers: setup ## race other runtimes; ARGS='--models .. --threads 1,2 --rounds 30 --peers .. --tune 64'
 	.venv/bin/python -m bench $(ARGS)
+
+bench-families: setup ## torchvision's and timm's mobile networks in every form against PyTorch; ARGS='--networks .. --forms ..'
+	.venv/bin/python -m bench.families $(ARGS)
 
 profile: setup ## time each layer of the built artifact
 	$(MNC) profile $(ARTIFACT) $(call flag,threads,$(THREADS))

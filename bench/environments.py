@@ -36,6 +36,18 @@ def python(name: str) -> Path:
     return interpreter
 
 
+def overlay(name: str) -> Path:
+    """A folder of a list's packages alone, for the project's own interpreter; made when absent."""
+    folder = cache_dir("peers", "overlays") / f"{name}-{digest(name)}"
+    if not (folder / ".ready").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        wanted = ["--requirement", str(REQUIREMENTS / f"{name}.txt")]
+        _run([*pip, "--no-deps", "--target", str(folder), *wanted], name)
+        (folder / ".ready").touch()
+    return folder
+
+
 def digest(name: str) -> str:
     """Short digest of an environment's list; of the project's own, of its constraints."""
     file = ROOT / "constraints.txt" if name == PROJECT else REQUIREMENTS / f"{name}.txt"

@@ -5,34 +5,19 @@ Takes an ATen operator's arguments, in the order of its schema; gives what the o
 other operators, or NotImplemented where this call of it is fine as it is. `script.Replay` applies them.
 """
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mnc.model import arithmetic, patches
+from mnc.model.trace_constants import known_now, shape_of
+
 Decomposition = Callable[..., Any]
 Ints = Sequence[int]
-
-
-@contextlib.contextmanager
-def _known_now() -> Iterator[None]:
-    """What is worked out within is a constant of the network: no trace has it, and sizes are numbers."""
-    state = torch._C._get_tracing_state()
-    torch._C._set_tracing_state(None)  # type: ignore[attr-defined]
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        torch._C._set_tracing_state(state)  # type: ignore[attr-defined]
-
-
-def _shape(x: Tensor) -> list[int]:
-    with _known_now():
-        return [int(size) for size in x.shape]
 
 
 def _mish(x: Tensor) -> Tensor:
@@ -71,14 +56,21 @@ def _clamp_max(x: Tensor, most: float) -> Any:
     return _clamp(x, None, most)
 
 
+def _rrelu(
+    x: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *_: Any
+) -> Any:
+    """Without training its slope is the middle one."""
+    return NotImplemented if training else F.leaky_relu(x, (lower + upper) / 2)
+
+
 def _channel_shuffle(x: Tensor, groups: int) -> Tensor:
-    batch, channels, *size = _shape(x)
+    batch, channels, *size = shape_of(x)
     split = x.reshape(batch, groups, channels // groups, *size)
     return split.transpose(1, 2).reshape(batch, channels, *size)
 
 
 def _pixel_unshuffle(x: Tensor, factor: int) -> Tensor:
-    batch, channels, height, width = _shape(x)
+    batch, channels, height, width = shape_of(x)
     split = x.reshape(batch, channels, height // factor, factor, width // factor, factor)
     moved = split.permute(0, 1, 3, 5, 2, 4)
     return moved.reshape(batch, channels * factor**2, height // factor, width // factor)
@@ -129,7 +121,7 @@ def _convolution(
     """A transposed convolution of a spread kernel is one of a kernel with zeros between its taps."""
     if not transposed or all(step == 1 for step in dilation):
         return NotImplemented
-    with _known_now():
+    with known_now():
         steps = _each(dilation, weight)
         sizes = [step * (size - 1) + 1 for size, step in zip(weight.shape[2:], steps, strict=True)]
         spread = weight.new_zeros(*weight.shape[:2], *sizes)
@@ -145,7 +137,7 @@ def _pad(x: Tensor, pad: Ints, mode: str = "constant", value: float | None = Non
         return NotImplemented
     for i in range(0, len(pad), 2):
         axis, (before, after) = x.dim() - 1 - i // 2, pad[i : i + 2]
-        size = _shape(x)[axis]
+        size = shape_of(x)[axis]
         parts = [x.narrow(axis, size - before, before)] if before > 0 else []
         parts += [x.narrow(axis, max(0, -before), size + min(0, before) + min(0, after))]
         parts += [x.narrow(axis, 0, after)] if after > 0 else []
@@ -170,7 +162,7 @@ def _avg_pool2d(
     def right(of: Tensor) -> Tensor:
         return F.avg_pool2d(of, size, steps, pads, ceil_mode, count_include_pad, divisor)
 
-    with _known_now():
+    with known_now():
         ones = torch.ones(1, 1, *x.shape[2:])
         wanted = F.avg_pool2d(ones, size, steps, pads, ceil_mode, count_include_pad, divisor)
         windows = zip(wanted.shape[2:], x.shape[2:], size, steps, pads, strict=True)
@@ -258,9 +250,9 @@ def _attention(
     *_: Any,
 ) -> Any:
     scores = torch.matmul(query, key.transpose(-2, -1))
-    scores = scores * (1 / math.sqrt(_shape(query)[-1]) if scale is None else scale)
+    scores = scores * (1 / math.sqrt(shape_of(query)[-1]) if scale is None else scale)
     if is_causal:
-        with _known_now():
+        with known_now():
             allowed = torch.ones(query.shape[-2], key.shape[-2]).tril()
             later = torch.where(allowed > 0, 0.0, -math.inf)
         scores = scores + later
@@ -276,7 +268,7 @@ def _resize(operator: Any) -> Decomposition:
     def resized(x: Tensor, *options: Any) -> Any:
         if _is_plain(operator, x, options):
             return NotImplemented
-        with _known_now():
+        with known_now():
             height, width = x.shape[2:]
             made = list(operator(x, *options).shape)
             unit = torch.eye(height).reshape(1, height, height, 1).repeat(1, 1, 1, width)
@@ -331,5 +323,16 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
     "aten::_native_batch_norm_legit_no_training": _decomposed_batch_norm,
     "aten::layer_norm": _layer_norm,
     "aten::scaled_dot_product_attention": _attention,
+    "aten::im2col": patches.im2col,
+    "aten::col2im": patches.col2im,
+    "aten::rrelu": _rrelu,
+    "aten::cosine_similarity": arithmetic.cosine_similarity,
+    "aten::cdist": arithmetic.cdist,
+    "aten::exp2": arithmetic.exp2,
+    "aten::lerp": arithmetic.lerp,
+    "aten::nan_to_num": arithmetic.nan_to_num,
+    "aten::diff": arithmetic.diff,
+    "aten::movedim": arithmetic.movedim,
+    "aten::rot90": arithmetic.rot90,
     **{f"aten::{name}": _resize(getattr(torch.ops.aten, name)) for name in RESIZES},
 }

@@ -27,6 +27,18 @@ def _tensor(data: Any, dtype: Any = None, *_: Any) -> Tensor:
     return made if dtype is None else torch.ops.aten.to.dtype(made, dtype)
 
 
+def _slice(items: Any, *where: Any) -> Any:
+    """Of a list, or of a tensor along an axis."""
+    if isinstance(items, Tensor):
+        return torch.ops.aten.slice.Tensor(items, *where)
+    return items[slice(*where)]
+
+
+def _appended(items: list[Any], one: Any) -> list[Any]:
+    items.append(one)
+    return items
+
+
 PRIM: dict[str, Callable[..., Any]] = {
     "prim::ListConstruct": lambda *items: list(items),
     "prim::TupleConstruct": lambda *items: items,
@@ -37,6 +49,7 @@ PRIM: dict[str, Callable[..., Any]] = {
     "prim::device": operator.attrgetter("device"),
     "prim::layout": operator.attrgetter("layout"),
     "prim::NumToTensor": torch.tensor,
+    "prim::Uninitialized": lambda: None,
     "prim::unchecked_cast": lambda value: value,
     "prim::min": min,
     "prim::max": max,
@@ -45,8 +58,17 @@ PRIM: dict[str, Callable[..., Any]] = {
     "aten::__not__": operator.not_,
     "aten::__getitem__": operator.getitem,
     "aten::len": len,
-    "aten::size": lambda x, *dim: x.size(*dim),
+    "aten::size": lambda x, *dim: x.size(*dim) if dim else list(x.size()),
+    "aten::slice": _slice,
+    "aten::format": str.format,
+    "aten::str": str,
     "aten::dim": lambda x: x.dim(),
+    "aten::_set_item": operator.setitem,
+    "aten::append": _appended,
+    "aten::keys": lambda items: list(items.keys()),
+    "aten::values": lambda items: list(items.values()),
+    "aten::items": lambda items: list(items.items()),
+    "aten::__contains__": operator.contains,
     "aten::tensor": _tensor,
 }
 
@@ -54,7 +76,7 @@ PRIM: dict[str, Callable[..., Any]] = {
 class Replay(nn.Module):
     """Runs the graph of a ScriptModule in eval mode, BN folded.
 
-    NotImplementedError, when it runs, for loops and other constructs that it does not know.
+    NotImplementedError, when it runs, for constructs that it does not know.
     """
 
     def __init__(self, module: torch.jit.ScriptModule) -> None:
@@ -113,6 +135,8 @@ class Replay(nn.Module):
             inputs = [self._read(value, values) for value in node.inputs()]
             if node.kind() == "prim::If":
                 results = self._branch(node, inputs[0], values)
+            elif node.kind() == "prim::Loop":
+                results = self._loop(node, inputs, values)
             elif node.kind() == "prim::RaiseException":
                 raise RuntimeError(str(inputs[0]))
             else:
@@ -125,6 +149,19 @@ class Replay(nn.Module):
         block = list(node.blocks())[0 if condition else 1]
         self._run(block.nodes(), values)
         return [self._read(value, values) for value in block.outputs()]
+
+    def _loop(self, node: Any, inputs: list[Any], values: dict[str, Any]) -> list[Any]:
+        """Each turn on its own, as often as the sizes and lists at hand ask for."""
+        (block,) = node.blocks()
+        turn, *names = (value.debugName() for value in block.inputs())
+        most, goes_on, *carried = inputs
+        for count in range(int(most)):
+            if not goes_on:
+                break
+            values.update(zip((turn, *names), (count, *carried), strict=True))
+            self._run(block.nodes(), values)
+            goes_on, *carried = (self._read(value, values) for value in block.outputs())
+        return carried
 
 
 def must_replay(traced: torch.jit.ScriptModule) -> bool:

@@ -82,6 +82,18 @@ LACKING: dict[str, Function] = {
     "layer norm over three axes": lambda net, y: net.layer(y),
     "layer norm over two axes": lambda net, y: net.rows(y),
     "transposed and dilated": lambda net, y: net.spread(y),
+    "windows": lambda _, y: F.unfold(y, (3, 2), 2, 1, (1, 2)).unsqueeze(3)[:, :CHANNELS],
+    "windows back": lambda _, y: F.fold(
+        F.unfold(y, 3, 2, 1, 2), (17, 19), 3, dilation=2, padding=1, stride=2
+    ),
+    "random leaky, of no training": lambda _, y: F.rrelu(y - 0.5),
+    "cosines": lambda _, y: y * F.cosine_similarity(y, y.flip(1), dim=1).unsqueeze(1),
+    "distances": lambda _, y: torch.cdist(y, y.flip(2)),
+    "powers of two": lambda _, y: torch.exp2(y),
+    "between": lambda _, y: torch.lerp(y, y * 2, 0.3),
+    "numbers for NaN": lambda _, y: torch.nan_to_num((y - 0.5).log(), 0.5),
+    "differences": lambda _, y: torch.diff(y, dim=3),
+    "moved and turned": lambda _, y: torch.rot90(y.movedim(1, 3), 1, (1, 2)).movedim(-1, 1),
 }
 RESIZED: dict[str, Function] = {
     "bilinear by a fraction": lambda _, y: F.interpolate(y, scale_factor=1.7, mode="bilinear"),
@@ -346,7 +358,5 @@ class Deaf(nn.Module):
 def test_what_stops_an_import_is_said() -> None:
     with pytest.raises(UserError, match=r"^net does not read its input: there is nothing to comp"):
         import_model(named(Deaf()), load("host"))
-    with pytest.raises(
-        UserError, match=r"^net cannot be imported: it has aten::im2col; write them"
-    ):
-        import_model(named(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Unfold(3))), load("host"))
+    with pytest.raises(UserError, match=r"^net cannot be imported: it has aten::fft_rfft2; write "):
+        import_model(named(Between(lambda _, y: torch.fft.rfft2(y).abs(), 8)), load("host"))
