@@ -96,7 +96,7 @@ def saved(network: nn.Module, form: str, example: Tensor, folder: Path) -> Path:
         torch.export.save(program if form == "exported" else program.run_decompositions(), file)
         return file
     made: Any = (
-        torch.jit.script(network)  # type: ignore[no-untyped-call]
+        torch.jit.script(network)
         if form == "scripted"
         else torch.jit.trace(network, example, strict=False)  # type: ignore[no-untyped-call]
     )

@@ -62,6 +62,7 @@ PRIM: dict[str, Callable[..., Any]] = {
     "aten::slice": _slice,
     "aten::format": str.format,
     "aten::str": str,
+    "aten::dict": dict,
     "aten::dim": lambda x: x.dim(),
     "aten::_set_item": operator.setitem,
     "aten::append": _appended,
