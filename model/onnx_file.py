@@ -32,6 +32,7 @@ class OnnxNetwork:
     names: tuple[str, ...]
     content_hash: str
     runtime: ClassVar[str] = "ONNX Runtime"
+    layout: ClassVar[str] = "NCHW"
 
     def reference(self, threads: int | None = None) -> Reference:
         """ONNX Runtime with it, on `threads` (None: all cores). MissingPackageError without it."""
@@ -47,11 +48,6 @@ class OnnxNetwork:
             return tuple(session.run(None, dict(zip(self.names, arrays, strict=True))))
 
         return Reference(self.runtime, run)
-
-
-def is_onnx(spec: str) -> bool:
-    """Whether it is the path of an `.onnx` file."""
-    return Path(spec).suffix == SUFFIX
 
 
 def read(path: Path, *, input_shape: InputShapes | None, batch: int) -> OnnxNetwork:

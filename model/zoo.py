@@ -11,12 +11,12 @@ from pathlib import Path
 
 from torch import nn
 
-from mnc.model import foreign, initialise, onnx_file, weights
+from mnc.model import foreign, initialise, network_files, weights
 from mnc.model.families import FAMILIES, NOTHING, Contents, Family, Pixels
 from mnc.model.inputs import ONLY, Input, InputShapes, shapes_of
 from mnc.model.mobilenet_v1 import small_28x28
 from mnc.model.names import RESOLUTIONS, SMALL, WIDTHS, Sized, names, parse
-from mnc.model.onnx_file import OnnxNetwork
+from mnc.model.network_files import FileNetwork
 from mnc.model.preprocess import Preprocess
 from mnc.model.reference import Reference
 from mnc.model.torch_run import torch_reference
@@ -53,7 +53,7 @@ class Model:
     """
 
     name: str
-    network: nn.Module | OnnxNetwork
+    network: nn.Module | FileNetwork
     input_shape: tuple[int, ...]
     preprocess: Preprocess | None
     labels: tuple[str, ...]
@@ -79,6 +79,11 @@ class Model:
     def runtime(self) -> str:
         """The name of what runs it where it comes from."""
         return "PyTorch" if isinstance(self.network, nn.Module) else self.network.runtime
+
+    @property
+    def layout(self) -> str:
+        """The axes of its images."""
+        return "NCHW" if isinstance(self.network, nn.Module) else self.network.layout
 
     def reference(self, *, threads: int | None = None) -> Reference:
         """What runs it where it comes from; a file's runtime on `threads`, PyTorch as it is set.
@@ -120,7 +125,7 @@ def load(
     shapes = () if input_shape is None else shapes_of(input_shape)
     if batch < 1 or any(min(shape, default=0) < 1 for shape in shapes):
         raise UserError("batch and every part of the input shape must be at least 1")
-    if onnx_file.is_onnx(spec):
+    if network_files.is_file(spec):
         return _file(spec, file=weights, input_shape=input_shape, batch=batch)
     if foreign.is_foreign(spec):
         return _foreign(spec, file=weights, input_shape=input_shape, batch=batch)
@@ -168,7 +173,7 @@ def _builder(spec: str) -> Callable[[Path | None], _Built]:
     if one is None:
         raise UserError(
             f"unknown model {spec!r}; one of {', '.join(names())}, another width or resolution of"
-            " these, package.module:function, or a .pt, .pt2 or .onnx file"
+            " these, package.module:function, or a .pt, .pt2, .onnx or .tflite file"
         )
     if not (0.05 <= one.width <= 4 and 32 <= one.resolution <= 1024):
         raise UserError(f"{spec}: the width must be 0.05 to 4 and the resolution 32 to 1024")
@@ -248,7 +253,7 @@ def _file(spec: str, *, file: Path | None, input_shape: InputShapes | None, batc
     """The network in a file of another framework."""
     if file is not None:
         raise UserError(f"{spec} holds its own weights: leave out --weights")
-    network = onnx_file.read(Path(spec), input_shape=input_shape, batch=batch)
+    network = network_files.read(Path(spec), input_shape=input_shape, batch=batch)
     first, *others = network.inputs
     return Model(
         name=foreign.safe_name(spec),

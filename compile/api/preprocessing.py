@@ -47,6 +47,8 @@ def chosen(
 def _picture(manifest: Manifest) -> tuple[int, int]:
     """(channels, side) of the network's only input."""
     shape = manifest.inputs[0].shape
+    if manifest.inputs[0].layout == "NHWC":
+        shape = (shape[0], *shape[3:], *shape[1:3])
     square = len(manifest.inputs) == 1 and len(shape) == 4 and shape[2] == shape[3]
     if not square or shape[1] not in {1, 3}:
         takes = ", ".join("x".join(map(str, tensor.shape)) for tensor in manifest.inputs)

@@ -99,11 +99,11 @@ def _manifest(
         ),
         versions=provenance.versions(),
         inputs=tuple(
-            Tensor(name=one.name, shape=one.shape, layout="NCHW"[: len(one.shape)])
+            Tensor(name=one.name, shape=one.shape, layout=model.layout[: len(one.shape)])
             for one in built.program.inputs
         ),
         outputs=tuple(
-            Tensor(name=f"output{i}", shape=array.shape[1:], layout="NCHW"[: array.ndim - 1])
+            Tensor(name=f"output{i}", shape=array.shape[1:], layout=model.layout[: array.ndim - 1])
             for i, array in enumerate(outputs)
         ),
         preprocess=model.preprocess,

@@ -11,12 +11,14 @@ from typing import Any
 import tvm
 from tvm import relay
 
-from mnc.compile.frontend import constant_folding, family_layout, onnx_import
+from mnc.compile.frontend import constant_folding, family_layout, onnx_import, tflite_import
 from mnc.compile.records.family_choice import BLOCKED
 from mnc.compile.toolchain import pass_context
 from mnc.model import foreign, prepare
 from mnc.model.inputs import Input
+from mnc.model.network_files import FileNetwork
 from mnc.model.onnx_file import OnnxNetwork
+from mnc.model.tflite_file import TfliteNetwork
 from mnc.model.zoo import Model
 from mnc.support import error_text
 from mnc.support.errors import UserError
@@ -37,10 +39,13 @@ def import_model(model: Model, target: Target, *, family: str = BLOCKED) -> Prog
 
     UserError when it cannot be, with what stops it.
     """
-    traced = None if isinstance(model.network, OnnxNetwork) else _traced(model)
+    network = model.network
+    traced = None if isinstance(network, FileNetwork) else _traced(model)
     try:
-        if isinstance(model.network, OnnxNetwork):
-            mod = onnx_import.to_relay(model.network)
+        if isinstance(network, OnnxNetwork):
+            mod = onnx_import.to_relay(network)
+        elif isinstance(network, TfliteNetwork):
+            mod = tflite_import.to_relay(network)
         else:
             mod = _from_torch(traced, model.inputs)
     except Exception as error:  # the importers raise whatever an operator's converter meets

@@ -147,11 +147,11 @@ def rebuild_module(manifest: Manifest) -> tuple[Any, str]:
     must not make happen.
     """
     try:
-        from mnc.model import foreign, onnx_file, zoo
+        from mnc.model import foreign, network_files, zoo
     except ImportError:
         return None, "PyTorch is not installed, so only the golden outputs were compared"
     network = manifest.network
-    if foreign.is_foreign(network.spec) or onnx_file.is_onnx(network.spec):
+    if foreign.is_foreign(network.spec) or network_files.is_file(network.spec):
         return (
             None,
             f"{network.spec} is not in the zoo: name it with --model to compare with it as well",
