@@ -63,6 +63,7 @@ PRIM: dict[str, Callable[..., Any]] = {
     "aten::format": str.format,
     "aten::str": str,
     "aten::dict": dict,
+    "aten::list": list,
     "aten::dim": lambda x: x.dim(),
     "aten::_set_item": operator.setitem,
     "aten::append": _appended,
