@@ -23,11 +23,27 @@ def to_relay(network: OnnxNetwork) -> Any:
     shapes = {name: one.shape for name, one in named.items()}
     with _as_tvm_knows_onnx(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        mod, _ = relay.frontend.from_onnx(network.proto, shapes, freeze_params=True)
+        mod, _ = relay.frontend.from_onnx(
+            _with_axes_within(network.proto), shapes, freeze_params=True
+        )
     main = mod["main"]
     new = {one: relay.var(named[one.name_hint].name, one.type_annotation) for one in main.params}
     mod["main"] = relay.Function(list(new.values()), relay.bind(main.body, new))
     return mod
+
+
+def _with_axes_within(given: Any) -> Any:
+    """A copy whose reductions have their axes as attributes: TVM 0.19 reads them as before opset 18."""
+    from onnx import helper, numpy_helper
+
+    proto = type(given)()
+    proto.CopyFrom(given)
+    known = {one.name: one for one in proto.graph.initializer}
+    for node in proto.graph.node:
+        if node.op_type.startswith("Reduce") and len(node.input) == 2 and node.input[1] in known:
+            axes = numpy_helper.to_array(known[node.input.pop()])
+            node.attribute.append(helper.make_attribute("axes", axes.tolist()))
+    return proto
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ def model(
     tensors = [numpy_helper.from_array(array, name) for name, array in weights.items()]
     results = [value(name, (None,) * axes) for name, axes in outputs.items()]
     graph = helper.make_graph(nodes, "net", inputs, results, tensors)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
 
 def mobile(sizes: tuple[Any, ...] = SIZES) -> Any:
@@ -52,6 +52,7 @@ def mobile(sizes: tuple[Any, ...] = SIZES) -> Any:
         "twice": np.array([1, 1, 2, 2], "f4"),
         "classes": normal(5, 16),
         "classes_bias": normal(5),
+        "pixels": np.array([2, 3]),
         "first": np.array([0]),
         "rest": np.array([-1]),
     }
@@ -68,7 +69,7 @@ def mobile(sizes: tuple[Any, ...] = SIZES) -> Any:
         node("Mul", ["e", "h"], ["i"]),
         node("Conv", ["i", "project", "project_bias"], ["features"]),
         node("Resize", ["features", "", "twice"], ["j"], mode="nearest"),
-        node("GlobalAveragePool", ["j"], ["k"]),
+        node("ReduceMean", ["j", "pixels"], ["k"]),
         node("Shape", ["k"], ["shape"]),
         node("Gather", ["shape", "first"], ["batch"]),
         node("Concat", ["batch", "rest"], ["flat"], axis=0),
