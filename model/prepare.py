@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.weight_norm import WeightNorm
 
-from mnc.model import control_flow, folding, script
+from mnc.model import control_flow, folding, mutation, script
 from mnc.model.outputs import FlatOutputs
 from mnc.model.zoo import Model
 from mnc.support.errors import UserError
@@ -79,6 +79,11 @@ def _traced(module: nn.Module, model: Model) -> torch.jit.ScriptModule:
         warnings.simplefilter("always")
         found: torch.jit.ScriptModule = torch.jit.trace(  # type: ignore[no-untyped-call]
             FlatOutputs(module), examples, check_trace=False
+        )
+    if lost := mutation.lost_writes(found):
+        raise UserError(
+            f"{model.name} writes into part of a tensor and then reads the whole: {', '.join(lost)}; "
+            "make the whole anew with torch.cat or torch.where"
         )
     places = module.branches() if isinstance(module, script.Replay) else []
     places += control_flow.warned_of(warned)
