@@ -26,6 +26,7 @@ from mnc.model import zoo
 from mnc.model.outputs import tensors_of
 from mnc.support.errors import UserError
 
+ENVIRONMENT = "families"  # the packages of bench/requirements/families.txt
 FORMS = ("module", "traced", "scripted", "exported", "decomposed")
 WEIGHTY = re.compile(r"conv|dense|matmul")
 # Where each comes from, and the side of the image it takes.
@@ -145,7 +146,7 @@ def prepare() -> None:
     """Make torchvision and timm importable beside the project's own torch, whose operators the wheel of
     torchvision is not built for: none is called, but two must be known.
     """
-    sys.path.append(str(environments.overlay("families")))
+    sys.path.append(str(environments.overlay(ENVIRONMENT)))
     for name in ("nms", "qnms"):
         schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
         torch.library.define(f"torchvision::{name}", schema)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import environments, peers, recipes
+from bench import environments, families, peers, recipes
 from bench.worker_process import WORKERS
 from mnc.support.errors import UserError
 
@@ -27,6 +27,7 @@ def test_a_recipe_has_its_script_and_what_it_needs(recipe: peers.Recipe) -> None
 
 def test_every_environment_has_a_list_and_every_list_a_use() -> None:
     used = {one.environment for one in (*peers.PEERS, *peers.RECIPES)} - {peers.PROJECT}
+    used |= {families.ENVIRONMENT}
     assert used == {file.stem for file in environments.REQUIREMENTS.glob("*.txt")}
 
 
