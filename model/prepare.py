@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.weight_norm import WeightNorm
 
-from mnc.model import control_flow, folding, mutation, script
+from mnc.model import control_flow, folding, mutation, script, training_mode
 from mnc.model.outputs import FlatOutputs
 from mnc.model.zoo import Model
 from mnc.support.errors import UserError
@@ -62,6 +62,7 @@ def trace(model: Model) -> torch.jit.ScriptModule:
     """
     with torch.no_grad(), _without_fast_paths():
         if isinstance(model.module, torch.jit.ScriptModule):
+            _check_mode(model.module, model.name)
             traced = _traced(script.Replay(model.module), model)
         else:
             traced = _traced(fold_batch_norm(model.module), model)
@@ -80,6 +81,7 @@ def _traced(module: nn.Module, model: Model) -> torch.jit.ScriptModule:
         found: torch.jit.ScriptModule = torch.jit.trace(  # type: ignore[no-untyped-call]
             FlatOutputs(module), examples, check_trace=False
         )
+    _check_mode(found, model.name)
     if lost := mutation.lost_writes(found):
         raise UserError(
             f"{model.name} writes into part of a tensor and then reads the whole: {', '.join(lost)}; "
@@ -92,6 +94,14 @@ def _traced(module: nn.Module, model: Model) -> torch.jit.ScriptModule:
     if not any(one.uses() for one in inputs):
         raise UserError(f"{model.name} does not read its input: there is nothing to compile")
     return found
+
+
+def _check_mode(traced: torch.jit.ScriptModule, name: str) -> None:
+    if training := training_mode.still_trains(traced):
+        raise UserError(
+            f"{name} is in training mode ({', '.join(training)}): call .eval() on the module before it is "
+            "traced or exported"
+        )
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ def import_model(model: Model, target: Target, *, family: str = BLOCKED) -> Prog
         raise UserError(f"{model.name} cannot be imported: {_why(error)}") from error
     mod["main"] = _with_all(model.inputs, mod["main"])
     mod = family_layout.in_layout(_simplify(mod), family, target.lanes)
-    return Program(mod, model.inputs, _output_shapes(mod))
+    return Program(mod, model.inputs, _output_shapes(mod, model.name))
 
 
 def _from_torch(traced: Any, inputs: tuple[Input, ...]) -> Any:
@@ -103,7 +103,13 @@ def _simplify(mod: Any) -> Any:
         return tvm.transform.Sequential(passes)(mod)
 
 
-def _output_shapes(mod: Any) -> tuple[tuple[int, ...], ...]:
+def _output_shapes(mod: Any, name: str) -> tuple[tuple[int, ...], ...]:
     result = mod["main"].checked_type.ret_type
     tensors = result.fields if isinstance(result, relay.TupleType) else [result]
+    for number, tensor in enumerate(tensors):
+        if tensor.dtype != "float32":
+            raise UserError(
+                f"{name} cannot be compiled: its output {number} is {tensor.dtype}, and outputs are float32; "
+                "give what it is chosen from, such as the scores, and choose (argmax, >) outside"
+            )
     return tuple(tuple(int(d) for d in tensor.shape) for tensor in tensors)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A tiny network in Relay as the compiler has it: blocked, weights packed, then with its pair fused."""
 
+import dataclasses
 import re
 from typing import Any
 
 import pytest
 import tvm
+from torch import Tensor
 from tvm import relay
 
 from mnc.compile.frontend import fusion, importer
@@ -48,6 +50,17 @@ def test_the_program_knows_what_goes_in_and_out() -> None:
     program = importer.import_model(tiny((2, *SHAPE[1:])), TARGET)
     assert program.inputs == (Input("input", (2, 3, 16, 16)),)
     assert program.output_shapes == ((2, 7),)
+
+
+class Chooses(TinyNet):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).argmax(1)
+
+
+def test_an_output_that_is_not_of_floats_is_refused_by_name() -> None:
+    chooses = dataclasses.replace(tiny(), network=Chooses().eval())
+    with pytest.raises(UserError, match=r"its output 0 is int\d\d, and outputs are float32"):
+        importer.import_model(chooses, TARGET)
 
 
 def test_a_shape_that_the_network_cannot_take_is_one_clear_line() -> None:
