@@ -153,6 +153,12 @@ class _Tuning:
         limit = self.options.seconds
         return limit is not None and time.monotonic() - self.started > limit
 
+    @property
+    def _most(self) -> int:
+        """Trials in a batch; where time may run out, no task has a second before each has had its first."""
+        batch = self.measurer.batch
+        return batch if self.options.seconds is None else min(batch, self.options.floor)
+
     def _next(self) -> str | None:
         standings = [one.standing for one in self.progress.values()]
         return choose(standings, total=self.total, floor=self.options.floor)
@@ -162,7 +168,7 @@ class _Tuning:
             tuner, first = self.options.tuner, self._first(one.task.task)
             one.search = Search(one.task.task, tuner=tuner, known=one.known, first=first)
         one.search.learn_from(self._similar(one))
-        count = min(self.measurer.batch, self._allowed(one), self.total - self.state.trials)
+        count = min(self._most, self._allowed(one), self.total - self.state.trials)
         self._begin(one)
         observer.on_batch(self.state)
         made: list[Trial] = []
