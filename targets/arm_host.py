@@ -11,7 +11,7 @@ from mnc.targets.core_classes import UsableClass, usable_classes
 from mnc.targets.device_name import device_name, model_slug
 from mnc.targets.host_file import HostFile
 from mnc.targets.kernel_files import ROOT
-from mnc.targets.target import Cache, CoreClass, Target
+from mnc.targets.target import CoreClass, Target
 
 
 def describe(file: HostFile, root: Path = ROOT) -> Target:
@@ -34,7 +34,7 @@ def describe(file: HostFile, root: Path = ROOT) -> Target:
         ),
         glibc=file.glibc,
         cores=cores,
-        caches=() if last is None else (_cache(last, 40, 8),),  # estimates
+        caches=() if last is None else (last.described(40, 8),),  # estimates
         memory=file.memory,
     )
 
@@ -82,17 +82,6 @@ def _core_class(cpu: ArmCpu, found: UsableClass, root: Path) -> CoreClass:
         else 16
         if wide
         else 8,  # estimates, as the caches' figures
-        l1d=_cache(known.get(1, smallest), 4, 8 if cpu.in_order else 32 if wide else 16),
-        l2=_cache(known[2], 20, 16 if wide else 8) if 2 in known else None,
-    )
-
-
-def _cache(found: SysCache, latency: float, bandwidth: float) -> Cache:
-    return Cache(
-        size_kib=found.size_kib,
-        line_bytes=found.line_bytes,
-        associativity=found.associativity,
-        latency_cycles=latency,
-        bandwidth_bytes_per_cycle=bandwidth,
-        shared_by=found.shared_by,
+        l1d=known.get(1, smallest).described(4, 8 if cpu.in_order else 32 if wide else 16),
+        l2=known[2].described(20, 16 if wide else 8) if 2 in known else None,
     )

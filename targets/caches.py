@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mnc.targets import topology
 from mnc.targets.kernel_files import ROOT, cpu_list, integer, text
+from mnc.targets.target import Cache, Replacement
 
 # A virtual machine reports the socket's whole last-level cache, of which its cores get a share.
 # No server part has more than 5 MiB of it for each core (Xeon 6972P: 480 MiB, 96 cores).
@@ -24,6 +25,20 @@ class SysCache:
     line_bytes: int
     associativity: int
     shared_by: int
+
+    def described(
+        self, latency: float, bandwidth: float, *, replacement: Replacement = "longest-ago"
+    ) -> Cache:
+        """With what the kernel does not say: cycles to use, bytes a cycle, and which line goes."""
+        return Cache(
+            size_kib=self.size_kib,
+            line_bytes=self.line_bytes,
+            associativity=self.associativity,
+            latency_cycles=latency,
+            bandwidth_bytes_per_cycle=bandwidth,
+            shared_by=self.shared_by,
+            replacement=replacement,
+        )
 
 
 def caches(cpu: int, root: Path = ROOT, *, virtual: bool) -> dict[int, SysCache]:

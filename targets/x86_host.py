@@ -8,7 +8,7 @@ from mnc.targets.caches import SysCache, caches
 from mnc.targets.core_classes import UsableClass, usable_classes
 from mnc.targets.device_name import model_slug
 from mnc.targets.host_file import HostFile
-from mnc.targets.target import Cache, CoreClass, Replacement, Target
+from mnc.targets.target import CoreClass, Target
 from mnc.targets.x86_cpus import BY_NAME, INTEL, X86Cpu, cpu_name, small_core
 
 # What x86 parts have at least; used where /sys does not tell (some containers).
@@ -33,7 +33,7 @@ def describe(file: HostFile, root: Path) -> Target:
         model=model_slug(name or vendor, cores[0].cpu, prefix="x86"),
         glibc=file.glibc,
         cores=cores,
-        caches=() if last is None else (_cache(last, *cpu.l3),),
+        caches=() if last is None else (last.described(*cpu.l3),),
         memory=file.memory,
     )
 
@@ -52,28 +52,9 @@ def _core_class(big: X86Cpu, found: UsableClass, root: Path, *, virtual: bool) -
         in_order=False,
         misses_in_flight=cpu.misses_in_flight,
         prefetch_streams=32,  # of Intel's L2 streamer (Optimization Reference Manual); an estimate of others
-        l1d=_cache(
-            known.get(1, SMALLEST_L1),
+        l1d=known.get(1, SMALLEST_L1).described(
             *cpu.l1,
             replacement="trees" if cpu.vendor == INTEL else "longest-ago",
         ),
-        l2=_cache(known[2], *cpu.l2) if 2 in known else None,
-    )
-
-
-def _cache(
-    found: SysCache,
-    latency: float,
-    bandwidth: float,
-    *,
-    replacement: Replacement = "longest-ago",
-) -> Cache:
-    return Cache(
-        size_kib=found.size_kib,
-        line_bytes=found.line_bytes,
-        associativity=found.associativity,
-        latency_cycles=latency,
-        bandwidth_bytes_per_cycle=bandwidth,
-        shared_by=found.shared_by,
-        replacement=replacement,
+        l2=known[2].described(*cpu.l2) if 2 in known else None,
     )

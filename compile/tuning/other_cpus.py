@@ -6,6 +6,7 @@ Takes the folders of logs and a target; gives the trials of each CPU of its arch
 """
 
 import math
+import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -37,10 +38,7 @@ def of_other_cpus(logs: Path, target: Target) -> list[Trials]:
 
 
 def _by_one_measurer(trials: list[Trial]) -> Trials:
-    counts: dict[str, int] = {}
-    for trial in trials:
-        counts[trial.measurer] = counts.get(trial.measurer, 0) + 1
-    most = max(counts, key=lambda name: counts[name])
+    most = statistics.mode(trial.measurer for trial in trials)
     return tuple(trial for trial in trials if trial.measurer == most)
 
 
