@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from mnc.model.decompositions import DECOMPOSITIONS
 from mnc.model.inputs import arguments_of
 
+# Freezing leaves the attributes that an operator of unknown effects reads, such as quantized weights.
+KNOWN = ("prim::Constant", "prim::GetAttr")
 CONVOLUTION = "aten::_convolution"  # its input 6 says whether it is transposed
 
 
@@ -88,8 +90,9 @@ class Replay(nn.Module):
         self._defaults = tuple(one.default_value for one in arguments_of(module))
         # Tracing copies submodules and must not see this one, so that it sits in a tuple.
         self._program = (frozen,)
-        self._constants: dict[str, Any] = {}
-        self._adopt(self._program[0].graph.nodes())
+        graph = frozen.graph
+        self._constants: dict[str, Any] = {next(graph.inputs()).debugName(): self._program}
+        self._adopt(graph.nodes())
         self.eval()
 
     def forward(self, *inputs: Tensor) -> Any:
@@ -111,8 +114,8 @@ class Replay(nn.Module):
     def _adopt(self, nodes: Iterable[Any]) -> None:
         """Keep constants; tensors as buffers, so that a trace names them instead of copying."""
         for node in nodes:
-            if node.kind() == "prim::Constant":
-                value = node.output().toIValue()
+            if node.kind() in KNOWN:
+                value = self._known(node)
                 name = node.output().debugName()
                 if isinstance(value, Tensor):
                     safe = f"constant_{len(self._constants)}"
@@ -123,6 +126,12 @@ class Replay(nn.Module):
             for block in node.blocks():
                 self._adopt(block.nodes())
 
+    def _known(self, node: Any) -> Any:
+        if node.kind() == "prim::Constant":
+            return node.output().toIValue()
+        (owner,) = self._constants[node.input().debugName()]
+        return getattr(owner, node.s("name"))
+
     def _read(self, value: Any, values: dict[str, Any]) -> Any:
         name = value.debugName()
         if name in values:
@@ -132,7 +141,7 @@ class Replay(nn.Module):
 
     def _run(self, nodes: Iterable[Any], values: dict[str, Any]) -> None:
         for node in nodes:
-            if node.kind() == "prim::Constant":
+            if node.kind() in KNOWN:
                 continue
             inputs = [self._read(value, values) for value in node.inputs()]
             if node.kind() == "prim::If":

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two operators that mark, within an ordinary float network, what is stored in 8 bits.
+
+`mnc::fake_quantize` stands behind each activation that is, `mnc::quantized_weight` at the weights of a
+convolution or a dense layer. Both survive torch.jit.trace, torch.jit.freeze and torch.export; importing this
+module registers them.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LEAST, MOST = 0, 255  # of an activation as it is stored
+LARGEST_WEIGHT = 127  # either way: -128 is not used
+
+
+def fake_quantize(x: Tensor, scale: float, zero_point: int) -> Tensor:
+    """float32 of any shape on the grid of 8 bits, float32: (q - zero_point) * scale with q in 0..255.
+
+    `scale` is taken as the nearest float32.
+    """
+    marked: Tensor = torch.ops.mnc.fake_quantize(x, scale, zero_point)
+    return marked
+
+
+def quantized_weight(w: Tensor, scale: Tensor) -> Tensor:
+    """int8 weights (O, ...) times their float32 scale (O,), an output channel each: float32 (O, ...)."""
+    marked: Tensor = torch.ops.mnc.quantized_weight(w, scale)
+    return marked
+
+
+def quantize(x: Tensor, scale: float, zero_point: int) -> Tensor:
+    """The numbers 0..255, in float64, as which float32 `x` is stored."""
+    by = 1 / torch.tensor(scale, dtype=torch.float32)
+    # In float64 the sum of a float32 and a zero point is exact wherever a tie could be.
+    return (x * by).double().add_(zero_point).round_().clamp_(LEAST, MOST)
+
+
+def _fake_quantize(x: Tensor, scale: float, zero_point: int) -> Tensor:
+    steps = quantize(x, scale, zero_point).sub_(zero_point).float()
+    return steps.mul_(torch.tensor(scale, dtype=torch.float32))
+
+
+def _quantized_weight(w: Tensor, scale: Tensor) -> Tensor:
+    return w.float() * scale.reshape(-1, *[1] * (w.dim() - 1))
+
+
+def _shape_of_fake_quantize(x: Tensor, scale: float, zero_point: int) -> Tensor:
+    return torch.empty_like(x)
+
+
+def _shape_of_quantized_weight(w: Tensor, scale: Tensor) -> Tensor:
+    return torch.empty_like(w, dtype=torch.float32)
+
+
+_LIBRARY: Any = torch.library.Library("mnc", "DEF")  # type: ignore[no-untyped-call]
+
+
+def _register(schema: str, run: Callable[..., Tensor], shape: Callable[..., Tensor]) -> None:
+    name = schema.partition("(")[0]
+    # To TorchScript an operator that is not "conservative" is one to work out while freezing: the weights
+    # would come out as float constants.
+    _LIBRARY.define(schema, alias_analysis="CONSERVATIVE")
+    _LIBRARY.impl(name, run, "CPU")
+    torch.library.register_fake(f"mnc::{name}", shape, lib=_LIBRARY)
+
+
+_register(
+    "fake_quantize(Tensor x, float scale, int zero_point) -> Tensor",
+    _fake_quantize,
+    _shape_of_fake_quantize,
+)
+_register(
+    "quantized_weight(Tensor w, Tensor scale) -> Tensor",
+    _quantized_weight,
+    _shape_of_quantized_weight,
+)
