@@ -20,6 +20,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_figures_are_those_of_a_real_core() -> None:
     target = tuning_tasks.host()
     found = peaks.figures(target)

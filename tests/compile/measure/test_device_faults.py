@@ -74,6 +74,7 @@ class Gremlin(threading.Thread):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_tune_outlives_thirty_faults(arm: Target, tracker: Tracker, tmp_path: Path) -> None:
     tasks = [tuning_tasks.pointwise_task(arm, inputs=32, size=size) for size in (7, 14)]
     every = {task.key: len(task.task.config_space) for task in tasks}

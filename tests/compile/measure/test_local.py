@@ -91,6 +91,7 @@ def test_a_failure_has_a_kind_and_a_reason(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_failures_of_a_batch_spoil_no_other_trial(measurer: LocalMeasurer, target: Target) -> None:
     every = list(range(len(faulty_template.FAULTS)))
     trials = measure(measurer, tuning_tasks.faulty_task(target), every)

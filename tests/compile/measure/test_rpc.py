@@ -22,7 +22,7 @@ from mnc.support.errors import UserError
 from mnc.targets import Target, load
 from tests.compile import faulty_template, tuning_tasks
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 OPTIONS = RpcOptions(
     allow_emulated=True,
     run_timeout=2.0,

@@ -23,7 +23,7 @@ from mnc.support.errors import UserError
 from mnc.targets import Target, load
 
 ROOT = Path(__file__).parents[3]
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 def eventually(true: Callable[[], bool], what: str) -> None:

@@ -63,12 +63,14 @@ def test_something_else_listens_there() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_no_such_device(shared: Board) -> None:
     with pytest.raises(UserError, match="has no device 'rpi4', it has arm; start a virtual one"):
         connection.connect(Address(*shared.address.tracker, "rpi4"))
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_busy_device_is_waited_for(shared: Board, caplog: pytest.LogCaptureFixture) -> None:
     with connection.connect(shared.address):
         with (
@@ -83,6 +85,7 @@ def test_a_busy_device_is_waited_for(shared: Board, caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_threads_are_set_on_the_device(shared: Board) -> None:
     with connection.connect(shared.address) as device:
         assert device.use_threads(1) == 1
@@ -97,6 +100,7 @@ def test_threads_are_set_on_the_device(shared: Board) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_device_that_freezes(arm: Target, shared_tracker: Tracker) -> None:
     with boards.start_board(arm, tracker=shared_tracker.address, key="frozen") as board:
         with connection.connect(board.address) as device:
@@ -112,6 +116,7 @@ def test_a_device_that_freezes(arm: Target, shared_tracker: Tracker) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_device_that_dies_in_a_session(arm: Target, shared_tracker: Tracker) -> None:
     with boards.start_board(arm, tracker=shared_tracker.address, key="mortal") as board:
         with connection.connect(board.address) as device:
@@ -127,6 +132,7 @@ def test_a_device_that_dies_in_a_session(arm: Target, shared_tracker: Tracker) -
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_list_tells_of_free_devices_what_they_say(shared: Board) -> None:
     wait_until_free(shared)
     (row,) = fleet.devices(shared.address.tracker)

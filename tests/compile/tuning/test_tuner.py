@@ -126,6 +126,7 @@ def test_costs_made_with_other_threads_do_not_count(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_failures_are_counted_by_kind_and_never_best(
     tmp_path: Path, target: Target, measurer: LocalMeasurer
 ) -> None:
@@ -144,6 +145,7 @@ def test_failures_are_counted_by_kind_and_never_best(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_later_task_learns_from_an_earlier(
     tmp_path: Path, tasks: list[TunableTask], target: Target, measurer: LocalMeasurer
 ) -> None:
