@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The classes of cores that this process may use: fast ones and slow ones, the fastest class first.
 
-Takes the kernel's files; gives `UsableClass`es. ARM cores of one part number are a class, and x86 cores of
-one kind by the kernel's performance counters. What is faster is by the kernel's `cpu_capacity`, then by the
-clock, then by what is known of the part.
+Takes the kernel's files; gives `UsableClass`es. ARM cores of one part number and about one speed are a class
+(a Snapdragon's prime core is often a gold one with a higher clock), and x86 cores of one kind by the kernel's
+performance counters. What is faster is by the kernel's `cpu_capacity`, then by the clock, then by what is
+known of the part.
 """
 
 from dataclasses import dataclass, replace
@@ -19,6 +20,9 @@ X86_KINDS = (
     "cpu_lowpower",
 )  # perf's names for the cores of Intel's hybrids
 CPUS = "sys/devices/system/cpu"
+# Of one part, what is slower than this share of the fastest is another class; clusters of one design may have
+# clocks some percent apart, each sold for what it can do.
+ALIKE = 0.9
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,11 @@ def usable_classes(root: Path = ROOT) -> tuple[UsableClass, ...]:
     groups: dict[tuple[Part | None, str], list[int]] = {}
     for cpu in usable:
         groups.setdefault((_part(known.get(cpu, {})), kinds.get(cpu, "")), []).append(cpu)
-    made = [_class(part, kind, cpus, root) for (part, kind), cpus in groups.items()]
+    made = [
+        _class(part, kind, alike, root)
+        for (part, kind), cpus in groups.items()
+        for alike in ([cpus] if part is None else _of_one_speed(cpus, root))
+    ]
     made.sort(key=_speed, reverse=True)
     return tuple(_paid(made, topology.paid_cores(root)))
 
@@ -69,6 +77,17 @@ def timing_cpus(threads: int, root: Path = ROOT) -> frozenset[int]:
         return frozenset([quiet_cpu(root)])
     fast = fast_class(root)
     return frozenset(fast.cpus if threads <= fast.cores else topology.usable_cpus(root))
+
+
+def _of_one_speed(cpus: list[int], root: Path) -> list[list[int]]:
+    """The cores of one part, parted where they are not ALIKE by the first figure that the kernel tells."""
+    speeds = {cpu: next(filter(None, _cpu_speed(cpu, root)), 0) for cpu in cpus}
+    parted: list[list[int]] = []
+    for cpu in sorted(cpus, key=lambda cpu: -speeds[cpu]):
+        if not parted or speeds[cpu] < ALIKE * speeds[parted[-1][0]]:
+            parted.append([])
+        parted[-1].append(cpu)
+    return parted
 
 
 def _class(part: Part | None, kind: str, cpus: list[int], root: Path) -> UsableClass:

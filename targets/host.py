@@ -6,6 +6,7 @@ board that has a file, all but the cores that may be used comes from that.
 """
 
 import platform
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -46,8 +47,10 @@ def board_target(boards: Iterable[Target], *, root: Path = ROOT) -> Target | Non
     None where it is none of them, or the process is kept to other cores than the board's fast ones.
     """
     said = (*device_tree("compatible", root), *device_tree("model", root))
-    usable = {cpu_of(one.part).name: one.cores for one in reversed(usable_classes(root))}
-    fast = cpu_of(usable_classes(root)[0].part).name
+    classes = usable_classes(root)
+    fast, usable = cpu_of(classes[0].part).name, Counter[str]()
+    for one in classes:
+        usable[cpu_of(one.part).name] += one.cores
     for board in boards:
         if board.arch == "aarch64" and board.fast.cpu == fast and _is_one_of(said, board.boards):
             cores = tuple(

@@ -137,7 +137,10 @@ def search(
         for reason, count in tuning_log.skipped.items():
             logger.warning("%s: %d lines are left out: %s", path, count, reason)
         logger.info("%d tasks, log %s, measured by %s", len(tasks), path, measurer.describe())
-        transfer, examples = _others(path, target, measurer.describe(), options)
+        known = {one.key for one in tuning_log.trials if one.measurer == measurer.describe()}
+        transfer, examples = _others(
+            path, target, measurer.describe(), options, begun=known >= {task.key for task in tasks}
+        )
         return spend(
             tasks,
             target,
@@ -152,9 +155,11 @@ def search(
 
 
 def _others(
-    path: Path, target: Target, measurer: str, options: TuningOptions
+    path: Path, target: Target, measurer: str, options: TuningOptions, *, begun: bool
 ) -> "tuple[Sequence[Trial], Sequence[Sequence[Trial]]]":
-    """What this CPU's logs of other networks teach; where there is none, other CPUs' logs and their best."""
+    """What this CPU's logs of other networks teach; where there is none, and not every task is `begun`, other
+    CPUs' logs and their best.
+    """
     from mnc.compile.tuning.other_cpus import of_other_cpus
     from mnc.compile.tuning.transfer import of_other_logs
 
@@ -162,7 +167,7 @@ def _others(
     if transfer:
         logger.info("starting from %d trials of other networks in %s", len(transfer), path.parent)
         return transfer, ()
-    nearby = of_other_cpus(options.logs, target)
+    nearby = () if begun else of_other_cpus(options.logs, target)
     if not nearby:
         return (), ()
     models = ", ".join(str(group[0].model) for group in nearby[:2])

@@ -166,6 +166,16 @@ X_ELITE = Machine(
     "Lenovo Yoga Slim 7x",
     ("lenovo,yoga-slim7x", "qcom,x1e80100"),
 )
+SNAPDRAGON_855 = Machine(  # its prime core is a gold one with a higher clock
+    (
+        Cluster(4, 0x805, QUALCOMM, mhz=1785, capacity=261),
+        Cluster(3, 0x804, QUALCOMM, mhz=2419, capacity=871),
+        Cluster(1, 0x804, QUALCOMM, mhz=2841, capacity=1024),
+    ),
+    V82,
+    "Xiaomi Mi 9",
+    ("xiaomi,cepheus", "qcom,sm8150"),
+)
 SNAPDRAGON_8_GEN_2 = Machine(
     (
         Cluster(3, 0xD46, mhz=2016, capacity=325),

@@ -16,7 +16,7 @@ from mnc.support.errors import UserError
 from mnc.targets import Target, load, this_machine, topology
 from mnc.targets.catalog import FOLDER
 from mnc.targets.core_classes import quiet_cpu, timing_cpus
-from mnc.targets.host import host_target
+from mnc.targets.host import board_target, host_target
 from mnc.targets.host_file import ARM_HOST, OtherArchitectureError
 from mnc.targets.llvm import check_cpu
 from mnc.targets.x86_cpus import BY_NAME
@@ -132,6 +132,12 @@ MACHINES = [
         machines.X_ELITE,
         *("host", "arm-lenovo-yoga-slim-7x-oryon-1", "apple-a15"),
         *([("oryon-1", 12, 4.012)], None, 11),
+    ),
+    (
+        machines.SNAPDRAGON_855,
+        *("host", "arm-xiaomi-mi-9-cortex-a76", "cortex-a76"),
+        [("cortex-a76", 1, 2.841), ("cortex-a76", 3, 2.419), ("cortex-a55", 4, 1.785)],
+        *(None, 7),
     ),
     (
         machines.SNAPDRAGON_8_GEN_2,
@@ -257,3 +263,20 @@ def test_nameless_machines_are_told_apart_by_caches_and_clock(tmp_path: Path) ->
 def test_a_kernel_that_tells_nothing_is_a_machine_too(tmp_path: Path) -> None:
     target = this_machine(machine="aarch64", root=tmp_path)
     assert (target.model, target.mcpu, target.fast.count) == ("arm-generic", "generic", 1)
+
+
+def test_a_part_with_two_clocks_is_two_classes_though_no_capacity_says_so(tmp_path: Path) -> None:
+    clusters = tuple(replace(one, capacity=None) for one in machines.SNAPDRAGON_855.clusters)
+    target = described(replace(machines.SNAPDRAGON_855, clusters=clusters), tmp_path)
+    assert [(core.cpu, core.count) for core in target.cores] == [
+        *[("cortex-a76", 1), ("cortex-a76", 3), ("cortex-a55", 4)]
+    ]
+    assert timing_cpus(1, tmp_path) == {7} and timing_cpus(2, tmp_path) == set(range(8))
+
+
+def test_a_board_whose_clusters_have_two_clocks_keeps_all_its_cores(tmp_path: Path) -> None:
+    little, big, slow = machines.RK3588.clusters
+    clusters = (little, big, replace(slow, mhz=2016, capacity=878))
+    replace(machines.RK3588, clusters=clusters).write(tmp_path)
+    board = board_target([load("rk3588")], root=tmp_path)
+    assert board is not None and [core.count for core in board.cores] == [4, 4]

@@ -10,9 +10,11 @@ import pytest
 
 from mnc.compile import api, cli
 from mnc.compile.api import Observer, Trial, TuningProgress, TuningSummary
+from mnc.compile.api.tuning import _others
 from mnc.compile.records import family_choice
 from mnc.compile.records.paths import log_path
 from mnc.compile.records.tuning_log import TuningLog
+from mnc.compile.tuning.options import TuningOptions
 from mnc.support.errors import UserError
 from mnc.targets import load
 
@@ -58,6 +60,14 @@ def test_a_rerank_that_cannot_be_done_is_told_and_loses_nothing(
     assert any(said.startswith(f"1 tasks, log {log}") for said in caplog.messages)
     assert recorder.told == ["start", "batch", *["trial"] * 4, "end"]
     assert recorder.peak is not None and recorder.peak > 0
+
+
+def test_other_cpus_logs_are_read_for_tasks_that_are_not_begun(tmp_path: Path) -> None:
+    unknown = msgspec.structs.replace(load("rpi4"), model="arm-of-nobody")
+    options = TuningOptions(logs=tmp_path)
+    _, nearby = _others(tmp_path / "log.jsonl", unknown, "local", options, begun=False)
+    assert nearby[0][0].model == load("rpi4").model
+    assert _others(tmp_path / "log.jsonl", unknown, "local", options, begun=True) == ((), ())
 
 
 def test_what_did_not_happen_is_not_in_the_json() -> None:
