@@ -117,7 +117,7 @@ def measured(name: str, form: str) -> tuple[float, float, list[str]]:
         else:
             file = saved(network, form, x, folder)
             model = api.ModelSpec(str(file), input_shape=tuple(x.shape))
-        made = api.build(model, "host", out=folder, logs=folder)
+        made = api.build(model, "host", out=folder, logs=folder, quick_tune=0)
         found = api.load(made, allow_failed=True).run(x.numpy())
         calls = graph.load(made.folder, weights=()).calls
     with torch.no_grad():

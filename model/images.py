@@ -26,7 +26,7 @@ PLENTY = 24_000_000  # pixels; a JPEG of more is decoded at a fraction of its si
 KEPT = 4  # times what is wanted, along each side, is what such a fraction keeps at least
 COLOURS = {"1", "L", "P", "RGB", "CMYK", "YCbCr", "LA", "La", "PA", "RGBA", "RGBa"}
 DEEP = {"I;16", "I;16B", "I;16L", "I;16N", "I", "F"}  # gray, of more than 8 bits
-RANGES = (0xFF, 0x3FF, 0xFFF, 0xFFFF)  # the brightest that 8, 10, 12 and 16 bits hold
+RANGES = (0xFF, 0x3FF, 0xFFF, 0x3FFF, 0xFFFF)  # the brightest that 8, 10, 12, 14 and 16 bits hold
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a TIFF's tag, which Pillow does not mind in deep gray
 SIXTEEN_BITS = re.compile(";16[BLN]")  # in Pillow's name of a layout; ";16" alone is a BMP's 5-6-5
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # it raises what it logs
@@ -66,8 +66,8 @@ def _decoded(path: Path, *, gray: bool, side: int) -> Image.Image:
         _check_size(image, side)
         low_bits = _sixteen_bits_cut_to_eight(image)
         _load(image)
-        if low_bits and _brightest(image) <= RANGES[2] >> 8:
-            raise _RefusedError("holds 12 bits or fewer in 16 a channel; save it with 8")
+        if low_bits and _brightest(image) <= RANGES[-2] >> 8:
+            raise _RefusedError("holds 14 bits or fewer in 16 a channel; save it with 8")
         orientation = image.getexif().get(ExifTags.Base.Orientation)
         plain = _plain(image, "L" if gray else "RGB")
     plain.getexif()[ExifTags.Base.Orientation] = orientation
@@ -130,7 +130,7 @@ def _in_mode(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _eight_bits(deep: Image.Image) -> Image.Image:
-    """Gray of whole numbers up to 16 bits, by the fewest of 8, 10, 12 and 16 that hold the brightest;
+    """Gray of whole numbers up to 16 bits, by the fewest of 8, 10, 12, 14 and 16 that hold the brightest;
     or floats of 0 to 1. Others are refused, for nothing says what their white is.
     """
     if "transparency" in deep.info or getattr(deep, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:

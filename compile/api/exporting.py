@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnc.compile.api.named import as_target, open_artifact
+from mnc.support.errors import UserError
 from mnc.support.progress import working
 
 if TYPE_CHECKING:
@@ -36,14 +37,26 @@ def export(
     -export after it), whole or not at all.
 
     Every C name begins with `prefix`. `cc` is the C compiler to use, `target` the artifact's where that has
-    a file of its own. What failed its comparison with PyTorch is refused, unless `allow_failed`.
+    a file of its own. What failed its comparison with PyTorch is refused, unless `allow_failed`: an artifact
+    when it was built, a library here, of which nothing is left.
     """
     from mnc.compile.export import exporter, loading
 
     checked = open_artifact(artifact, allow_failed=allow_failed)
     cpu = as_target(target or checked.manifest.target.name)
     folder = out or checked.folder.with_name(f"{checked.folder.name}-export")
+    check, note = None, ""
+
+    def judge(shared: Path) -> None:
+        nonlocal check, note
+        check, note = loading.verify_here(checked, shared, prefix=prefix)
+        if check is not None and not check.ok and not allow_failed:
+            raise UserError(
+                f"the library's outputs are off by {check.max_relative:.1e} of the largest, more than"
+                f" {check.tolerance:.0e}, so {folder} was not written; build the artifact again, or"
+                " --allow-failed"
+            )
+
     with working(f"linking {checked.manifest.network.name} into a C library"):
-        made = exporter.export(checked, folder, target=cpu, prefix=prefix, cc=cc)
-    check, note = loading.verify_here(checked, made)
+        made = exporter.export(checked, folder, target=cpu, prefix=prefix, cc=cc, judge=judge)
     return ExportResult(made, check, note)

@@ -7,6 +7,7 @@ and weights are read, checked, and linked with a runtime of ours.
 
 import re
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,13 +74,15 @@ def export(
     target: Target,
     prefix: str = "mnc",
     cc: str | None = None,
+    judge: Callable[[Path], None] | None = None,
 ) -> Exported:
     """Write the freestanding library of `artifact` to `folder`, whole or not at all.
 
     `target` is what the artifact was built for, or another that its code runs on: it says which system to
     link for. `prefix` begins every public name; two libraries in one program need different ones. `cc` names
-    a C compiler for the target (None: ziglang's). UserError when the artifact has no kernels to
-    link, or they need more than there is.
+    a C compiler for the target (None: ziglang's). `judge` is given the shared library before it is in
+    `folder`, and nothing comes there when it raises. UserError when the artifact has no kernels to link, or
+    they need more than there is.
     """
     if not PREFIX.match(prefix):
         raise UserError(
@@ -91,7 +94,10 @@ def export(
     tools = toolchain.find(target, cc=cc)
     with folder_atomic(folder) as scratch:
         _write(artifact, contents, tools, scratch)
-        needed = elf_check.check(scratch / f"lib{prefix}.so", target, prefix=prefix)
+        shared = scratch / f"lib{prefix}.so"
+        needed = elf_check.check(shared, target, prefix=prefix)
+        if judge is not None:
+            judge(shared)
         record = Record(
             prefix=prefix,
             network=artifact.manifest.network.name,

@@ -14,7 +14,6 @@ import numpy as np
 
 from mnc.compile.artifact.manifest import Tensor
 from mnc.compile.artifact.store import Artifact
-from mnc.compile.export.exporter import Exported
 from mnc.compile.runtime import session
 from mnc.compile.runtime import verify as parity
 from mnc.compile.runtime.inputs import check_inputs
@@ -143,11 +142,13 @@ def verify(artifact: Artifact, library: Freestanding) -> parity.Check:
     return parity.compare("golden outputs", wanted, [library.run(*one) for one in inputs])
 
 
-def verify_here(artifact: Artifact, exported: Exported) -> tuple[parity.Check | None, str]:
-    """`verify` of what was just exported, or None and why it cannot run on this machine."""
+def verify_here(
+    artifact: Artifact, shared: Path, *, prefix: str
+) -> tuple[parity.Check | None, str]:
+    """`verify` of the library in `shared`, or None and why it cannot run on this machine."""
     try:
         session.check_cpu(artifact.manifest.target)
     except UserError as error:
         return None, f"not run here: {error}"
-    with Freestanding(exported.shared, prefix=exported.prefix) as library:
+    with Freestanding(shared, prefix=prefix) as library:
         return verify(artifact, library), ""

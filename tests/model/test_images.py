@@ -72,7 +72,7 @@ def test_every_mode_of_every_format_is_read(suffix: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
 def test_gray_of_16_bits_is_read_by_its_range(bits: int, suffix: str, tmp_path: Path) -> None:
     Image.fromarray((RAMP * (2**bits - 1)).astype(np.uint16)).save(tmp_path / f"a.{suffix}")
     assert abs(read(tmp_path / f"a.{suffix}", gray=True) - 255 * RAMP).max() <= 1
@@ -117,10 +117,10 @@ def test_colours_of_16_bits_are_read_and_of_fewer_in_16_refused(
     colours[..., 3:] = 1
     png16(tmp_path / "16.png", colours * 65535)
     assert abs(read(tmp_path / "16.png")[..., 1] - 255 * RAMP).max() <= 1
-    for bits in (10, 12):
+    for bits in (10, 12, 14):
         colours[..., :3] = RAMP[..., None] * (2**bits - 1) / 65535
         png16(tmp_path / "less.png", colours * 65535)
-        assert "12 bits or fewer in 16" in refused(tmp_path / "less.png")
+        assert "14 bits or fewer in 16" in refused(tmp_path / "less.png")
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "bmp"])

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
 
+from mnc.compile import api
 from mnc.compile.artifact import manifest as manifests
 from mnc.compile.artifact import store as artifacts
 from mnc.compile.artifact.manifest import FileInfo
@@ -114,6 +115,22 @@ def test_an_artifact_without_kernels_or_with_wrong_ones_is_refused(
             exporter.export(artifact, tmp_path / "out", target=host)
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_library_that_gives_other_outputs_is_not_left_behind(
+    shipped: Shipped, tmp_path: Path
+) -> None:
+    golden = io.BytesIO()
+    with np.load(shipped.artifact.folder / manifests.GOLDEN) as arrays:
+        np.savez(golden, **{k: a * 2 if "output" in k else a for k, a in arrays.items()})
+    other = altered(shipped.artifact, tmp_path / "other", golden_npz=golden.getvalue())
+    with pytest.raises(
+        UserError, match=r"outputs are off by 5\.0e-01 of the largest, .*not written"
+    ):
+        api.export(other, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+    made = api.export(other, tmp_path / "out", allow_failed=True)
+    assert made.check is not None and not made.check.ok and made.library.shared.exists()
 
 
 def test_private_symbols_are_renamed_hidden_and_still_found(shipped: Shipped) -> None:

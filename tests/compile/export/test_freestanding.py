@@ -267,12 +267,12 @@ def test_a_cpu_that_lacks_a_feature_is_refused_by_name(shipped: Shipped, tmp_pat
 def test_an_export_is_compared_where_it_can_run_and_the_reason_given_where_not(
     shipped: Shipped, tmp_path: Path
 ) -> None:
-    check, note = verify_here(shipped.artifact, shipped.exported)
+    check, note = verify_here(shipped.artifact, shipped.exported.shared, prefix="mnc")
     assert check is not None and check.ok and note == ""
     platform = msgspec.structs.replace(shipped.artifact.manifest.target, arch="aarch64")
     manifest = msgspec.structs.replace(shipped.artifact.manifest, target=platform)
     foreign = dataclasses.replace(shipped.artifact, manifest=manifest)
-    check, note = verify_here(foreign, shipped.exported)
+    check, note = verify_here(foreign, shipped.exported.shared, prefix="mnc")
     assert check is None and note.startswith("not run here: this artifact is for aarch64")
 
 
@@ -280,7 +280,7 @@ def test_an_export_is_compared_where_it_can_run_and_the_reason_given_where_not(
 def test_a_real_network_gives_pytorchs_outputs_on_real_images(tmp_path: Path) -> None:
     artifact = make_artifact(zoo.load("mobilenet_v1_28"), load("host"), tmp_path)
     real = ship(artifact, tmp_path, "host", prefix="garments")
-    check, _ = verify_here(artifact, real.exported)
+    check, _ = verify_here(artifact, real.exported.shared, prefix="garments")
     assert check is not None and check.ok
     assert check.top1 == check.top5 == check.predictions > 0
     with Freestanding(real.exported.shared, prefix="garments") as library:
