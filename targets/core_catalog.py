@@ -49,5 +49,8 @@ def _table(name: str) -> dict[str, Any]:
     if same is None:
         return data
     base = _table(same)
-    operations = {**base["operations"], **data.pop("operations", {})}
-    return {**base, **data, "operations": operations}
+    merged = {
+        table: {**base.get(table, {}), **data.pop(table, {})}
+        for table in ("operations", "integers")
+    }
+    return {**base, **data, **merged}

@@ -17,6 +17,19 @@ OPERATIONS = (
     "int shift mul div branch load_int store_int load_vec store_vec load_broadcast load_lane fma "
     "fp_add fp_mul fp_cmp fp_div_sqrt vec_move vec_permute vec_int vec_to_int int_to_vec"
 ).split()
+# Those of 8-bit integer kernels, which a file may price in `integers`; where it does not, each costs as much
+# as another.
+INTEGER_OPERATIONS = {
+    "vec_mul": "vec_int",
+    "vec_mul_long": "vec_int",
+    "vec_dot": "vec_int",
+    "vec_accumulate": "vec_int",
+    "vec_shift": "vec_int",
+    "vec_shift_by": "vec_int",
+    "vec_narrow": "vec_int",
+    "vec_zip": "vec_permute",
+    "fp_convert": "fp_add",
+}
 WIDTHS = (64, 128, 256, 512)
 MAX_PORTS = 16
 
@@ -102,7 +115,8 @@ class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     execution to the next instruction, `taken_cycles` the dispatch cycles a taken branch ends or loses,
     `history` the branches its predictor remembers. `vector_in_order`: vector operations issue in
     order on a core that is otherwise out of order. `ports_bound`: an operation's port is chosen when it
-    is dispatched (Intel), not when it starts. `clock_ghz` is assumed where a device tells none.
+    is dispatched (Intel), not when it starts. `integers` prices what only integer kernels do, as `operations`
+    does the rest. `clock_ghz` is assumed where a device tells none.
     """
 
     source: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
@@ -120,6 +134,7 @@ class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     vector_in_order: bool = False
     ports_bound: bool = False
     operations: dict[str, Operation]
+    integers: dict[str, Operation] = {}
     prefetcher: Prefetcher = Prefetcher()
     translation: Translation | None = None
     stores: Stores
@@ -128,24 +143,26 @@ class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         names = self.ports.split()
         if len(names) > MAX_PORTS or len(set(names)) != len(names):
             raise ValueError(f"ports must be at most {MAX_PORTS} different names")
-        for key, operation in self.operations.items():
-            _check_key(key)
-            unknown = set(f"{operation.ports} {operation.then}".split()) - set(names)
-            if unknown:
-                raise ValueError(
-                    f"operations.{key} names unknown ports {' '.join(sorted(unknown))}"
-                )
+        for table, known in (("operations", OPERATIONS), ("integers", [*INTEGER_OPERATIONS])):
+            for key, operation in getattr(self, table).items():
+                _check_key(key, known)
+                unknown = set(f"{operation.ports} {operation.then}".split()) - set(names)
+                if unknown:
+                    said = " ".join(sorted(unknown))
+                    raise ValueError(f"{table}.{key} names unknown ports {said}")
         missing = [name for name in OPERATIONS if name not in self.operations]
         if missing:
             raise ValueError(f"operations must price {', '.join(missing)}")
 
     def operation(self, name: str, bits: int) -> Operation:
         """The operation called `name` on vectors of `bits`."""
+        if name in INTEGER_OPERATIONS:
+            found = self.integers.get(f"{name}_{bits}") or self.integers.get(name)
+            return found or self.operation(INTEGER_OPERATIONS[name], bits)
         return self.operations.get(f"{name}_{bits}") or self.operations[name]
 
 
-def _check_key(key: str) -> None:
+def _check_key(key: str, known: list[str]) -> None:
     name, _, bits = key.rpartition("_")
-    known = key in OPERATIONS or (name in OPERATIONS and bits in map(str, WIDTHS))
-    if not known:
-        raise ValueError(f"unknown operation {key!r}; known: {', '.join(OPERATIONS)}")
+    if key not in known and not (name in known and bits in map(str, WIDTHS)):
+        raise ValueError(f"unknown operation {key!r}; known: {', '.join(known)}")

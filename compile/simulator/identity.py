@@ -8,6 +8,7 @@ nothing heavy.
 import functools
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -15,21 +16,24 @@ from mnc.compile.simulator.code_hash import code_hash
 from mnc.targets import Target, pipeline_of
 
 VERSION = 1
+FLOAT = "float32"
 HERE = Path(__file__).resolve().parent
 PRICES = HERE / "simulate.py"  # with all that it imports of this package, and the C sources
 ARCHITECTURES = ("aarch64", "arm", "x86_64")  # that there are decoders for
 # Names under which logs already have this model: by `code()`, its first 8 digits in those logs. Code that was
 # only put differently may be added, if tests/compile/simulator/test_recorded_costs.py passes unchanged;
-# code that gives other costs is another model, whose name is its hash.
-NAMES = {"42dd8003": "8a13b24a"}
+# code that gives other costs is another model, whose name is its hash. So may code that prices only integer
+# kernels anew: their costs go by the hash.
+NAMES = {"be0bfa48": "8a13b24a"}
 
 
-def identity(target: Target) -> str:
-    """Such as "v1-0123abcd cortex-a72-4567cdef": the simulator, and all that `target` says of its cores."""
-    told = (target.mcpu, target.cores, target.caches, target.memory, pipeline_of(target.fast))
-    said = msgspec.json.encode(told)
+def identity(target: Target, *, precision: str = FLOAT) -> str:
+    """Such as "v1-0123abcd cortex-a72-4567cdef": the simulator, and what `target` says of its cores. Prices
+    that only integer kernels depend on are in the names of those alone.
+    """
+    said = msgspec.json.encode(_told(target, precision))
     device = hashlib.sha256(said).hexdigest()[:8]
-    return f"v{VERSION}-{fingerprint()} {target.fast.cpu}-{device}"
+    return f"v{VERSION}-{fingerprint(precision)} {target.fast.cpu}-{device}"
 
 
 def why_not(target: Target) -> str | None:
@@ -39,9 +43,18 @@ def why_not(target: Target) -> str | None:
     return None
 
 
-def fingerprint() -> str:
+def fingerprint(precision: str = FLOAT) -> str:
     """The model's name in logs: 8 hexadecimal digits."""
-    return NAMES.get(code(), code())
+    return NAMES.get(code(), code()) if precision == FLOAT else code()
+
+
+def _told(target: Target, precision: str) -> tuple[Any, ...]:
+    cores, pipeline = msgspec.to_builtins((target.cores, pipeline_of(target.fast)))
+    if precision == FLOAT:
+        own = [core["pipeline"] for core in cores if core["pipeline"]]
+        for one in (*own, pipeline):
+            del one["integers"]
+    return (target.mcpu, cores, target.caches, target.memory, pipeline)
 
 
 @functools.cache

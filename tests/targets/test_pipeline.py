@@ -74,12 +74,21 @@ def test_a_device_may_bring_its_own() -> None:
     assert own.stores == Stores(buffer=1)
 
 
+def test_integer_operations_cost_as_much_as_their_like_where_no_price_is_given() -> None:
+    wide = {"vec_dot_128": {"ports": "p", "slots": 2}}
+    own = msgspec.convert(minimal(integers=wide), Pipeline)
+    assert own.operation("vec_dot", 128).slots == 2
+    assert own.operation("vec_dot", 64) == own.operation("vec_int", 64)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"operations": {"fma": {"ports": "p"}}}, "must price int, shift"),
         ({"ports": "p p"}, "different names"),
         ({"operations": {key: {"ports": "r"} for key in OPERATIONS}}, "unknown ports r"),
+        ({"integers": {"vec_dot": {"ports": "r"}}}, "integers.vec_dot names unknown ports r"),
+        ({"integers": {"fma": {"ports": "p"}}}, "unknown operation 'fma'"),
         ({"operations": {"fma_96": {"ports": "p"}}}, "unknown operation 'fma_96'"),
         ({"width": 0}, "Expected `int` >= 1"),
         ({"colour": "red"}, "unknown field `colour`"),

@@ -46,6 +46,15 @@ VECTOR_CLASSES = frozenset(
         Class.VEC_PERMUTE,
         Class.VEC_INT,
         Class.VEC_TO_INT,
+        Class.VEC_MUL,
+        Class.VEC_MUL_LONG,
+        Class.VEC_DOT,
+        Class.VEC_ACCUMULATE,
+        Class.VEC_SHIFT,
+        Class.VEC_SHIFT_BY,
+        Class.VEC_NARROW,
+        Class.VEC_ZIP,
+        Class.FP_CONVERT,
     }
 )
 # Classes that a pipeline file does not price by name.

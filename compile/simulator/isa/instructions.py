@@ -44,6 +44,15 @@ class Class(IntEnum):
     VEC_TO_INT = auto()
     INT_TO_VEC = auto()
     PREFETCH = auto()
+    VEC_MUL = auto()  # integer products as wide as their factors, added up or not
+    VEC_MUL_LONG = auto()  # twice as wide
+    VEC_DOT = auto()  # sums of four products of bytes, or of two of halves
+    VEC_ACCUMULATE = auto()  # what pairs, shifts or differences add to an accumulator
+    VEC_SHIFT = auto()
+    VEC_SHIFT_BY = auto()  # by the lanes of a register
+    VEC_NARROW = auto()  # rounding or saturating shifts and narrowing moves
+    VEC_ZIP = auto()  # lanes of a byte or two interleaved, or looked up in a table
+    FP_CONVERT = auto()  # from and to integers
 
 
 class Flag(IntEnum):

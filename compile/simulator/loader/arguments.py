@@ -15,7 +15,14 @@ MMAP_THRESHOLD = 128 << 10  # of glibc's malloc: larger blocks begin a page (aft
 HEADER = 16
 ALIGNMENT = 64  # of TVM's arrays and workspaces
 FLOAT32 = (2, 32, 1)
-DTYPES = {"float32": FLOAT32, "float16": (2, 16, 1), "int32": (0, 32, 1), "int8": (0, 8, 1)}
+DTYPES = {
+    "float32": FLOAT32,
+    "float16": (2, 16, 1),
+    "int32": (0, 32, 1),
+    "int16": (0, 16, 1),
+    "int8": (0, 8, 1),
+    "uint8": (1, 8, 1),
+}
 ARRAY_HANDLE = 13  # kTVMNDArrayHandle
 
 KernelArgument = tuple[tuple[int, ...], str, bool]  # shape, type, whether it is written

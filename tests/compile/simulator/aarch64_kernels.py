@@ -97,13 +97,14 @@ def build(workload: Workload, target: Target, seed: int, folder: Path) -> Kernel
             with here:
                 schedule, tensors = task.instantiate(config)
             if config.valid():
-                return _compiled(schedule, tensors, here, folder)
+                return compiled_schedule(schedule, tensors, here, folder)
         raise AssertionError("no configuration is valid")
     finally:
         autotvm.GLOBAL_SCOPE.in_tuning = before
 
 
-def _compiled(schedule: Any, tensors: Any, target: Any, folder: Path) -> Kernel:
+def compiled_schedule(schedule: Any, tensors: Any, target: Any, folder: Path) -> Kernel:
+    """The kernel of a schedule and its tensors, inputs first."""
     with pass_context.pass_context():
         module = tvm.build(schedule, tensors, target=target)
     path = folder / "kernel.o"
@@ -122,7 +123,7 @@ def _compiled(schedule: Any, tensors: Any, target: Any, folder: Path) -> Kernel:
 def compiled(folder: Path, body: str) -> Kernel:
     """A kernel in C, compiled for AArch64."""
     source, target = folder / "kernel.c", folder / "kernel.o"
-    source.write_text(f"#include <stdint.h>\n{SIGNATURE} {{ {body} }}\n")
+    source.write_text(f"#include <arm_neon.h>\n{SIGNATURE} {{ {body} }}\n")
     compiler = [*zig("cc"), "-target", "aarch64-linux-gnu"]
     flags = ["-O1", "-fno-sanitize=all", "-g0", "-c"]
     subprocess.run([*compiler, *flags, str(source), "-o", str(target)], check=True)

@@ -107,6 +107,22 @@ def test_a_latency_of_the_core_is_in_the_name() -> None:
     assert identity.identity(changed) != identity.identity(target)
 
 
+def test_a_price_of_integer_kernels_is_in_the_names_of_those_alone() -> None:
+    target = load("rk3399")
+    pipeline = pipeline_of(target.fast)
+    other = msgspec.structs.replace(pipeline, integers={})
+    told, untold = (
+        msgspec.structs.replace(
+            target, cores=(msgspec.structs.replace(target.fast, pipeline=one), *target.cores[1:])
+        )
+        for one in (pipeline, other)
+    )
+    assert identity.identity(told) == identity.identity(untold)
+    names = {identity.identity(one, precision="int8") for one in (told, untold)}
+    assert len(names) == 2
+    assert all(identity.code() in name for name in names)
+
+
 @pytest.mark.parametrize("name", SIMULATED)
 def test_the_committed_logs_carry_the_current_name(name: str) -> None:
     """Else no new trial compares with them. After a change of costs tune anew; after one of form alone, see

@@ -6,6 +6,7 @@ are followed where addresses may go through vector registers (moves, constants, 
 anything else is unknown to the interpreter, which refuses to make an address or a branch of it.
 """
 
+from mnc.compile.simulator.decoders.aarch64 import vector_integers
 from mnc.compile.simulator.decoders.aarch64.lanes import follow, pick_lanes
 from mnc.compile.simulator.decoders.aarch64.operands import (
     Integer,
@@ -17,15 +18,15 @@ from mnc.compile.simulator.decoders.aarch64.values import Operands
 from mnc.compile.simulator.decoders.aarch64.vector_moves import from_integer, move, to_integer
 from mnc.compile.simulator.decoders.instruction_builder import Draft
 from mnc.compile.simulator.decoders.refusal import expect
-from mnc.compile.simulator.isa.instructions import FLAGS, Class, Flag, Instruction
+from mnc.compile.simulator.isa.instructions import FIRST_VECTOR, FLAGS, Class, Flag, Instruction
 from mnc.compile.simulator.isa.micro_ops import Op
 
 # Priced, not computed. The accumulator of a scalar multiply-add is its last operand, of a vector its first.
-_FMA = frozenset("fmla fmls bfdot bfmmla".split())
+_FMA = frozenset("fmla fmls bfdot bfmmla fmlal fmlal2 fmlsl fmlsl2 bfmlalb bfmlalt".split())
 _FMA_SCALAR = frozenset("fmadd fmsub fnmadd fnmsub".split())
 _FP_ADD = frozenset(
     "fadd fsub fabd faddp fcvt fcvtl fcvtl2 fcvtn fcvtn2 frinta frinti frintm frintn frintp frintx "
-    "frintz scvtf ucvtf fcvtzs fcvtzu fcvtms fcvtns fcvtas fcvtps".split()
+    "frintz fcvtzs fcvtzu fcvtms fcvtmu fcvtps fcvtpu".split()
 )
 _FP_MUL = frozenset("fmul fmulx fnmul frecps frsqrts".split())
 _FP_CMP = frozenset(
@@ -33,15 +34,11 @@ _FP_CMP = frozenset(
     "fcmeq fcmge fcmgt fcmle fcmlt facge facgt fabs fneg fcsel".split()
 )
 _FP_DIVIDE = frozenset("fdiv fsqrt frecpe frsqrte".split())
-_PERMUTE = frozenset(
-    "ext zip1 zip2 uzp1 uzp2 trn1 trn2 tbl tbx rev64 rev32 rev16 ins dup xtn xtn2 uqxtn sqxtn".split()
-)
+_PERMUTE = frozenset("ext trn1 trn2 rev64 rev32 rev16 ins dup xtn xtn2".split())
 _VECTOR_INTEGER = frozenset(
-    "abs neg mla mls smull smull2 umull umull2 smlal smlal2 umlal umlal2 sadalp uadalp saddlv uaddlv "
-    "addp addv saddl uaddl saddl2 uaddl2 saddw uaddw smax smin umax umin smaxv sminv umaxv uminv smaxp "
-    "sminp umaxp uminp cmeq cmge cmgt cmle cmlt cmhi cmhs cmtst bsl bit bif bic orn mvn not cnt clz sshr "
-    "ushr sshl ushl ssra usra sqadd uqadd sqsub uqsub sqxtun srshr urshr sli sri shll rbit mvni sabd uabd "
-    "sdot udot and orr eor add sub mul shl sshll sshll2 ushll ushll2 sxtl sxtl2 uxtl uxtl2 movi".split()
+    "abs neg saddlv uaddlv addp addv smax smin umax umin smaxv sminv umaxv uminv smaxp sminp umaxp uminp "
+    "cmeq cmge cmgt cmle cmlt cmhi cmhs cmtst bsl bit bif bic orn mvn not cnt clz rbit mvni sabd uabd and "
+    "orr eor add sub movi".split()
 )
 _CLASSES = {
     **dict.fromkeys(_FMA | _FMA_SCALAR, Class.FMA),
@@ -53,9 +50,8 @@ _CLASSES = {
     **dict.fromkeys(_VECTOR_INTEGER, Class.VEC_INT),
 }
 # Their first operand is read as well as written.
-_READ_WRITE = frozenset(
-    "fmla fmls bfdot bfmmla mla mls smlal smlal2 umlal umlal2 sadalp uadalp bsl bit bif ins ssra usra "
-    "sli sri sdot udot xtn2 fcvtn2 tbx".split()
+_READ_WRITE = (_FMA | vector_integers.ADDED_TO | vector_integers.KEPT) | frozenset(
+    "bsl bit bif ins xtn2 fcvtn2 tbx".split()
 )
 _FLOPS = {Class.FMA: 2, Class.FP_ADD: 1, Class.FP_MUL: 1}
 
@@ -68,7 +64,7 @@ def decode(mnemonic: str, operands: Operands) -> Instruction | None:
         return move(mnemonic, operands)
     if mnemonic in ("fcmp", "fcmpe", "fccmp"):
         return _compare(operands)
-    cls = _CLASSES.get(mnemonic)
+    cls = vector_integers.class_of(mnemonic, operands) or _CLASSES.get(mnemonic)
     return None if cls is None else _of_class(cls, mnemonic, operands)
 
 
@@ -98,9 +94,12 @@ def _arithmetic(cls: Class, mnemonic: str, operands: Operands) -> Instruction:
     draft.read_vector(*sources)
     draft.write_vector(first.number)
     draft.flops = _FLOPS.get(cls, 0) * (first.bytes // first.lane_bytes)
+    draft.flops += vector_integers.operations(mnemonic, first)
     if cls == Class.FMA:
         accumulator = first.number if mnemonic in _FMA else sources[-1]
-        draft.accumulator = accumulator + 32
+        draft.accumulator = accumulator + FIRST_VECTOR
+    if mnemonic in vector_integers.ADDED_TO and first.number not in sources[1:]:
+        draft.accumulator = first.number + FIRST_VECTOR
     if mnemonic == "fcsel":
         draft.read(FLAGS)
     if not pick_lanes(draft, mnemonic, operands) and not follow(draft, mnemonic, operands):
