@@ -8,6 +8,7 @@ gives the module in eval mode with float32 weights, its input shape, preprocessi
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from torch import nn
 
@@ -41,6 +42,9 @@ SMALL_PREPROCESS = Preprocess(
 )
 
 
+Precision = Literal["float32", "int8"]
+
+
 @dataclass(frozen=True)
 class Model:
     """What is compiled. `network` takes a float32 tensor for each input: a module in eval mode, on the CPU,
@@ -62,6 +66,7 @@ class Model:
     spec: str = ""
     input_name: str = ONLY
     more_inputs: tuple[Input, ...] = ()
+    precision: Precision = "float32"
 
     @property
     def inputs(self) -> tuple[Input, ...]:

@@ -98,6 +98,7 @@ def _manifest(
             features=cpu_features.required(target.tvm_target(), target.arch),
         ),
         versions=provenance.versions(),
+        dtype=model.precision,
         inputs=tuple(
             Tensor(name=one.name, shape=one.shape, layout=model.layout[: len(one.shape)])
             for one in built.program.inputs

@@ -134,5 +134,5 @@ def _workspace_bytes(factory: Any) -> int:
     sizes: dict[int, int] = {}
     for tensor in network.tensors:
         if tensor.storage not in given:
-            sizes[tensor.storage] = max(sizes.get(tensor.storage, 0), 4 * tensor.elements)
+            sizes[tensor.storage] = max(sizes.get(tensor.storage, 0), tensor.size)
     return sum(sizes.values())

@@ -11,8 +11,16 @@ from typing import Any
 import tvm
 from tvm import relay
 
-from mnc.compile.frontend import constant_folding, family_layout, onnx_import, tflite_import
+from mnc.compile.frontend import (
+    constant_folding,
+    family_layout,
+    markers,
+    onnx_import,
+    quantized,
+    tflite_import,
+)
 from mnc.compile.records.family_choice import BLOCKED
+from mnc.compile.templates import dot_product
 from mnc.compile.toolchain import pass_context
 from mnc.model import foreign, prepare
 from mnc.model.inputs import Input
@@ -23,6 +31,9 @@ from mnc.model.zoo import Model
 from mnc.support import error_text
 from mnc.support.errors import UserError
 from mnc.targets import Target
+
+# Channels in a block of a network in 8-bit integers, on every CPU: 128 bits of them, 512 of their sums.
+INTEGER_BLOCK = 16
 
 
 @dataclass(frozen=True)
@@ -51,14 +62,28 @@ def import_model(model: Model, target: Target, *, family: str = BLOCKED) -> Prog
     except Exception as error:  # the importers raise whatever an operator's converter meets
         raise UserError(f"{model.name} cannot be imported: {_why(error)}") from error
     mod["main"] = _with_all(model.inputs, mod["main"])
-    mod = family_layout.in_layout(_simplify(mod), family, target.lanes)
+    mod = _in_integers(mod, target) if model.precision == "int8" else mod
+    block = INTEGER_BLOCK if model.precision == "int8" else target.lanes
+    with tvm.target.Target(
+        target.tvm_target()
+    ):  # whose instructions the layout of integers follows
+        mod = family_layout.in_layout(_simplify(mod), family, block)
     return Program(mod, model.inputs, _output_shapes(mod, model.name))
 
 
 def _from_torch(traced: Any, inputs: tuple[Input, ...]) -> Any:
-    mod, params = relay.frontend.from_pytorch(traced, [(one.name, one.shape) for one in inputs])
+    mod, params = relay.frontend.from_pytorch(
+        traced,
+        [(one.name, one.shape) for one in inputs],
+        custom_convert_map=markers.from_torch(),
+    )
     mod["main"] = relay.build_module.bind_params_by_name(mod["main"], params)
     return mod
+
+
+def _in_integers(mod: Any, target: Target) -> Any:
+    with tvm.target.Target(target.tvm_target()):
+        return quantized.to_integers(mod, dtype=dot_product.stored())
 
 
 def _with_all(inputs: tuple[Input, ...], main: Any) -> Any:

@@ -14,11 +14,13 @@ import numpy as np
 import tvm
 from tvm import relay
 
-from mnc.compile.frontend import packing
+from mnc.compile.frontend import markers, packing
 from mnc.compile.frontend.expressions import is_zero
+from mnc.compile.templates import dot_product
 
 UNARY = frozenset(
-    "nn.relu clip sigmoid tanh exp erf negative abs sqrt rsqrt nn.leaky_relu nn.dropout".split()
+    "nn.relu clip sigmoid tanh exp erf negative abs sqrt rsqrt nn.leaky_relu nn.dropout cast"
+    " reinterpret".split()
 )
 BINARY = frozenset("add subtract multiply divide maximum minimum".split())
 POOLS = frozenset("nn.max_pool2d nn.avg_pool2d".split())
@@ -78,6 +80,9 @@ class _Rewriter:
             "nn.prelu": self._prelu,
             "image.resize2d": self._resize,
             "mean": self._mean,
+            "sum": self._mean,
+            "take": self._table,
+            markers.INTEGER_CONVOLUTION: self._integer_convolution,
             **dict.fromkeys(UNARY, self._unary),
             **dict.fromkeys(BINARY, self._binary),
             **dict.fromkeys(POOLS, self._pool),
@@ -118,7 +123,8 @@ class _Rewriter:
         of zero, and zero times NaN is NaN.
         """
         value = self._values[node]
-        if not value.blocked or value.shape[1] % self.block == 0:
+        whole = value.shape[1] % self.block == 0
+        if not value.blocked or whole or node.checked_type.dtype != "float32":
             return self.blocked(node)
         if node not in self._clean:
             # Ones rather than booleans, which neither exports nor the core model take.
@@ -200,6 +206,36 @@ class _Rewriter:
         if not value.blocked and value.shape[1] < self.block:
             return relay.reshape(value.expr, (*value.shape, 1)), 1
         return self.clean(data), self.block
+
+    def _integer_convolution(self, call: Any) -> Value:
+        data, weight, attrs = call.args[0], call.args[1].data.numpy(), call.attrs
+        groups, per_group = int(attrs["groups"]), weight.shape[1]
+        names = ("strides", "padding", "dilation", "pad_value")
+        kept = {name: attrs[name] for name in names}
+        if per_group == 1 and 1 < groups == weight.shape[0]:
+            source, packed = self.blocked(data), packing.pack_depthwise(weight, self.block)
+        else:
+            source, in_block = self._convolution_input(data)
+            if groups > 1:
+                weight, groups = packing.merge_groups(
+                    weight, groups, in_block=in_block, out_block=self.block
+                )
+            packed = packing.pack_convolution(weight, in_block, self.block)
+            plain = [int(v) for v in (*attrs["strides"], *attrs["padding"])] == [1, 1, 0, 0, 0, 0]
+            one_to_one = weight.shape[2:] == (1, 1) and plain and groups == 1
+            if one_to_one and in_block % 4 == 0 and dot_product.available():
+                packed = packing.in_fours(packed)
+        expr = markers.convolution(source, relay.const(packed), blocked=True, groups=groups, **kept)
+        return Value(expr, _shape(call), blocked=True)
+
+    def _table(self, call: Any) -> Value | None:
+        """A table looked up for each number."""
+        table, data = call.args
+        if not self._is_blocked(data) or not isinstance(table, relay.Constant):
+            return None
+        if len(table.data.shape) != 1:
+            return None
+        return Value(relay.take(table, self.blocked(data), mode="fast"), _shape(call), blocked=True)
 
     def _dense(self, call: Any) -> Value | None:
         """On a blocked vector a dense layer is a pointwise convolution of one pixel."""
@@ -318,7 +354,8 @@ class _Rewriter:
             return None
         if {int(a) % 4 for a in call.attrs.axis} != {2, 3} or len(self._values[data].shape) != 4:
             return None
-        expr = relay.mean(self.blocked(data), axis=[2, 3], keepdims=True)
+        reduce = relay.sum if call.op.name == "sum" else relay.mean
+        expr = reduce(self.blocked(data), axis=[2, 3], keepdims=True)
         return Value(expr, _shape(call), blocked=True)
 
     def _flatten(self, call: Any) -> Value | None:

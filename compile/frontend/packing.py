@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weights and vectors from the plain layout to the blocked one, by numpy.
 
-Takes float32 arrays in OIHW and (C,); gives them in OIHW{i}i{o}o and (1, C/b, 1, 1, b), zeros in the padding.
+Takes float32 or int8 arrays in OIHW and (C,); gives them in OIHW{i}i{o}o and (1, C/b, 1, 1, b), with zeros in
+the padding.
 """
 
 import math
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import relay
 
-Floats = NDArray[np.float32]
+Numbers = NDArray[Any]  # float32, or int8
 
 
 def convolution_kind(call: Any) -> Literal["depthwise", "full"] | None:
@@ -30,8 +31,8 @@ def convolution_kind(call: Any) -> Literal["depthwise", "full"] | None:
 
 
 def merge_groups(
-    weight: Floats, groups: int, *, in_block: int, out_block: int
-) -> tuple[Floats, int]:
+    weight: Numbers, groups: int, *, in_block: int, out_block: int
+) -> tuple[Numbers, int]:
     """(O, I / groups, KH, KW) for fewer groups, whole blocks of channels each, zeros between the old ones.
 
     A vector holds the channels of several small groups, and a multiply-add by zero costs less than sorting
@@ -51,13 +52,13 @@ def merge_groups(
         merged, together = 1, groups
     apart = _pad_axis(weight.reshape(groups, per_group, into, *size), 0, together)
     apart = apart.reshape(merged, together, per_group, into, *size)
-    joined = np.zeros((merged, together, per_group, together, into, *size), np.float32)
+    joined = np.zeros((merged, together, per_group, together, into, *size), weight.dtype)
     for one in range(together):
         joined[:, one, :, one] = apart[:, one]
     return joined.reshape(merged * together * per_group, together * into, *size), merged
 
 
-def pack_convolution(weight: Floats, in_block: int, out_block: int) -> Floats:
+def pack_convolution(weight: Numbers, in_block: int, out_block: int) -> Numbers:
     """(O, I, KH, KW) -> (O/o, I/i, KH, KW, i, o)."""
     weight = _pad_axis(_pad_axis(weight, 0, out_block), 1, in_block)
     out, into, height, width = weight.shape
@@ -65,7 +66,14 @@ def pack_convolution(weight: Floats, in_block: int, out_block: int) -> Floats:
     return np.ascontiguousarray(split.transpose(0, 2, 4, 5, 3, 1))
 
 
-def pack_depthwise(weight: Floats, block: int) -> Floats:
+def in_fours(packed: Numbers) -> Numbers:
+    """(O, I, KH, KW, i, o) -> (O, I, KH, KW, i / 4, o, 4), as instructions for dot products read it."""
+    *outer, into, out = packed.shape
+    split = packed.reshape(*outer, into // 4, 4, out)
+    return np.ascontiguousarray(np.swapaxes(split, -1, -2))
+
+
+def pack_depthwise(weight: Numbers, block: int) -> Numbers:
     """(C, 1, KH, KW) -> (C/b, 1, KH, KW, 1, b)."""
     weight = _pad_axis(weight, 0, block)
     channels, _, height, width = weight.shape
@@ -73,13 +81,13 @@ def pack_depthwise(weight: Floats, block: int) -> Floats:
     return np.ascontiguousarray(split.transpose(0, 2, 3, 4, 5, 1))
 
 
-def pack_vector(vector: Floats, block: int) -> Floats:
+def pack_vector(vector: Numbers, block: int) -> Numbers:
     """(C,) -> (1, C/b, 1, 1, b): one number a channel."""
     vector = _pad_axis(vector, 0, block)
     return np.ascontiguousarray(vector.reshape(1, -1, 1, 1, block))
 
 
-def pack_operand(value: Floats, shape: tuple[int, ...], block: int) -> Floats | None:
+def pack_operand(value: Numbers, shape: tuple[int, ...], block: int) -> Numbers | None:
     """A constant that broadcasts against a plain (N, C, H, W) or (N, C), ready for the blocked one.
 
     None when it varies over anything but channels.
@@ -92,7 +100,7 @@ def pack_operand(value: Floats, shape: tuple[int, ...], block: int) -> Floats | 
     return pack_vector(full.reshape(-1), block)
 
 
-def _pad_axis(array: Floats, axis: int, multiple: int) -> Floats:
+def _pad_axis(array: Numbers, axis: int, multiple: int) -> Numbers:
     missing = -array.shape[axis] % multiple
     widths = [(0, missing if i == axis else 0) for i in range(array.ndim)]
     return np.pad(array, widths) if missing else array

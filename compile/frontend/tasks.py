@@ -14,10 +14,10 @@ from typing import Any, Literal, get_args
 import tvm
 from tvm import autotvm, relay
 
-from mnc.compile.frontend import fusion, importer
+from mnc.compile.frontend import fusion, importer, markers
 from mnc.compile.frontend.importer import Program
 from mnc.compile.records.trial import task_key
-from mnc.compile.templates import op_strategy, pointwise
+from mnc.compile.templates import integer, op_strategy, pointwise
 from mnc.compile.templates.workload import Convolution, Workload, convolutions
 from mnc.model.zoo import Model
 from mnc.support.errors import UserError
@@ -110,6 +110,8 @@ def workload_of(node: Any) -> Workload | None:
         return None
     if node.op.name == fusion.OPERATOR:
         return fusion.workload_of(node)
+    if node.op.name == markers.BLOCKED_CONVOLUTION:
+        return markers.workload_of(node)
     template = op_strategy.template_of(node)
     if template is None:
         return None
@@ -138,7 +140,7 @@ def _classifier(body: Any) -> Workload | None:
 def _kind(part: Convolution, *, is_classifier: bool) -> Kind:
     if part.is_depthwise:
         return "depthwise"
-    if part.name == pointwise.NAME:
+    if part.name in (pointwise.NAME, integer.POINTWISE):
         return "dense" if is_classifier else "pointwise"
     # Only the image is read in blocks of one channel.
     return "first conv" if part.data[4] == 1 else "conv"

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tvm
 
 from mnc.compile.measure.messages import (
@@ -34,6 +33,7 @@ from mnc.compile.measure.run_worker import (
     difference,
     enough,
     middle,
+    unwritten,
 )
 from mnc.compile.rpc import server_names, tracker
 from mnc.compile.rpc.address import Address
@@ -102,7 +102,7 @@ def _load(session: Connection, run: RunJob) -> Reply:
         )
         DeviceState.inputs = key
     DeviceState.output = next(i for i, arg in enumerate(run.arguments) if arg.is_output)
-    nothing = np.full(run.arguments[DeviceState.output].shape, np.nan, np.float32)
+    nothing = unwritten(run.arguments[DeviceState.output])
     DeviceState.buffers[DeviceState.output].copyfrom(nothing)
     name = Path(run.library).name
     session.remote.upload(run.library)

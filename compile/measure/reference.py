@@ -8,6 +8,7 @@ may be used in a build only after its kernel has agreed.
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.templates.workload import Convolution, convolutions
 
 Floats = NDArray[np.float32]
+Numbers = NDArray[Any]
 ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
     "none": lambda values: values,
     "relu": lambda values: np.maximum(values, 0.0),
@@ -23,18 +25,29 @@ ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
 }
 
 
-def check_inputs(task: TunableTask) -> list[Floats]:
-    """The workload's tensors, in -1..1 and the same on every call, and an empty output (N, O, OH, OW, o)."""
+def check_inputs(task: TunableTask) -> list[Numbers]:
+    """The workload's tensors, the same on every call, and an empty output (N, O, OH, OW, o): floats in -1..1,
+    integers from all over their range (weights but the least).
+    """
     random = np.random.default_rng(zlib.crc32(task.key.encode()))
-    tensors = (arg[1] for arg in task.task.args if isinstance(arg, tuple) and arg[0] == "TENSOR")
-    arrays = [random.uniform(-1, 1, shape).astype(np.float32) for shape in tensors]
-    output = convolutions(task.task.name, task.task.args)[-1].output
-    return [*arrays, np.zeros(output, np.float32)]
+    tensors = (arg for arg in task.task.args if isinstance(arg, tuple) and arg[0] == "TENSOR")
+    arrays = [_random(random, shape, dtype) for _, shape, dtype in tensors]
+    last = convolutions(task.task.name, task.task.args)[-1]
+    return [*arrays, np.zeros(last.output, np.float32 if last.dtype == "float32" else np.int32)]
 
 
-def expected(task: TunableTask, inputs: list[Floats]) -> Floats:
+def _random(random: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Numbers:
+    if dtype == "float32":
+        return random.uniform(-1, 1, shape).astype(np.float32)
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    return random.integers(low, high + 1, shape, dtype=dtype).clip(max(low, -127))
+
+
+def expected(task: TunableTask, inputs: list[Numbers]) -> Numbers:
     """The workload's output for `check_inputs`."""
     first, *then = convolutions(task.task.name, task.task.args)
+    if first.dtype != "float32":
+        return _integers(first, inputs[0], inputs[1])
     result = _convolve(first, inputs[0], inputs[1])
     if then:
         bias, taps = inputs[2:4]
@@ -42,14 +55,22 @@ def expected(task: TunableTask, inputs: list[Floats]) -> Floats:
     return result
 
 
-def _convolve(part: Convolution, data: Floats, kernel: Floats) -> Floats:
+def _integers(part: Convolution, data: Numbers, kernel: Numbers) -> Numbers:
+    """Integer sums by float64, in which they are exact; a kernel's input channels may lie in fours."""
+    if kernel.ndim == 7:
+        kernel = np.swapaxes(kernel, -1, -2).reshape(part.kernel)
+    return _convolve(part, data.astype(np.float64), kernel.astype(np.float64)).astype(np.int32)
+
+
+def _convolve(part: Convolution, data: Numbers, kernel: Numbers) -> Numbers:
     """`data` (N, I, H, W, i) convolved with `kernel` (O, I / groups, KH, KW, i, o)."""
     if not part.is_depthwise and part.groups > 1:
         return _convolve_groups(part, data, kernel)
-    result = np.zeros(part.output, np.float32)
+    result = np.zeros(part.output, data.dtype)
     height, width = result.shape[2:4]
     top, left, bottom, right = part.padding
-    source = np.pad(data, ((0, 0), (0, 0), (top, bottom), (left, right), (0, 0)))
+    border = ((0, 0), (0, 0), (top, bottom), (left, right), (0, 0))
+    source = np.pad(data, border, constant_values=part.pad_value)
     for tap_h in range(kernel.shape[2]):
         for tap_w in range(kernel.shape[3]):
             top, left = tap_h * part.dilation[0], tap_w * part.dilation[1]
@@ -65,7 +86,7 @@ def _convolve(part: Convolution, data: Floats, kernel: Floats) -> Floats:
     return result
 
 
-def _convolve_groups(part: Convolution, data: Floats, kernel: Floats) -> Floats:
+def _convolve_groups(part: Convolution, data: Numbers, kernel: Numbers) -> Numbers:
     """Each group as a convolution of its own."""
     inputs, kernels = np.split(data, part.groups, axis=1), np.split(kernel, part.groups, axis=0)
     one = replace(part, data=inputs[0].shape, kernel=kernels[0].shape)

@@ -39,7 +39,7 @@ def _run(job: RunJob) -> Reply:
     module = tvm.runtime.load_module(job.library)
     buffers, expected = _buffers(job.reference, job.arguments)
     output = next(i for i, arg in enumerate(job.arguments) if arg.is_output)
-    buffers[output].copyfrom(np.full(job.arguments[output].shape, np.nan, np.float32))
+    buffers[output].copyfrom(unwritten(job.arguments[output]))
     started = time.perf_counter()
     module.entry_func(*buffers)
     first = time.perf_counter() - started
@@ -52,8 +52,20 @@ def _run(job: RunJob) -> Reply:
     return Timed(costs=_time(module, buffers, job, first))
 
 
+def unwritten(output: Argument) -> Array:
+    """What a kernel's output holds before it has run: numbers that no right one would leave."""
+    if output.dtype == "float32":
+        return np.full(output.shape, np.nan, np.float32)
+    return np.full(output.shape, np.iinfo(output.dtype).min, output.dtype)
+
+
 def difference(got: Array, expected: Array) -> str:
-    """Empty when `got`, the kernel's whole output, is right to TOLERANCE, else one line."""
+    """Empty when `got`, the kernel's whole output, is right, else one line: floats to TOLERANCE, integers
+    to the last bit.
+    """
+    if not np.issubdtype(expected.dtype, np.floating):
+        differ = int((got != expected).sum())
+        return f"{differ} of {got.size} integers differ" if differ else ""
     scale = float(np.abs(expected).max()) or 1.0
     off = np.abs(got - expected)
     if np.isnan(got).any():
@@ -80,7 +92,7 @@ def arrays_of(
     """
     if reference is None:
         noise = np.random.default_rng(0)
-        return [noise.random(arg.shape, np.float32) for arg in arguments], None
+        return [(noise.random(arg.shape, np.float32)).astype(arg.dtype) for arg in arguments], None
     with np.load(reference, allow_pickle=False) as stored:
         known = dict(stored)
     return match(known, arguments), known["output"]
@@ -107,7 +119,7 @@ class _Caches:
     def prepare(cls, data: Any, output: Any, evict_bytes: int) -> None:
         """Note the map that is read, the output, and how much to stream."""
         cls.output, cls.target = _view(output), _view(data)
-        if cls.written.shape != cls.target.shape:
+        if (cls.written.shape, cls.written.dtype) != (cls.target.shape, cls.target.dtype):
             cls.written = cls.target.copy()
         else:
             np.copyto(cls.written, cls.target)

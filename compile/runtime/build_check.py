@@ -57,5 +57,6 @@ def _recorded(
 
 
 def _comparison(report: VerifyReport, on: Place) -> Comparison:
-    worst = max(check.max_relative for check in report.checks)
+    held_to = (check for check in report.checks if math.isfinite(check.tolerance))
+    worst = max(check.max_relative for check in held_to)
     return Comparison(on=on, passed=report.ok, max_relative=worst if math.isfinite(worst) else None)

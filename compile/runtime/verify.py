@@ -21,6 +21,8 @@ from mnc.model.reference import Reference
 from mnc.support.errors import UserError
 
 TOLERANCE = 1e-4
+EXACT = 0.0  # of integers: they are the same on every CPU
+FLOATS = "the network in float32"
 RANDOM_EXAMPLES = 4
 
 
@@ -70,12 +72,18 @@ def verify(
     *,
     session: Session | None = None,
     reference: Reference | None = None,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
 ) -> VerifyReport:
     """Compare the artifact with its golden outputs, and with PyTorch run now on those inputs and on
     random ones: by `reference` when given, else by the zoo's model of the manifest's name, if torch is
     there and its weights are the ones the artifact was built from.
+
+    A network in 8-bit integers must equal its golden outputs and its reference; how far it agrees with the
+    one in float32 that it was made from is said beside it.
     """
+    is_integer = artifact.manifest.dtype == "int8"
+    if tolerance is None:
+        tolerance = EXACT if is_integer else TOLERANCE
     session = session or Session(artifact)
     golden = artifact.golden()
     runs = [tuple(array[i] for array in golden.inputs) for i in range(golden.count)]
@@ -83,7 +91,12 @@ def verify(
     outputs = [session.run(*inputs) for inputs in runs]
     checks = [compare("golden outputs", wanted, outputs, tolerance=tolerance)]
     note = ""
-    if reference is None:
+    if is_integer:
+        floats, note = rebuild(artifact.manifest)
+        if floats is not None:
+            truth = [floats(*inputs) for inputs in runs]
+            checks.append(compare(FLOATS, truth, outputs, tolerance=np.inf))
+    elif reference is None:
         reference, note = rebuild(artifact.manifest)
     if reference is not None:
         runs += _random_inputs(artifact.manifest)
@@ -98,7 +111,8 @@ def check_golden(artifact: Artifact, session: Session) -> None:
     golden = artifact.golden()
     wanted = [tuple(array[i] for array in golden.outputs) for i in range(golden.count)]
     found = [session.run(*(array[i] for array in golden.inputs)) for i in range(golden.count)]
-    compared = compare("golden outputs", wanted, found)
+    exact = artifact.manifest.dtype == "int8"
+    compared = compare("golden outputs", wanted, found, tolerance=EXACT if exact else TOLERANCE)
     if not compared.ok:
         raise UserError(f"its outputs are off by {compared.max_relative:.1e} of the largest logit")
 

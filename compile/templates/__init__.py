@@ -5,9 +5,22 @@ All work on the one blocked layout, NCHW{b}c with b the float32 lanes of the tar
 convolutions and the classifier, `depthwise`, and `direct` for the other convolutions (the first one).
 """
 
-from mnc.compile.templates import convolution_depthwise, depthwise, direct, op_strategy, pointwise
+from mnc.compile.templates import (
+    convolution_depthwise,
+    depthwise,
+    direct,
+    integer,
+    op_strategy,
+    pointwise,
+)
 
-TASK_NAMES = (pointwise.NAME, depthwise.NAME, direct.NAME, convolution_depthwise.NAME)
+TASK_NAMES = (
+    pointwise.NAME,
+    depthwise.NAME,
+    direct.NAME,
+    convolution_depthwise.NAME,
+    *integer.NAMES,
+)
 
 op_strategy.register()
 

@@ -14,8 +14,8 @@ from tvm import te, tir, topi
 from tvm.topi.nn.utils import get_pad_tuple
 
 
-def padded(data: Any, pads: Sequence[int]) -> Any:
-    """`data` (N, C, H, W, b) read through a border of zeros: `pads` is (top, left, bottom, right).
+def padded(data: Any, pads: Sequence[int], value: int = 0) -> Any:
+    """`data` (N, C, H, W, b) read through a border of `value`: `pads` is (top, left, bottom, right).
 
     The stage is inlined by the schedules, so no padded copy of the input is ever made: with the pixel loop
     unrolled only the loads that may touch the border keep a test.
@@ -27,8 +27,8 @@ def padded(data: Any, pads: Sequence[int]) -> Any:
 
     def read(n: Any, c: Any, y: Any, x: Any, v: Any) -> Any:
         inside = tir.all(y >= top, y < top + height, x >= left, x < left + width)
-        zero = tir.const(0.0, data.dtype)
-        return tir.if_then_else(inside, data[n, c, y - top, x - left, v], zero)
+        border = tir.const(value, data.dtype)
+        return tir.if_then_else(inside, data[n, c, y - top, x - left, v], border)
 
     shape = (batch, chunks, height + top + bottom, width + left + right, block)
     return te.compute(shape, read, name="padded", tag="injective,pad")
@@ -59,7 +59,9 @@ class Window:
         return row, x * self.stride_w + self.tap_w * self.dilation_w
 
 
-def window(data: Any, kernel: Any, strides: Any, padding: Any, dilation: Any = 1) -> Window:
+def window(
+    data: Any, kernel: Any, strides: Any, padding: Any, dilation: Any = 1, *, pad_value: int = 0
+) -> Window:
     """The window of `kernel` (O, I, KH, KW, i, o) over `data` (N, C, H, W, b)."""
     _, _, height, width, _ = topi.utils.get_const_tuple(data.shape)
     kernel_h, kernel_w = topi.utils.get_const_tuple(kernel.shape)[2:4]
@@ -68,7 +70,7 @@ def window(data: Any, kernel: Any, strides: Any, padding: Any, dilation: Any = 1
     spread_h, spread_w = (kernel_h - 1) * dilation_h + 1, (kernel_w - 1) * dilation_w + 1
     top, left, bottom, right = get_pad_tuple(padding, (spread_h, spread_w))
     return Window(
-        source=padded(data, (top, left, bottom, right)),
+        source=padded(data, (top, left, bottom, right), pad_value),
         out_h=output_size(height, spread_h, stride_h, top, bottom),
         out_w=output_size(width, spread_w, stride_w, left, right),
         stride_h=stride_h,
@@ -142,15 +144,20 @@ def vector_registers() -> int:
 
 
 def tile_knobs(
-    cfg: Any, channels: tuple[str, Sequence[int]], pixels: tuple[str, Sequence[int]]
+    cfg: Any,
+    channels: tuple[str, Sequence[int]],
+    pixels: tuple[str, Sequence[int]],
+    *,
+    registers: int | None = None,
 ) -> list[tuple[int, int]]:
     """Define the two knobs (name, candidates) of a register tile; returns the pairs that are worth a trial.
 
     A tile of `oc` vectors of channels x `p` pixels needs its accumulators, `oc` weight vectors and one
     broadcast (which x86 folds into the multiply-add). One with few accumulators cannot hide the latency
-    of the multiply-add, about 4 cycles x 2 pipes.
+    of the multiply-add, about 4 cycles x 2 pipes. `registers` is how many blocks of channels they hold; by
+    default one each.
     """
-    registers = vector_registers()
+    registers = registers or vector_registers()
     fits = [(oc, p) for oc in channels[1] for p in pixels[1] if oc * p + oc + 1 <= registers]
     fullest = max(oc * p for oc, p in fits)
     good = [(oc, p) for oc, p in fits if oc * p >= min(fullest, 6)]

@@ -33,24 +33,26 @@ def compute(
 ) -> Any:
     """data (N, C, H, W, b), kernel (C, 1, KH, KW, 1, b) -> (N, C, OH, OW, b)."""
     window = blocked.window(data, kernel, strides, padding, dilation)
-    _define_space(cfg, int(kernel.shape[0]), window.out_h, window.out_w)
+    define_space(cfg, int(kernel.shape[0]), window.out_h, window.out_w)
     return product(data, kernel, window, tag=TAG)
 
 
-def product(data: Any, kernel: Any, window: blocked.Window, *, tag: str) -> Any:
+def product(
+    data: Any, kernel: Any, window: blocked.Window, *, tag: str, sums: str = "float32"
+) -> Any:
     """The sums over the taps, without a schedule."""
     batch, chunks, _, _, block = topi.utils.get_const_tuple(data.shape)
 
     def tap(n: Any, c: Any, y: Any, x: Any, v: Any) -> Any:
         weight = kernel[c, 0, window.tap_h, window.tap_w, 0, v]
         value = window.source[n, c, *window.at(y, x), v]
-        return te.sum(value * weight, axis=[window.tap_h, window.tap_w])
+        return te.sum(value.astype(sums) * weight.astype(sums), axis=[window.tap_h, window.tap_w])
 
     shape = (batch, chunks, window.out_h, window.out_w, block)
     return te.compute(shape, tap, name="depthwise", tag=tag)
 
 
-def _define_space(cfg: Any, chunks: int, out_h: int, out_w: int) -> None:
+def define_space(cfg: Any, chunks: int, out_h: int, out_w: int) -> None:
     """Tiles that divide the output and fit the registers beside a weight and a load; ways to share out that
     keep all cores busy.
     """
@@ -80,6 +82,11 @@ def _define_space(cfg: Any, chunks: int, out_h: int, out_w: int) -> None:
 @autotvm.register_topi_schedule(NAME)  # type: ignore[untyped-decorator]
 def schedule(cfg: Any, outs: Any) -> Any:
     """A tile of pixels outside, the taps inside; bias and activation in the store of the tile."""
+    return schedule_with(cfg, outs)
+
+
+def schedule_with(cfg: Any, outs: Any) -> Any:
+    """The schedule that `cfg` says, for sums of any type."""
 
     def one(s: Any, convolution: Any, accumulator: Any, output: Any) -> None:
         n, c, y, x, v = s[output].op.axis

@@ -29,11 +29,13 @@ def compute(
 ) -> Any:
     """data (N, I, H, W, i), kernel (O, I / groups, KH, KW, i, o) -> (N, O, OH, OW, o)."""
     window = blocked.window(data, kernel, strides, padding, dilation)
-    _define_space(cfg, int(kernel.shape[0]) // _groups(data, kernel), window.out_w)
+    define_space(cfg, data, kernel, window.out_w)
     return product(data, kernel, window, tag=TAG)
 
 
-def product(data: Any, kernel: Any, window: blocked.Window, *, tag: str) -> Any:
+def product(
+    data: Any, kernel: Any, window: blocked.Window, *, tag: str, sums: str = "float32"
+) -> Any:
     """The sums over taps and input channels, without a schedule."""
     out_chunks, in_chunks, _, _, in_block, out_block = topi.utils.get_const_tuple(kernel.shape)
     groups = _groups(data, kernel)
@@ -44,7 +46,8 @@ def product(data: Any, kernel: Any, window: blocked.Window, *, tag: str) -> Any:
         weight = kernel[o, chunk, window.tap_h, window.tap_w, channel, v]
         first = o // (out_chunks // groups) * in_chunks if groups > 1 else 0
         value = window.source[n, first + chunk, *window.at(y, x), channel]
-        return te.sum(value * weight, axis=[chunk, window.tap_h, window.tap_w, channel])
+        axes = [chunk, window.tap_h, window.tap_w, channel]
+        return te.sum(value.astype(sums) * weight.astype(sums), axis=axes)
 
     shape = (int(data.shape[0]), out_chunks, window.out_h, window.out_w, out_block)
     return te.compute(shape, tap, name="direct", tag=tag)
@@ -55,8 +58,9 @@ def _groups(data: Any, kernel: Any) -> int:
     return int(data.shape[1]) // int(kernel.shape[1])
 
 
-def _define_space(cfg: Any, out_chunks: int, out_w: int) -> None:
+def define_space(cfg: Any, data: Any, kernel: Any, out_w: int) -> None:
     """Register tiles of the output channels of a group, which read the same input."""
+    out_chunks = int(kernel.shape[0]) // _groups(data, kernel)
     tile_ow = blocked.divisors(out_w, blocked.vector_registers() - 3)
     good = blocked.tile_knobs(
         cfg, ("tile_oc", blocked.divisors(out_chunks, 8)), ("tile_ow", tile_ow)
@@ -68,6 +72,11 @@ def _define_space(cfg: Any, out_chunks: int, out_w: int) -> None:
 @autotvm.register_topi_schedule(NAME)  # type: ignore[untyped-decorator]
 def schedule(cfg: Any, outs: Any) -> Any:
     """A tile of output channels and pixels of one row in registers, over the whole reduction."""
+    return schedule_with(cfg, outs)
+
+
+def schedule_with(cfg: Any, outs: Any) -> Any:
+    """The schedule that `cfg` says, for sums of any type."""
 
     def one(s: Any, convolution: Any, accumulator: Any, output: Any) -> None:
         n, o, y, x, v = s[output].op.axis

@@ -65,7 +65,7 @@ def _define_space(
 ) -> None:
     """Knobs, pruned to what the registers hold and to tiles of whole rows or divisors of a row."""
     registers = blocked.vector_registers()
-    tile_p = _pixel_tiles(height, width, registers)
+    tile_p = pixel_tiles(height, width, registers)
     tile_oc = blocked.divisors(out_chunks, 8 if height * width > 1 else registers - 2)
     good = blocked.tile_knobs(cfg, ("tile_oc", tile_oc), ("tile_p", tile_p))
     blocked.knob(cfg, "unroll", [u for u in (1, 2, 4, 8) if in_block % u == 0], min(4, in_block))
@@ -129,7 +129,7 @@ def _slab(cfg: Any) -> int:
         return 1
 
 
-def _pixel_tiles(height: int, width: int, registers: int) -> list[int]:
+def pixel_tiles(height: int, width: int, registers: int) -> list[int]:
     """Tiles that TE can place on the fused pixel axis: divisors of a row, or several whole rows."""
     rows = [width * r for r in blocked.divisors(height, height)]
     return sorted({t for t in [*blocked.divisors(width, width), *rows] if t < registers - 1})
@@ -140,7 +140,7 @@ def schedule(cfg: Any, outs: Any) -> Any:
     """Register tile outside, reduction inside; bias, activation and residual in the store of the tile."""
 
     def one(s: Any, convolution: Any, accumulator: Any, output: Any) -> None:
-        tiles = _tile_output(s, output, cfg)
+        tiles = tile_output(s, output, cfg)
         if cfg["block_k"].val:
             _accumulate_in_slab(s, accumulator, convolution, tiles, cfg, output)
         else:
@@ -149,7 +149,7 @@ def schedule(cfg: Any, outs: Any) -> Any:
     return blocked.schedule_convolution(outs, one, tag=TAG)
 
 
-def _tile_output(s: Any, output: Any, cfg: Any) -> tuple[Any, Any]:
+def tile_output(s: Any, output: Any, cfg: Any) -> tuple[Any, Any]:
     """Tile and vectorize the output; returns the parallel axis and the axis of one register tile."""
     n, o, y, x, v = s[output].op.axis
     order = cfg["order"].val

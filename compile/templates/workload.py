@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from mnc.compile.templates import convolution_depthwise, depthwise, pointwise
+from mnc.compile.templates import convolution_depthwise, depthwise, integer, pointwise
 
 Args = tuple[Any, ...]
 Workload = tuple[str, Args]
@@ -28,6 +28,12 @@ _Weights = tuple[
 ]
 # The arguments of one convolution, and of two in one kernel.
 _One = tuple[_Map, _Weights, _Pair, _Pads, _Pair, str, str, str]
+_Bytes = tuple[
+    Literal["TENSOR"],
+    Annotated[tuple[_Extent, ...], msgspec.Meta(min_length=6, max_length=7)],
+    Literal["int8"],
+]
+_Integer = tuple[_Map, _Bytes, _Pair, _Pads, _Pair, int, Literal["int32"]]
 _Two = tuple[_Map, _Weights, _Map, _Weights, _Pair, _Pads, _Pair, _Pads, str, str]
 
 
@@ -45,11 +51,13 @@ class Convolution:
     padding: tuple[int, int, int, int]
     dilation: tuple[int, int] = (1, 1)
     activation: str = ""
+    pad_value: int = 0
+    dtype: str = "float32"
 
     @property
     def is_depthwise(self) -> bool:
         """Whether every channel is convolved by itself."""
-        return self.name == depthwise.NAME
+        return self.name in (depthwise.NAME, integer.DEPTHWISE)
 
     @property
     def groups(self) -> int:
@@ -88,7 +96,7 @@ class Convolution:
         size = f"{self.data[2]}x{self.data[3]}"
         if self.output[2:4] != self.data[2:4]:
             size += f"->{self.output[2]}x{self.output[3]}"
-        if self.name == pointwise.NAME:
+        if self.name in (pointwise.NAME, integer.POINTWISE):
             return f"{batch}{channels} {size}"
         window = f"{self.kernel[2]}x{self.kernel[3]}/{self.strides[0]}"
         if self.dilation != (1, 1):
@@ -105,6 +113,16 @@ class Convolution:
 
 def convolutions(name: str, args: Args) -> tuple[Convolution, ...]:
     """What the workload computes, first to last."""
+    if name in integer.NAMES:
+        data, kernel, strides, padding, dilation, pad_value, _ = args
+        shape = kernel[1]
+        if len(shape) == 7:  # input channels in fours
+            shape = (*shape[:4], shape[4] * shape[6], shape[5])
+        return (
+            Convolution(
+                name, data[1], shape, strides, padding, dilation, pad_value=pad_value, dtype=data[2]
+            ),
+        )
     if name != convolution_depthwise.NAME:
         return (Convolution(name, args[0][1], args[1][1], *args[2:5]),)
     data, kernel, _, taps, strides, padding, *then, activation, _ = args
@@ -119,6 +137,7 @@ def parse(key: str) -> tuple[Convolution, ...]:
     """What the task of this key (`records.trial.task_key`) computes. ValueError for a key of another make."""
     name, bracket, args = key.partition("[")
     form: Any = _Two if name == convolution_depthwise.NAME else _One
+    form = _Integer if name in integer.NAMES else form
     try:
         found = convolutions(name, msgspec.json.decode(bracket + args, type=form))
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -131,4 +150,5 @@ def parse(key: str) -> tuple[Convolution, ...]:
 def traffic(parts: Sequence[Convolution]) -> int:
     """Bytes of what they read, of their weights and of what the last makes, once each."""
     shapes = (parts[0].data, *(part.kernel for part in parts), parts[-1].output)
-    return 4 * sum(math.prod(shape) for shape in shapes)
+    width = 4 if parts[0].dtype == "float32" else 1
+    return width * sum(math.prod(shape) for shape in shapes)

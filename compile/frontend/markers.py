@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operators that mark a network's 8-bit numbers, in Relay, and the convolution that they lead to.
+
+`fake_quantize` and `quantized_weight` are what `model/quantization` puts into a network and mean the same;
+none is ever compiled: `quantized.to_integers` makes integers of what stands between them.
+`INTEGER_CONVOLUTION` is a convolution of int8 or uint8 maps in the plain layout, which `layout` lays out as
+`BLOCKED_CONVOLUTION`, the one that `compile.templates.integer` computes.
+"""
+
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relay
+from tvm.relay.op import op as registry
+from tvm.relay.op.strategy import generic
+
+from mnc.compile.templates import integer
+from mnc.compile.templates.workload import Workload
+
+FAKE_QUANTIZE, QUANTIZED_WEIGHT = "mnc.fake_quantize", "mnc.quantized_weight"
+INTEGER_CONVOLUTION, BLOCKED_CONVOLUTION = "mnc.integer_conv2d", "mnc.integer_conv2d_NCHWc"
+
+
+def from_torch() -> dict[str, Any]:
+    """How Relay's importer is to read torch's operators of these names."""
+    return {"mnc::fake_quantize": _fake_quantize, "mnc::quantized_weight": _quantized_weight}
+
+
+def _fake_quantize(inputs: Any, _: Any) -> Any:
+    data, scale, zero = inputs
+    numbers = (np.float32(scale), np.int32(zero))
+    return relay.Call(relay.op.get(FAKE_QUANTIZE), [data, *map(relay.const, numbers)])
+
+
+def _quantized_weight(inputs: Any, _: Any) -> Any:
+    return relay.Call(relay.op.get(QUANTIZED_WEIGHT), list(inputs))
+
+
+def convolution(data: Any, weight: Any, *, blocked: bool, **attrs: Any) -> Any:
+    """A call of the convolution; `attrs` are strides, padding, dilation, groups and pad_value."""
+    name = BLOCKED_CONVOLUTION if blocked else INTEGER_CONVOLUTION
+    return relay.Call(relay.op.get(name), [data, weight], tvm.ir.make_node("DictAttrs", **attrs))
+
+
+def workload_of(call: Any) -> Workload:
+    """The workload of a typed call of `BLOCKED_CONVOLUTION`."""
+    shapes = [tuple(int(d) for d in arg.checked_type.shape) for arg in call.args]
+    tensors = (
+        ("TENSOR", shape, str(arg.checked_type.dtype))
+        for shape, arg in zip(shapes, call.args, strict=True)
+    )
+    strides, padding, *rest = _arguments(call.attrs)
+    name = integer.template_name(shapes[0], shapes[1], strides, padding)
+    return name, (*tensors, strides, padding, *rest)
+
+
+def _arguments(attrs: Any) -> tuple[Any, ...]:
+    """What the templates take after the tensors."""
+    numbers = (tuple(int(v) for v in attrs[name]) for name in ("strides", "padding", "dilation"))
+    return (*numbers, int(attrs["pad_value"]), integer.SUMS)
+
+
+def _type(args: Any, attrs: Any) -> Any:
+    """Of either convolution: rows and columns are axes 2 and 3 of both layouts."""
+    data, kernel = args[:2]
+    if not all(isinstance(one, relay.TensorType) for one in (data, kernel)):
+        return None
+    strides, (top, left, bottom, right), dilation, *_ = _arguments(attrs)
+    size = [
+        (int(extent) + border - (int(taps) - 1) * apart - 1) // step + 1
+        for extent, border, taps, apart, step in zip(
+            data.shape[2:4],
+            (top + bottom, left + right),
+            kernel.shape[2:4],
+            dilation,
+            strides,
+            strict=True,
+        )
+    ]
+    blocks = [kernel.shape[5]] if len(data.shape) == 5 else []
+    return relay.TensorType((data.shape[0], kernel.shape[0], *size, *blocks), integer.SUMS)
+
+
+def _same(args: Any, _: Any) -> Any:
+    """float32 in the shape of the first argument."""
+    first = args[0]
+    return relay.TensorType(first.shape, "float32") if isinstance(first, relay.TensorType) else None
+
+
+@tvm.target.override_native_generic_func("mnc_integer_convolution_strategy")  # type: ignore[untyped-decorator]
+def _strategy(attrs: Any, inputs: Any, out_type: Any, target: Any) -> Any:
+    shapes = [tuple(int(d) for d in tensor.shape) for tensor in inputs]
+    numbers = _arguments(attrs)
+    name = integer.template_name(shapes[0], shapes[1], *numbers[:2])
+    compute, schedule = integer.TEMPLATES[name]
+    answer = registry.OpStrategy()
+    answer.add_implementation(
+        lambda attrs, inputs, _: [compute(*inputs, *_arguments(attrs))],
+        generic.wrap_topi_schedule(schedule),
+        name=name,
+    )
+    return answer
+
+
+def _register() -> None:
+    for name, relation, count in (
+        (FAKE_QUANTIZE, _same, 3),
+        (QUANTIZED_WEIGHT, _same, 2),
+        (INTEGER_CONVOLUTION, _type, 2),
+        (BLOCKED_CONVOLUTION, _type, 2),
+    ):
+        registry.register(name, "Of a network in 8-bit integers.")
+        operator = relay.op.get(name)
+        operator.set_num_inputs(count)
+        operator.set_attrs_type_key("DictAttrs")
+        operator.add_type_rel(name, relation)
+    registry.register_pattern(BLOCKED_CONVOLUTION, registry.OpPattern.OUT_ELEMWISE_FUSABLE)
+    registry.register_strategy(BLOCKED_CONVOLUTION, _strategy)
+
+
+_register()

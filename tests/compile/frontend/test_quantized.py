@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A marked network computes in integers, and in the same ones for every CPU."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import tvm
+from tvm import relay
+
+from mnc.compile.codegen import network
+from mnc.compile.frontend import importer, tasks
+from mnc.compile.frontend.importer import Program
+from mnc.compile.templates import integer
+from mnc.targets import load
+from tests.compile.frontend import quantized_network
+
+# Words of four bytes, sdot's and other CPUs' layouts, and maps as uint8 and as int8.
+TARGETS = ("host", "rpi5", "rpi4", "armv7")
+
+
+@cache
+def program(target: str) -> Program:
+    return importer.import_model(quantized_network.model(), load(target))
+
+
+@cache
+def outputs(target: str) -> Any:
+    """What the program for a target gives, compiled for this machine."""
+    from tvm.contrib import graph_executor
+
+    factory = network.with_default_kernels(program(target), load("host"))
+    module = graph_executor.GraphModule(factory["default"](tvm.cpu()))
+    found = []
+    for image in images():
+        module.set_input(0, image)
+        module.run()
+        found.append(module.get_output(0).numpy())
+    return np.stack(found)
+
+
+@cache
+def images() -> Any:
+    return np.random.default_rng(1).uniform(-2, 2, (3, 1, 3, 32, 32)).astype(np.float32)
+
+
+def operators(target: str) -> list[Any]:
+    found: list[Any] = []
+    relay.analysis.post_order_visit(program(target).mod["main"], found.append)
+    return [node for node in found if isinstance(node, relay.Call)]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_convolution_is_one_of_integers(target: str) -> None:
+    found = tasks.extract_all(program(target), load(target))
+    assert len(found) >= 8 and {task.task.name for task in found} <= set(integer.NAMES)
+    names = [call.op.name for call in operators(target)]
+    assert not [name for name in names if "contrib_conv2d" in name or "quantize" in name]
+
+
+def test_it_is_what_pytorch_computes_with_the_markers() -> None:
+    """To a step of the last map: PyTorch adds biases as floats, integers add them rounded."""
+    net = quantized_network.model().module
+    with torch.no_grad():
+        wanted = np.stack([net(torch.from_numpy(image)).numpy() for image in images()])
+    assert np.abs(outputs("host") - wanted).max() < 0.01 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("target", TARGETS[1:])
+def test_every_target_s_program_gives_the_same_bits(target: str) -> None:
+    assert (outputs(target) == outputs("host")).all()

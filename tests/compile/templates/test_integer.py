@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every config of the integer templates gives the reference's integers, and uses the CPU's instruction."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tvm
+
+from mnc.compile.frontend import tasks
+from mnc.compile.frontend.tasks import TunableTask
+from mnc.compile.measure import compile_worker, reference, run_worker
+from mnc.compile.measure.messages import spec_of
+from mnc.compile.templates import integer
+from mnc.compile.templates.workload import TENSORS, parse
+from mnc.targets import load
+
+SHAPES = {
+    "pointwise": ((1, 3, 14, 14, 16), (2, 3, 1, 1, 4, 16, 4), (1, 1), (0, 0, 0, 0)),
+    "dense": ((1, 4, 1, 1, 16), (3, 4, 1, 1, 4, 16, 4), (1, 1), (0, 0, 0, 0)),
+    "depthwise": ((1, 2, 15, 15, 16), (2, 1, 3, 3, 1, 16), (2, 2), (1, 1, 1, 1)),
+    "first": ((1, 3, 20, 20, 1), (2, 3, 3, 3, 1, 16), (2, 2), (0, 0, 1, 1)),
+    "grouped": ((1, 4, 9, 9, 16), (4, 2, 3, 3, 16, 16), (1, 1), (1, 1, 1, 1)),
+}
+
+
+def task_of(name: str, data: str, target: str, pad: int = 7) -> TunableTask:
+    first, kernel, strides, padding = SHAPES[name]
+    template = integer.template_name(first, kernel, strides, padding)
+    tensors = (("TENSOR", first, data), ("TENSOR", kernel, "int8"))
+    made = tvm.target.Target(load(target).tvm_target())
+    return tasks.from_workload(
+        template, (*tensors, strides, padding, (1, 1), pad, "int32"), made, calls=1
+    )
+
+
+def output(task: TunableTask, config: Any) -> Any:
+    kernel, arguments = compile_worker.build(spec_of(task), config.to_json_dict())
+    *inputs, empty = reference.check_inputs(task)
+    known = dict(zip(TENSORS, inputs, strict=False)) | {"output": np.full_like(empty, -1)}
+    buffers = [tvm.nd.array(array) for array in run_worker.match(known, arguments)]
+    kernel(*buffers)
+    return next(b for b, one in zip(buffers, arguments, strict=True) if one.is_output).numpy()
+
+
+def configs(task: TunableTask, count: int = 4) -> list[Any]:
+    space = task.task.config_space
+    valid = [i for i in range(space.range_length) if space.is_index_valid(i)]
+    chosen = np.random.default_rng(0).choice(valid, min(count, len(valid)), replace=False)
+    return [space.get(int(i)) for i in chosen]
+
+
+@pytest.mark.parametrize("data", ["uint8", "int8"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_sampled_configs_give_the_reference_s_integers(name: str, data: str) -> None:
+    task = task_of(name, data, "host")
+    wanted = reference.expected(task, reference.check_inputs(task))
+    assert wanted.dtype == np.int32 and np.abs(wanted).max() > 1000
+    for config in configs(task):
+        assert run_worker.difference(output(task, config), wanted) == "", str(config)
+
+
+def test_one_wrong_integer_is_a_difference() -> None:
+    wanted = np.arange(10, dtype=np.int32)
+    assert run_worker.difference(wanted + (wanted == 3), wanted) == "1 of 10 integers differ"
+
+
+@pytest.mark.parametrize(
+    ("target", "data", "instruction"), [("rpi5", "int8", "sdot"), ("cortex_a55", "int8", "sdot")]
+)
+def test_the_hot_loop_is_the_cpu_s_dot_product(target: str, data: str, instruction: str) -> None:
+    task = task_of("pointwise", data, target)
+    module, _ = compile_worker.build(spec_of(task), configs(task)[0].to_json_dict())
+    assert module.get_source("asm").count(instruction) >= 4
+
+
+def test_on_vnni_the_hot_loop_is_its_dot_product() -> None:
+    first, kernel, strides, padding = SHAPES["pointwise"]
+    made = tvm.target.Target("llvm -mtriple=x86_64-linux-gnu -mcpu=cascadelake -num-cores=2")
+    tensors = (("TENSOR", first, "uint8"), ("TENSOR", kernel, "int8"))
+    args = (*tensors, strides, padding, (1, 1), 0, "int32")
+    task = tasks.from_workload(integer.POINTWISE, args, made, calls=1)
+    module, _ = compile_worker.build(spec_of(task), configs(task)[0].to_json_dict())
+    assert module.get_source("asm").count("vpdpbusd") >= 4
+
+
+def test_a_workload_of_integers_is_read_back_from_its_key() -> None:
+    task = task_of("pointwise", "uint8", "host")
+    (part,) = parse(task.key)
+    assert (part.kernel, part.pad_value, part.dtype) == ((2, 3, 1, 1, 16, 16), 7, "uint8")
+    assert task.macs == part.macs == 14 * 14 * 32 * 48
