@@ -53,7 +53,8 @@ def disassemble(code: bytes, address: int, arch: str) -> list[Line]:
 
 
 def _line(arch: str, address: int, size: int, text: str) -> Line:
-    words = re.split(r"\s*(?:[#@] |//|## )", text.strip(), maxsplit=1)[0].split(maxsplit=1)
+    plain = text.strip().removeprefix("{vex}")  # where an instruction has an EVEX form too
+    words = re.split(r"\s*(?:[#@] |//|## )", plain, maxsplit=1)[0].split(maxsplit=1)
     mnemonic = words[0]
     operands = words[1].replace("\t", " ") if len(words) > 1 else ""
     if BRANCHES[arch].match(mnemonic) and (number := TARGET.search(operands)):

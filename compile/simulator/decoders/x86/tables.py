@@ -29,8 +29,11 @@ _CLASSES: tuple[tuple[str, Class], ...] = (
     (rf"(?:max|min){_F}$|cmp\w*{_F}$|u?comi{_F}$", Class.FP_CMP),
     (rf"(?:div|sqrt){_F}$", Class.FP_DIV_SQRT),
     (r"(?:and|andn|or|xor)p[sd]$|blend[mv]?p[sd]$|blendvp[sd]$", Class.VEC_INT),
+    (r"pdp[bw]", Class.VEC_DOT),
+    (r"pmadd|pmul(?:lw|hw|huw|hrsw)$", Class.VEC_MUL),
+    (r"pmov(?:u?s(?:db|dw|wb|q[bdw])|[dwq]b)$", Class.VEC_NARROW),
     (r"p(?:add|sub|mul|mad|and|or|xor|sll|srl|sra|cmp|min|max|abs|avg|sign|ternlog)", Class.VEC_INT),
-    (r"p(?:rol|ror|opcnt|lzcnt|conflict|sad|hadd|hsub|testn?m)|dp(?:bus|wss)", Class.VEC_INT),
+    (r"p(?:rol|ror|opcnt|lzcnt|conflict|sad|hadd|hsub|testn?m)", Class.VEC_INT),
     (r"p?blend|ptest$|testp[sd]$", Class.VEC_INT),
     (r"p(?:shuf|erm|unpck|ack|align|mov[sz]x|mov[dqw]|slldq|srldq)", Class.VEC_PERMUTE),
     (r"shuf|perm|unpck|insert|extract|align|movddup|movs[lh]dup|mov[lh]p", Class.VEC_PERMUTE),
@@ -39,6 +42,7 @@ _CLASSES: tuple[tuple[str, Class], ...] = (
 )  # fmt: skip
 # Floating-point operations a lane.
 LANES = {Class.FMA: 2, Class.FP_ADD: 1, Class.FP_MUL: 1, Class.FP_CMP: 1, Class.FP_DIV_SQRT: 1}
+SUMS = frozenset({Class.FMA, Class.VEC_DOT})  # their target is added to
 TO_FLAGS = frozenset(
     [f"{v}{u}comis{kind}" for v in ("", "v") for u in ("", "u") for kind in "sd"]
     + [f"{v}{name}" for v in ("", "v") for name in ("ptest", "testps", "testpd")]
@@ -89,10 +93,17 @@ def classify(name: str) -> Class:
     raise SimulationError(f"mnemonic {name}")
 
 
+def operations(name: str, cls: Class, width: int) -> int:
+    """Multiplications and additions on vectors of `width` bytes; a dot product's are of integers."""
+    if cls == Class.VEC_DOT:
+        return 2 * width if name.removeprefix("v").startswith("pdpb") else width
+    return LANES.get(cls, 0) * max(1, width // element_bytes(name))
+
+
 @functools.cache
 def is_scalar(name: str) -> bool:
     """Whether only the low lane is worked on."""
-    return bool(re.search(r"s[sdh]$", name)) and not name.endswith(("ps", "pd"))
+    return bool(re.search(r"s[sdh]$", name)) and not re.search(r"p[sd]$|^v?pdp", name)
 
 
 @functools.cache

@@ -21,13 +21,14 @@ from mnc.compile.simulator.decoders.x86.operands import (
 )
 from mnc.compile.simulator.decoders.x86.tables import (
     EXACT,
-    LANES,
     MOVES,
+    SUMS,
     TO_FLAGS,
     UNMERGED,
     classify,
     element_bytes,
     is_scalar,
+    operations,
 )
 from mnc.compile.simulator.decoders.x86.values import access
 from mnc.compile.simulator.decoders.x86.vector_moves import note_mask
@@ -64,7 +65,7 @@ def _operation(name: str, operands: Operands) -> Instruction:
     target, *sources = operands.all
     draft = Draft(cls)
     draft.width = _width(name, operands)
-    draft.flops = LANES.get(cls, 0) * max(1, draft.width // element_bytes(name))
+    draft.flops = operations(name, cls, draft.width)
     if _is_zero(name, operands):
         sources = []
         draft.cls = Class.NOP  # renaming does it
@@ -72,7 +73,7 @@ def _operation(name: str, operands: Operands) -> Instruction:
         sources = list(operands.all)
     elif isinstance(target, Register) and target.vector and _reads_target(name, cls, operands):
         draft.read_vector(target.number)
-        if cls == Class.FMA:
+        if cls in SUMS:
             draft.accumulator = target.timed
     note_mask(draft, operands)
     numbers = [_source(draft, one, name) for one in sources]
@@ -91,7 +92,7 @@ def _reads_target(name: str, cls: Class, operands: Operands) -> bool:
     """Two-operand SSE forms, multiply-adds, and lanes that a mask keeps."""
     if operands.mask is not None and not operands.zeroing:
         return True
-    return cls == Class.FMA or not (name.startswith(("v", "k")) or name in UNMERGED)
+    return cls in SUMS or not (name.startswith(("v", "k")) or name in UNMERGED)
 
 
 def _is_zero(name: str, operands: Operands) -> bool:
