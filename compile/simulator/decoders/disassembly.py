@@ -20,7 +20,7 @@ from mnc.support.errors import UserError
 COMPONENTS = {"aarch64": "AArch64", "arm": "ARM", "x86_64": "X86"}
 TRIPLES = {
     "aarch64": (b"aarch64-linux-gnu", b"+all"),
-    "arm": (b"armv8-linux-gnueabihf", b"+neon,+vfp4,+fp-armv8,+hwdiv-arm"),
+    "arm": (b"armv8-linux-gnueabihf", b"+neon,+vfp4,+fp-armv8,+hwdiv-arm,+dotprod,+i8mm"),
     "x86_64": (b"x86_64-linux-gnu", b""),
 }
 INTEL_SYNTAX = 4  # LLVMDisassembler_Option_AsmPrinterVariant

@@ -20,10 +20,10 @@ ASSEMBLERS = {
         "aarch64-linux-gnu",
         ".arch armv8.6-a+dotprod+i8mm+bf16+fp16+fp16fml+rdm",
     ),
-    "arm": ("arm-linux-gnueabihf", ".arch armv8.2-a\n.fpu neon-fp-armv8\n.arch_extension dotprod"),
+    "arm": ("arm-linux-gnueabihf", ".syntax unified"),
     "x86_64": ("x86_64-linux-gnu", ".intel_syntax noprefix"),
 }
-FLAGS = {"aarch64": (), "arm": ("-march=armv8.2a+dotprod",), "x86_64": ()}
+FLAGS = {"aarch64": (), "arm": ("-mcpu=cortex_a76",), "x86_64": ()}
 
 
 def assembled(arch: str, lines: Sequence[str], folder: Path) -> list[tuple[Instruction, ...]]:

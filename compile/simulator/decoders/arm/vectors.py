@@ -7,7 +7,7 @@ unknown, so that nothing can depend on it unnoticed.
 
 import re
 
-from mnc.compile.simulator.decoders.arm import vector_moves
+from mnc.compile.simulator.decoders.arm import vector_integers, vector_moves
 from mnc.compile.simulator.decoders.arm.operands import Constant, Name, Operand, Vector, parse
 from mnc.compile.simulator.decoders.arm.values import ArmDraft, Handler, draft_at
 from mnc.compile.simulator.decoders.arm.vector_memory import HANDLERS as MEMORY
@@ -64,8 +64,14 @@ def decode(line: Line, name: Name) -> tuple[Instruction, ...]:
     return (_operation(line, name),)
 
 
-def _class(name: Name) -> Class:
+def _class(name: Name, last: Operand) -> Class:
     table = _FLOATS if _FLOAT.search(name.kind) or ".f" in name.kind else _OTHERS
+    if table is _FLOATS and name.stem.startswith("vcvt") and vector_integers.conversion(name):
+        return Class.FP_CONVERT
+    constant = isinstance(last, Constant)
+    found = vector_integers.class_of(name, lane_bytes(name, 4), constant=constant)
+    if table is _OTHERS and found is not None:
+        return found
     for pattern, cls in table:
         if re.match(pattern, name.stem):
             return cls
@@ -74,7 +80,7 @@ def _class(name: Name) -> Class:
 
 def _operation(line: Line, name: Name) -> Instruction:
     operands = parse(line.operands)
-    cls = _class(name)
+    cls = _class(name, operands[-1])
     draft = draft_at(line, name, cls)
     target, *sources = vectors_of(operands)
     draft.width = target.size
@@ -83,16 +89,16 @@ def _operation(line: Line, name: Name) -> Instruction:
         draft.read_timed(target.timed)
         draft.accumulator = target.timed
         draft.flags |= Flag.BY_ELEMENT if sources[-1].lane is not None else 0
+    elif vector_integers.ADDED_TO.match(name.stem):
+        draft.read_timed(target.timed)
+        if target.timed not in [one.timed for one in sources]:
+            draft.accumulator = target.timed
     elif name.stem in (
         "vbsl",
         "vbit",
         "vbif",
         "vsli",
         "vsri",
-        "vmla",
-        "vmls",
-        "vaba",
-        "vsra",
         "vtbx",
     ):
         draft.read_timed(target.timed)
