@@ -14,6 +14,7 @@ import numpy as np
 import tvm
 
 from mnc.compile.measure.messages import Argument, Failed, Job, Reply, RunJob, Timed, failed
+from mnc.compile.runtime.buffers import memory_of
 
 PREPARE = "mnc.prepare_caches"
 TOLERANCE = 1e-4  # of the largest magnitude expected; float32 sums in any order stay far below
@@ -118,7 +119,7 @@ class _Caches:
     @classmethod
     def prepare(cls, data: Any, output: Any, evict_bytes: int) -> None:
         """Note the map that is read, the output, and how much to stream."""
-        cls.output, cls.target = _view(output), _view(data)
+        cls.output, cls.target = memory_of(output), memory_of(data)
         if (cls.written.shape, cls.written.dtype) != (cls.target.shape, cls.target.dtype):
             cls.written = cls.target.copy()
         else:
@@ -132,15 +133,6 @@ class _Caches:
         cls.stream.max()
         cls.output.max()
         np.copyto(cls.target, cls.written)
-
-
-def _view(buffer: Any) -> Array:
-    """The buffer's own memory as a writable array (DLPack's view is read-only)."""
-    tensor = buffer.handle.contents
-    cell = np.ctypeslib.as_ctypes_type(np.dtype(buffer.dtype))
-    size = int(np.prod(buffer.shape))
-    memory = (cell * size).from_address(tensor.data + tensor.byte_offset)
-    return np.ctypeslib.as_array(memory)
 
 
 @tvm.register_func(PREPARE)  # type: ignore[untyped-decorator]

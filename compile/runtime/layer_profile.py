@@ -8,6 +8,7 @@ the machine's peak, with layout transforms (work that no layer asked for) counte
 
 import statistics
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -64,6 +65,10 @@ def profile(
 def layer_timer(session: Session, *inputs: Array) -> Callable[[], list[float]]:
     """A function that runs one inference, after three that warm up, and gives the seconds of each of the
     artifact's `layers_of`.
+
+    It runs in a thread of its own, with whose first call's affinity it stays. TVM has a pool for each thread,
+    and its profiler starts the pool's workers anew for every report: those that are not used would spin for
+    300,000 turns on the very CPU that is timed.
     """
     import tvm
 
@@ -77,7 +82,8 @@ def layer_timer(session: Session, *inputs: Array) -> Callable[[], list[float]]:
         with fresh_pool(session.threads):
             return _run(executor)
 
-    return run
+    own = ThreadPoolExecutor(max_workers=1)
+    return lambda: own.submit(run).result()
 
 
 def _run(executor: Any) -> list[float]:

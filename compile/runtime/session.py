@@ -14,6 +14,7 @@ import numpy as np
 
 from mnc.compile.artifact.manifest import Platform
 from mnc.compile.artifact.store import Artifact
+from mnc.compile.runtime.buffers import memory_of
 from mnc.compile.runtime.inputs import check_inputs
 from mnc.compile.toolchain import cpu_features
 from mnc.support import error_text
@@ -48,18 +49,23 @@ class Session:
         self._lock = threading.Lock()
         self._graph = self._create_graph()
         check_signature(self._graph, artifact)
-        self._buffers = [self._graph["get_input"](x.name) for x in self.manifest.inputs]
+        # Found once: a run leaves little of Python and TVM in the caches, so that calls beside it are dear.
+        self._run = self._graph["run"]
+        inputs = [self._graph["get_input"](tensor.name) for tensor in self.manifest.inputs]
+        outputs = [self._graph["get_output"](i) for i in range(len(self.manifest.outputs))]
+        self._buffers = [*inputs, *outputs]  # whose memory these are
+        self._inputs = [memory_of(buffer) for buffer in inputs]
+        self._outputs = [memory_of(buffer) for buffer in outputs]
 
     def run(self, *inputs: Array) -> tuple[Array, ...]:
         """The network's outputs for `inputs`, of exactly the signature's shapes and types."""
         self.check_inputs(inputs)
         with self._lock:
             use_threads(self.threads)
-            for buffer, array in zip(self._buffers, inputs, strict=True):
-                buffer.copyfrom(np.ascontiguousarray(array))
-            self._graph["run"]()
-            outputs = [self._graph["get_output"](i) for i in range(len(self.manifest.outputs))]
-            return tuple(output.numpy() for output in outputs)
+            for place, array in zip(self._inputs, inputs, strict=True):
+                np.copyto(place, array)
+            self._run()
+            return tuple([output.copy() for output in self._outputs])
 
     def check_inputs(self, inputs: tuple[Array, ...]) -> None:
         """UserError unless `inputs` fit the signature."""
@@ -136,9 +142,9 @@ def size_pool() -> None:
 
 def use_threads(count: int) -> None:
     """Make TVM use `count` threads for calls from this thread, this one among them."""
-    import tvm
-
     if getattr(_configured, "count", None) != count:
+        import tvm
+
         tvm.get_global_func("runtime.config_threadpool")(BIG_CORES, count)
         _configured.count = count
 
