@@ -72,8 +72,7 @@ def build(
     log = read_log(network, cpu, logs)
     choice = chosen(log.path)
     started = time.monotonic()
-    with working(f"importing {network.name}"):
-        prepared = codegen.prepare(network, cpu, family=choice.family)
+    prepared = codegen.prepare(network, cpu, family=choice.family)
     imported = time.monotonic()
     if choice.family == BLOCKED and quick_tuning.quick_tune(
         prepared.tasks, cpu, log, logs, seconds

@@ -17,6 +17,7 @@ from mnc.support.errors import UserError
 
 if TYPE_CHECKING:
     from mnc.compile.api.named import AnyModel, AnyTarget
+    from mnc.compile.codegen.network import Prepared
     from mnc.model.zoo import Model
 
 
@@ -37,9 +38,16 @@ def rerank(
 
 
 def rerank_on(
-    device: Device, network: "Model", options: RerankOptions, logs: Path
+    device: Device,
+    network: "Model",
+    options: RerankOptions,
+    logs: Path,
+    prepared: "Prepared | None" = None,
 ) -> RerankSummary:
-    """As `rerank`. UserError when there is nothing to try, or the device cannot time layers."""
+    """As `rerank`, of a network that may be imported (`prepared`) already. UserError when there is nothing to
+    try, or the device cannot time layers.
+    """
+    from mnc.compile.codegen.network import prepare
     from mnc.compile.tuning import rerank as stage
 
     target = device.target
@@ -47,5 +55,6 @@ def rerank_on(
     if (family := chosen(log).family) != BLOCKED:
         raise UserError(f"builds of {network.name} use family {family}, which has no tuned configs")
     timer = device.layer_timer()
+    prepared = prepared or prepare(network, target)
     with TuningLog.open(log, exclusive=True, target=target.tvm_target()) as tuning_log:
-        return stage.rerank(network, target, tuning_log, timer, options=options)
+        return stage.rerank(network, prepared, tuning_log, timer, options=options)

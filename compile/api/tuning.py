@@ -29,6 +29,7 @@ from mnc.targets import Target
 
 if TYPE_CHECKING:
     from mnc.compile.api.named import AnyModel, AnyTarget
+    from mnc.compile.codegen.network import Prepared
     from mnc.compile.frontend.tasks import TunableTask
     from mnc.compile.records.trial import Trial
     from mnc.model.zoo import Model
@@ -57,7 +58,8 @@ def tune(
 ) -> TuningSummary:
     """Search the best kernels of `model` for `target`; every trial is in the log the moment it is known.
 
-    `trials` is the budget of all tasks together, those in the log included (None: 64 a task). `tasks` are
+    `trials` is the budget of all tasks together, those in the log included (None: 64 a task,
+    fewer of one that no longer gets better). `tasks` are
     kinds, as in ("pointwise", "depthwise") (None: all); `tuner` is xgb, random, grid or ga; `force` measures
     again what the log has. What the log of the target `like` has found best is tried first, and on a CPU that
     no log knows, what is best on others.
@@ -93,15 +95,23 @@ def tune_with(
     model: "AnyModel", target: "AnyTarget", options: TuningOptions, observer: Observer | None = None
 ) -> TuningSummary:
     """As `tune`, with all options in one value."""
+    from mnc.compile.codegen.network import prepare
+    from mnc.compile.frontend import tasks
+
     cpu = as_target(target)
     device = open_device(cpu, options.device)  # before anything is begun that cannot be measured
     if device.note is not None:
         logger.info("%s", device.note)
     network = as_model(model)
     path = log_path(options.logs, cpu.name, network.name)
-    summary = search(_tasks(network, cpu, options.kinds), path, device, options, observer)
+    prepared = prepare(network, cpu)
+    wanted = options.kinds or ("all",)
+    found = tasks.select(prepared.tasks, wanted)
+    if not found:
+        raise UserError(f"{network.name} has no task of kind {', '.join(wanted)}; see `mnc tasks`")
+    summary = search(found, path, device, options, observer)
     if options.rerank is not None and device.times_layers and _is_due(network, device, options):
-        summary = _reranked(network, device, options.rerank, options.logs, summary)
+        summary = _reranked(network, prepared, device, options, summary)
     if device.times_families:
         choice = choose_on(device, network, options.logs)
         summary = msgspec.structs.replace(summary, family=choice)
@@ -175,19 +185,6 @@ def _others(
     return nearby[0], nearby
 
 
-def _tasks(
-    network: "Model", target: Target, kinds: tuple[str, ...] | None
-) -> "tuple[TunableTask, ...]":
-    """The tasks to tune; UserError when the network has none of those kinds."""
-    from mnc.compile.frontend import tasks
-
-    kinds = kinds or ("all",)
-    found = tasks.select(tasks.of_model(network, target), kinds)
-    if not found:
-        raise UserError(f"{network.name} has no task of kind {', '.join(kinds)}; see `mnc tasks`")
-    return found
-
-
 def _like(path: Path, options: TuningOptions) -> "Sequence[Sequence[Trial]]":
     """The trials of the log of the target that this one is like."""
     if options.like is None:
@@ -204,11 +201,17 @@ def _like(path: Path, options: TuningOptions) -> "Sequence[Sequence[Trial]]":
 
 
 def _reranked(
-    network: "Model", device: Device, options: RerankOptions, logs: Path, summary: TuningSummary
+    network: "Model",
+    prepared: "Prepared",
+    device: Device,
+    options: TuningOptions,
+    summary: TuningSummary,
 ) -> TuningSummary:
     """The summary with what came of the last step; that it could not be done is no failure of the tuning."""
     try:
-        found = rerank_on(device, network, options, logs)
+        found = rerank_on(
+            device, network, options.rerank or RerankOptions(), options.logs, prepared
+        )
     except UserError as error:
         logger.warning("configs are not tried in the network: %s", error)
         return msgspec.structs.replace(summary, rerank_failure=str(error))

@@ -33,7 +33,7 @@ SIMULATE = "Ask the core model, as is done anyway for a target that is not this 
     "--trials",
     type=click.IntRange(min=0),
     help="Budget of all tasks together, those in the log included."
-    f" [default: {TRIALS_PER_TASK} a task]",
+    f" [default: {TRIALS_PER_TASK} a task, fewer where one no longer gets better]",
 )
 @click.option(
     "--tasks",

@@ -24,6 +24,7 @@ from mnc.compile.templates import op_strategy
 from mnc.compile.templates.workload import convolutions
 from mnc.compile.toolchain import graph, pass_context
 from mnc.model.zoo import Model
+from mnc.support.progress import working
 from mnc.targets import Target
 from mnc.targets.llvm import check_cpu
 
@@ -82,8 +83,9 @@ def build(
 def prepare(model: Model, target: Target, *, family: str = BLOCKED) -> Prepared:
     """Import `model` and find its tasks."""
     check_cpu(target)
-    program = importer.import_model(model, target, family=family)
-    return Prepared(program, target, family, tasks.extract_all(program, target))
+    with working(f"importing {model.name}"):
+        program = importer.import_model(model, target, family=family)
+        return Prepared(program, target, family, tasks.extract_all(program, target))
 
 
 def compile_prepared(prepared: Prepared, trials: Sequence[Trial] = ()) -> Built:

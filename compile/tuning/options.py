@@ -9,12 +9,14 @@ from mnc.compile.device.options import DeviceOptions
 
 TUNERS = ("xgb", "random", "grid", "ga")
 TRIALS_PER_TASK = 64
+PATIENCE = 16  # trials of a task without a better one, after which it is done with
 
 
 class SearchOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to search. `trials` is the budget of all tasks together, those in the log included (None:
-    TRIALS_PER_TASK for each); `tuner` is one of TUNERS. Every task gets `floor` at least. `force` measures
-    anew what the log already has. After `seconds` (None: no limit) no further batch is begun.
+    TRIALS_PER_TASK for each, and a task is over once PATIENCE have brought nothing better); `tuner` is one of
+    TUNERS. Every task gets `floor` at least. `force` measures anew what the log already has. After `seconds`
+    (None: no limit) no further batch is begun.
     """
 
     trials: int | None = None

@@ -31,8 +31,6 @@ from mnc.compile.tuning.rerank_candidates import Best, Samples
 from mnc.compile.tuning.rerank_summary import RerankOutcome, RerankSummary
 from mnc.model.zoo import Model
 from mnc.support.errors import UserError
-from mnc.support.progress import working
-from mnc.targets import Target
 
 logger = logging.getLogger(__name__)
 
@@ -52,19 +50,18 @@ class _Network:
 
 def rerank(
     model: Model,
-    target: Target,
+    prepared: Prepared,
     tuning_log: TuningLog,
     timer: LayerTimer,
     *,
     options: RerankOptions | None = None,
 ) -> RerankSummary:
-    """Add in-network trials of the best configs of every task that has verified records.
+    """Add in-network trials of the best configs of every task of `prepared`, the imported `model`, that has
+    verified records.
 
     `tuning_log` must be open for adding. UserError when it has no records, or no network works.
     """
     chosen, started, when = options or RerankOptions(), time.monotonic(), time.time()
-    with working(f"importing {model.name}"):
-        prepared = codegen.prepare(model, target)
     found = prepared.tasks
     best = rerank_candidates.rerank_candidates(tuning_log.trials, found, timer.threads, chosen)
     if not best:

@@ -15,7 +15,7 @@ from mnc.compile.records.ranking import current
 from mnc.compile.records.trial import Trial, task_key
 from mnc.compile.records.tuning_log import TuningLog
 from mnc.compile.tuning.budget import Standing, allowances, choose, guess_seconds
-from mnc.compile.tuning.options import TRIALS_PER_TASK, TUNERS, SearchOptions
+from mnc.compile.tuning.options import PATIENCE, TRIALS_PER_TASK, TUNERS, SearchOptions
 from mnc.compile.tuning.progress import Observer, TaskOutcome, TuningProgress, TuningSummary
 from mnc.compile.tuning.search import Search, as_pair
 from mnc.compile.tuning.transfer import Transfer
@@ -83,6 +83,12 @@ class _Progress:
         self.cost = min((trial.cost for trial in known), default=math.inf)
 
     @property
+    def patience(self) -> int:
+        """How many more trials may bring nothing better than the best."""
+        costs = [trial.cost for trial in self.known if trial.error != "device"]
+        return PATIENCE - (len(costs) - 1 - costs.index(min(costs)) if costs else 0)
+
+    @property
     def standing(self) -> Standing:
         guess = guess_seconds(self.task.macs, self.task.task.args)
         seconds = self.cost if math.isfinite(self.cost) else guess
@@ -131,6 +137,8 @@ class _Tuning:
         }
         self.total = TRIALS_PER_TASK * len(tasks) if options.trials is None else options.trials
         self.total = min(self.total, sum(one.space for one in self.progress.values()))
+        for one in self.progress.values():
+            self._settle(one)
         self.started = time.monotonic()
         spent = sum(one.done for one in self.progress.values())
         self.state = TuningProgress(tasks=len(tasks), trials=spent, total=max(self.total, spent))
@@ -181,6 +189,12 @@ class _Tuning:
             self._count(one, trial)
             observer.on_trial(self.state, trial)
         one.search.tell(made)
+        self._settle(one)
+
+    def _settle(self, one: _Progress) -> None:
+        """A task that no longer gets better is over, where nobody named a budget."""
+        if self.options.trials is None and one.done >= self.options.floor and one.patience <= 0:
+            one.space = one.done
 
     def _allowed(self, one: _Progress) -> int:
         """What is left of the task's share of the budget, so that the others still get their floors."""
@@ -190,6 +204,8 @@ class _Tuning:
         others = [other for other in self.progress.values() if other is not one]
         reserved = sum(max(0, min(floor, other.space) - other.done) for other in others)
         left = self.total - self.state.trials - reserved
+        if self.options.trials is None and one.done >= self.options.floor:
+            left = min(left, one.patience)
         return max(1, min(given[one.key] - one.done, one.space - one.done, left))
 
     def _first(self, task: Any) -> list[Any]:

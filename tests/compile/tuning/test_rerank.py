@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from mnc.compile import api
+from mnc.compile.codegen.network import prepare
 from mnc.compile.device.local import LocalLayerTimer
 from mnc.compile.records.paths import log_path
 from mnc.compile.records.ranking import best_of_each
 from mnc.compile.records.tuning_log import TuningLog
 from mnc.compile.tuning import rerank
-from mnc.compile.tuning.options import RerankOptions
 from mnc.model import zoo
 from mnc.support.errors import UserError
 from mnc.targets import load
@@ -57,7 +57,7 @@ def test_without_records_there_is_nothing_to_rank(tmp_path: Path) -> None:
         TuningLog.open(tmp_path / "log.jsonl", exclusive=True) as tuning_log,
         pytest.raises(UserError, match="tune first"),
     ):
-        rerank.rerank(model, target, tuning_log, timer, options=RerankOptions())
+        rerank.rerank(model, prepare(model, target), tuning_log, timer)
 
 
 def test_another_machine_s_target_needs_its_device() -> None:

@@ -18,7 +18,7 @@ from mnc.compile.measure.options import LocalOptions
 from mnc.compile.records.ranking import best
 from mnc.compile.records.trial import Trial
 from mnc.compile.records.tuning_log import TuningLog
-from mnc.compile.tuning.options import TUNERS, SearchOptions
+from mnc.compile.tuning.options import PATIENCE, TRIALS_PER_TASK, TUNERS, SearchOptions
 from mnc.compile.tuning.progress import TuningSummary
 from mnc.compile.tuning.tuner import tune
 from mnc.support.errors import UserError
@@ -244,3 +244,17 @@ def test_a_log_in_use_is_refused(tmp_path: Path) -> None:
     assert b"UserError" in said and str(first.pid).encode() in said
     first.kill()
     first.communicate()
+
+
+def test_a_task_that_no_longer_gets_better_is_over(
+    tmp_path: Path, target: Target, measurer: LocalMeasurer
+) -> None:
+    """Where nobody named a budget: by the log, so that the next call makes no trial more."""
+    path = tmp_path / "log.jsonl"
+    task = tuning_tasks.pointwise_task(target, inputs=128, outputs=256, size=28)
+    assert len(task.task.config_space) > TRIALS_PER_TASK
+    run(path, [task], target, measurer, SearchOptions())
+    costs = [trial.cost for trial in trials_of(path)]
+    since = len(costs) - 1 - costs.index(min(costs))
+    assert since == PATIENCE or (since < PATIENCE and len(costs) == TRIALS_PER_TASK)
+    assert run(path, [task], target, measurer, SearchOptions()).trials == 0
