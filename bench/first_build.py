@@ -2,7 +2,8 @@
 """A first build on a CPU without a log, against default kernels and against a full tune's build, in turns.
 
 `python -m bench.first_build [MODEL]` makes the three from an empty log and prints each one's time over the
-last one's: median [quartiles] of ROUNDS. What this CPU's own logs know is not used.
+last one's: median [quartiles] of ROUNDS. What this CPU's own logs know is not used. A full tune takes some
+minutes; `--logs FOLDER ...` takes logs of earlier tunes in its place, and races the build of each.
 """
 
 import argparse
@@ -23,24 +24,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="race a first build against a full tune's")
     parser.add_argument("model", nargs="?", default="mobilenet_v1_1.0_224")
     parser.add_argument("--quick-tune", type=float, default=45.0, metavar="SECONDS")
-    parser.add_argument("--trials", type=int, help="of the full tune [default: 64 a task]")
+    parser.add_argument("--trials", type=int, help="of the full tune [default: as mnc tune]")
+    parser.add_argument("--logs", type=Path, nargs="+", default=[], metavar="FOLDER")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mnc-first-build-") as name:
         folder = Path(name)
+        logs = folder / "logs"
         builds = {
-            "default kernels": _build(args.model, folder, "default", quick_tune=0),
-            "first build": _build(args.model, folder, "first", quick_tune=args.quick_tune),
+            "default kernels": _build(args.model, folder / "default", logs),
+            "first build": _build(args.model, folder / "first", logs, quick_tune=args.quick_tune),
         }
-        api.tune(args.model, trials=args.trials, logs=folder / "logs")
-        builds["after a full tune"] = _build(args.model, folder, "full", quick_tune=0)
+        if not args.logs:
+            _say("a full tune")
+            api.tune(args.model, trials=args.trials, logs=logs)
+        for number, tuned in enumerate(args.logs or [logs], start=1):
+            builds[f"full tune {tuned.name}"] = _build(args.model, folder / str(number), tuned)
         for threads in (1, 2):
             _race(builds, threads)
 
 
-def _build(model: str, folder: Path, name: str, *, quick_tune: float) -> Path:
-    return api.build(
-        model, out=folder / name, logs=folder / "logs", check=False, quick_tune=quick_tune
-    ).folder
+def _say(text: str) -> None:
+    """It is a matter of minutes: what it is at, at once, also into a pipe."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+def _build(model: str, out: Path, logs: Path, *, quick_tune: float = 0) -> Path:
+    _say(f"build {out.name} with logs {logs}, {quick_tune:g} s of quick tuning")
+    return api.build(model, out=out, logs=logs, check=False, quick_tune=quick_tune).folder
 
 
 def _race(builds: dict[str, Path], threads: int) -> None:
@@ -56,7 +66,7 @@ def _race(builds: dict[str, Path], threads: int) -> None:
         ratios = [one / other for one, other in zip(some, last, strict=True)]
         low, middle, high = statistics.quantiles(ratios)
         milliseconds = 1e3 * statistics.median(some)
-        print(
+        _say(
             f"{threads} threads, {name}: {milliseconds:.3f} ms, {middle:.3f} [{low:.3f}, {high:.3f}]"
         )
 

@@ -12,6 +12,7 @@ from mnc.compile.records.trial import trial_of
 from mnc.compile.records.tuning_log import TuningLog
 from mnc.support.errors import UserError
 from mnc.targets import load
+from mnc.targets.catalog import FOLDER
 from tests.compile import tuning_tasks
 
 HOST = load("host")
@@ -32,6 +33,23 @@ def test_a_first_build_tries_what_suits_other_cpus_and_a_second_uses_it(tmp_path
     assert [one.config for one in second.manifest.kernels] == [
         one.config for one in first.manifest.kernels
     ]
+
+
+@pytest.mark.slow
+def test_a_target_of_one_s_own_without_a_device_is_tried_by_the_core_model(tmp_path: Path) -> None:
+    own, logs = tmp_path / "own.toml", tmp_path / "logs"
+    text = (FOLDER / "rk3399.toml").read_text().replace('name = "rk3399"', 'name = "own"')
+    own.write_text(
+        text.replace('model = "rk3399"', 'model = "own"').replace('["rockchip,rk3399"]', "[]")
+    )
+    made = api.build("mobilenet_v1_28", own, out=tmp_path, logs=logs, check=False, quick_tune=8)
+    tuned = [kernel for kernel in made.manifest.kernels if kernel.tuned]
+    assert tuned and all(str(kernel.measurer).startswith("simulated ") for kernel in tuned)
+    trials = TuningLog.open(log_path(logs, "own", "mobilenet_v1_28"), exclusive=False).trials
+    assert {trial.model for trial in trials} == {"own"}
+    # Nothing is built but what gave the right output.
+    right = {trial.key for trial in trials if trial.verified}
+    assert {kernel.key for kernel in tuned} <= right
 
 
 def test_it_is_due_until_nearly_all_of_the_work_is_known(tmp_path: Path) -> None:
