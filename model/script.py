@@ -191,7 +191,7 @@ def has_decomposed_batch_norm(traced: torch.jit.ScriptModule) -> bool:
 
 
 def _call(node: Any, inputs: list[Any]) -> Any:
-    """Run one operator: by its schema, as TorchScript chose the overload and knows keyword-only."""
+    """Run one operator."""
     kind = node.kind()
     if kind in PRIM:
         return PRIM[kind](*inputs)
@@ -199,6 +199,15 @@ def _call(node: Any, inputs: list[Any]) -> Any:
         made = DECOMPOSITIONS[kind](*inputs)
         if made is not NotImplemented:
             return made
+    operation, positional, keywords = operator_of(node, inputs)
+    return operation(*positional, **keywords)
+
+
+def operator_of(node: Any, inputs: list[Any]) -> tuple[Any, list[Any], dict[str, Any]]:
+    """The operator that a node calls, its positional arguments and those by name: by its schema, as
+    TorchScript chose the overload and knows keyword-only. NotImplementedError for what is no operator.
+    """
+    kind = node.kind()
     space, _, name = kind.partition("::")
     if space == "prim" or node.schema() == "(no schema)":
         raise NotImplementedError(f"the TorchScript construct {kind}")
@@ -208,4 +217,4 @@ def _call(node: Any, inputs: list[Any]) -> Any:
     arguments = list(zip(schema.arguments, inputs, strict=True))
     positional = [value for argument, value in arguments if not argument.kwarg_only]
     keywords = {argument.name: value for argument, value in arguments if argument.kwarg_only}
-    return overload(*positional, **keywords)
+    return overload, positional, keywords

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The images that ranges are taken from: a folder's, or photographs and garments that packages offer.
+
+Takes a `Model` and perhaps a folder; gives float32 tensors (1, C, H, W) as the network takes them. None of
+the photographs is one that networks are compared on.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from mnc.model import datasets, photos
+from mnc.model import images as files
+from mnc.model.examples import noise
+from mnc.model.preprocess import Preprocess, load_image, normalise
+from mnc.model.zoo import Model
+from mnc.support.errors import UserError
+from mnc.support.registry import pip_files
+
+FROM_SKIMAGE = (
+    "astronaut.png", "coins.png", "grass.png", "hubble_deep_field.jpg", "ihc.png",
+    "motorcycle_left.png", "retina.jpg", "rocket.jpg",
+)  # fmt: skip
+FROM_GRADIO = ("cheetah1.jpg", "groot.jpeg", "tower.jpg")
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm"}
+PLENTY = 36  # images; of fewer photographs several crops are taken
+MOST = 96
+GARMENTS = 256  # of 28x28
+# Squares: their corner as shares of what they leave free, their side of the shorter one, mirrored or not.
+CROPS = ((0.0, 0.0, 0.7, False), (1.0, 1.0, 0.7, True), (0.5, 0.5, 1.0, True))
+
+
+def images(model: Model, folder: Path | None = None) -> tuple[list[Tensor], str]:
+    """The images, and in words what they are: those of `folder`, or photographs for a network of colour
+    images, Fashion-MNIST's training images for one of gray 28x28, seeded noise for any other, and where the
+    real ones cannot be fetched. UserError for a folder that is none or holds no image, and an image that
+    cannot be read.
+    """
+    if folder is not None:
+        return _of_folder(model, folder)
+    preprocess = model.preprocess
+    try:
+        if preprocess is not None and preprocess.channels == "rgb" and _fits(model, preprocess):
+            paths = _photographs()
+            return _crops(paths, preprocess), f"{len(paths)} photographs"
+        if preprocess is not None and model.input_shape[1:] == (1, 28, 28):
+            return _garments(preprocess), f"{GARMENTS} Fashion-MNIST training images"
+        reason = "nothing tells what images it takes"
+    except UserError as error:
+        reason = f"real images could not be had: {error}"
+    made = noise((1, *model.input_shape[1:]), PLENTY)
+    return [torch.from_numpy(one) for one in made], f"seeded noise ({reason})"
+
+
+def _of_folder(model: Model, folder: Path) -> tuple[list[Tensor], str]:
+    if not folder.is_dir():
+        raise UserError(f"no folder of images to calibrate with at {folder}; check the path")
+    paths = sorted(one for one in folder.rglob("*") if one.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise UserError(
+            f"no image in {folder} to calibrate with; put some dozens there ({files.READ})"
+        )
+    if model.preprocess is None or not _fits(model, model.preprocess):
+        raise UserError(
+            f"nothing says how an image becomes an input of {model.name}; say it to use {folder}"
+        )
+    chosen = [paths[i * len(paths) // min(len(paths), MOST)] for i in range(min(len(paths), MOST))]
+    words = f"{len(chosen)} image{'s' if len(chosen) > 1 else ''} of {folder}"
+    return _crops(chosen, model.preprocess), words
+
+
+def _fits(model: Model, preprocess: Preprocess) -> bool:
+    channels = 3 if preprocess.channels == "rgb" else 1
+    return model.input_shape[1:] == (channels, preprocess.size, preprocess.size)
+
+
+def _photographs() -> list[Path]:
+    skimage = pip_files(photos.SKIMAGE, only=tuple(f"skimage/data/{one}" for one in FROM_SKIMAGE))
+    assets = "gradio/media_assets/images"
+    gradio = pip_files(photos.GRADIO, only=tuple(f"{assets}/{one}" for one in FROM_GRADIO))
+    ours = [skimage / "skimage/data" / one for one in FROM_SKIMAGE]
+    return [*ours, *(gradio / assets / one for one in FROM_GRADIO)]
+
+
+def _garments(preprocess: Preprocess) -> list[Tensor]:
+    pixels = datasets.fashion_mnist().train_images[:GARMENTS]
+    return [torch.from_numpy(one[None]) for one in normalise(pixels, preprocess)]
+
+
+def _crops(paths: list[Path], preprocess: Preprocess) -> list[Tensor]:
+    """The crop that the network is used with of each, and more where there are few."""
+    more = CROPS[: max(0, -(-PLENTY // len(paths)) - 1)]
+    made = []
+    for path in paths:
+        made.append(load_image(path, preprocess))
+        if preprocess.crop != "squash" and more:
+            whole = files.read(path, gray=preprocess.channels == "gray", side=preprocess.resize)
+            made += [
+                normalise(_cut(whole, preprocess.size, *crop)[None], preprocess) for crop in more
+            ]
+    return [torch.from_numpy(one) for one in made]
+
+
+def _cut(
+    image: Image.Image, size: int, left: float, top: float, share: float, mirror: bool
+) -> NDArray[np.uint8]:
+    side = min(image.size) * share
+    x, y = left * (image.width - side), top * (image.height - side)
+    square = image.resize((size, size), Image.Resampling.BILINEAR, box=(x, y, x + side, y + side))
+    pixels = np.asarray(square, np.uint8)
+    return np.ascontiguousarray(pixels[:, ::-1]) if mirror else pixels
