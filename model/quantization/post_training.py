@@ -57,7 +57,10 @@ def _quantized(
     found = calibrate(module, where, rows)
     report = _report(module, where, found, len(rows), keep_float)
     mark(module, found)
-    return Quantized(dataclasses.replace(model, name=f"{model.name}_int8", network=module), report)
+    return Quantized(
+        dataclasses.replace(model, name=f"{model.name}_int8", network=module, precision="int8"),
+        report,
+    )
 
 
 def mark(module: fx.GraphModule, found: Calibrated) -> None:
