@@ -8,13 +8,14 @@ DEVICE ?=
 WORKERS ?=
 TRACKER ?=
 LAYER ?=
+PRECISION ?=
 HOST ?= 32
 LOGS ?= $(wildcard ../shared/tophub)
 
 MNC = .venv/bin/mnc
-ARTIFACT = build/$(TARGET)/$(MODEL)
+ARTIFACT = build/$(TARGET)/$(MODEL)$(if $(filter int8,$(PRECISION)),_int8)
 flag = $(if $(2),--$(1) '$(2)')
-TUNE_FLAGS = $(call flag,trials,$(TRIALS)) $(call flag,tasks,$(TASKS)) $(call flag,threads,$(THREADS)) \
+TUNE_FLAGS = $(call flag,precision,$(PRECISION)) $(call flag,trials,$(TRIALS)) $(call flag,tasks,$(TASKS)) $(call flag,threads,$(THREADS)) \
 	$(call flag,device,$(DEVICE)) $(call flag,workers,$(WORKERS)) $(call flag,tracker,$(TRACKER))
 RUN_FLAGS = $(call flag,threads,$(THREADS)) $(call flag,device,$(DEVICE))
 
@@ -22,7 +23,7 @@ RUN_FLAGS = $(call flag,threads,$(THREADS)) $(call flag,device,$(DEVICE))
 .PHONY: help setup wheel tune build export device test test-fast check format bench bench-peers bench-tuning bench-families profile verify validate-model machine clean report test-faults explain
 
 help: ## list every target with one line each
-	@echo 'Variables: TARGET=$(TARGET) MODEL=$(MODEL) TRIALS= TASKS= THREADS= DEVICE=rpc://host:port/key'
+	@echo 'Variables: TARGET=$(TARGET) MODEL=$(MODEL) PRECISION=float32|int8 TRIALS= TASKS= THREADS= DEVICE=rpc://host:port/key'
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | sort | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
 setup: .venv/.ready ## make the Python environment with the pinned packages
@@ -35,13 +36,12 @@ tune: setup ## search the best kernels of MODEL for TARGET, simulated where it i
 	$(MNC) tune --model $(MODEL) --target $(TARGET) $(TUNE_FLAGS)
 
 build: setup ## compile MODEL for TARGET, compare with PyTorch on photographs, time it
-	$(MNC) build --model $(MODEL) --target $(TARGET)
+	$(MNC) build --model $(MODEL) --target $(TARGET) $(call flag,precision,$(PRECISION))
 
-# Two at a time, a file's tests together, but those that a busy machine would disturb.
 test: setup test-fast ## every test, the fast ones first
-	.venv/bin/pytest -m "slow and not alone" -n 2 --dist loadfile --durations 20
-	.venv/bin/pytest -m alone --durations 10
+	.venv/bin/pytest -m slow --durations 20
 
+# Two at a time, a file's tests together; the slow ones time kernels and start boards, so they have the machine.
 test-fast: setup ## the tests that take less than a few seconds each
 	.venv/bin/pytest -m "not slow" -n 2 --dist loadfile
 

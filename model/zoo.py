@@ -19,6 +19,7 @@ from mnc.model.mobilenet_v1 import small_28x28
 from mnc.model.names import RESOLUTIONS, SMALL, WIDTHS, Sized, names, parse
 from mnc.model.network_files import FileNetwork
 from mnc.model.preprocess import Preprocess
+from mnc.model.quantization.reference import exact_reference
 from mnc.model.reference import Reference
 from mnc.model.torch_run import torch_reference
 from mnc.support.errors import UserError
@@ -94,6 +95,8 @@ class Model:
         """What runs it where it comes from; a file's runtime on `threads`, PyTorch as it is set.
         MissingPackageError where that is not installed.
         """
+        if self.precision == "int8":
+            return exact_reference(self.module)
         if isinstance(self.network, nn.Module):
             return torch_reference(self.network)
         return self.network.reference(threads)

@@ -15,7 +15,7 @@ from mnc.targets import load as load_target
 
 if TYPE_CHECKING:
     from mnc.model.inputs import InputShapes
-    from mnc.model.zoo import Model
+    from mnc.model.zoo import Model, Precision
 
 LOGS = own_logs()
 OUT = Path("build")
@@ -24,13 +24,18 @@ OUT = Path("build")
 @dataclass(frozen=True)
 class ModelSpec:
     """A model by name, with weights, input shapes or a batch size of one's own: as `mnc.model.zoo.load`
-    takes them. Nothing is loaded yet.
+    takes them; in 8-bit integers, as `mnc.model.quantization` makes it, where `precision` says so: with its
+    ranges from the pictures in `calibration` (None: the examples'), the layers `keep_float` left in float32.
+    Nothing is loaded yet.
     """
 
     spec: str
     weights: Path | None = None
     input_shape: "InputShapes | None" = None
     batch: int = 1
+    precision: "Precision" = "float32"
+    calibration: Path | None = None
+    keep_float: tuple[str, ...] = ()
 
 
 if TYPE_CHECKING:
@@ -47,12 +52,22 @@ def as_model(model: "AnyModel") -> "Model":
     with working("loading PyTorch"):
         from mnc.model import zoo
     with working(f"loading {named.spec}"):
-        return zoo.load(
+        model = zoo.load(
             named.spec,
             weights=named.weights,
             input_shape=named.input_shape,
             batch=named.batch,
         )
+    return _quantized(model, named) if named.precision == "int8" else model
+
+
+def _quantized(model: "Model", named: ModelSpec) -> "Model":
+    """The model in 8-bit integers. UserError for pictures or layers that are not there."""
+    from mnc.model.quantization import calibration, post_training
+
+    with working(f"quantizing {model.name}"):
+        images, _ = calibration.images(model, named.calibration)
+        return post_training.quantize(model, images, keep_float=named.keep_float).model
 
 
 def as_target(target: "AnyTarget") -> Target:

@@ -95,10 +95,10 @@ def tune_with(
     model: "AnyModel", target: "AnyTarget", options: TuningOptions, observer: Observer | None = None
 ) -> TuningSummary:
     """As `tune`, with all options in one value."""
+    cpu = as_target(target)  # first: a wrong name is said before PyTorch and TVM are loaded
     from mnc.compile.codegen.network import prepare
     from mnc.compile.frontend import tasks
 
-    cpu = as_target(target)
     device = open_device(cpu, options.device)  # before anything is begun that cannot be measured
     if device.note is not None:
         logger.info("%s", device.note)

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -19,6 +19,9 @@ from mnc.compile.api import LOGS, ModelSpec
 from mnc.compile.cli import complete
 from mnc.compile.cli.spinner import working
 from mnc.support.errors import UserError
+
+if TYPE_CHECKING:
+    from mnc.model.zoo import Precision
 
 Shape = tuple[int, ...]
 DEFAULT_MODEL = "mobilenet_v1_1.0_224"
@@ -209,6 +212,25 @@ _model_words = stack(
     click.option(
         "--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Images at once."
     ),
+    click.option(
+        "--precision",
+        type=click.Choice(["float32", "int8"]),
+        default="float32",
+        show_default=True,
+        help="Of weights and of maps between layers; int8 is quantized from the trained network.",
+    ),
+    click.option(
+        "--calibration",
+        type=click.Path(path_type=Path),
+        metavar="FOLDER",
+        help="Pictures to take the ranges of int8 from.  [default: those that packages bring]",
+    ),
+    click.option(
+        "--keep-float",
+        multiple=True,
+        metavar="LAYER",
+        help="Leave this layer of an int8 network in float32; again for more.",
+    ),
 )
 
 
@@ -223,10 +245,17 @@ def model_options(function: Callable[..., Any]) -> Any:
         weights: Path | None,
         shape_texts: tuple[str, ...],
         batch: int,
+        precision: "Precision",
+        calibration: Path | None,
+        keep_float: tuple[str, ...],
         **others: Any,
     ) -> Any:
         shapes = input_shapes(shape_texts)
-        model = ModelSpec(model_flag or model_spec, weights, shapes, batch)
+        if precision != "int8" and (calibration or keep_float):
+            raise UserError("--calibration and --keep-float are of int8: add --precision int8")
+        model = ModelSpec(
+            model_flag or model_spec, weights, shapes, batch, precision, calibration, keep_float
+        )
         return function(*context, model=model, **others)
 
     return _model_words(verb)

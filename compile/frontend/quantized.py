@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tvm import relay
 
 from mnc.compile.frontend import markers
-from mnc.compile.frontend.expressions import is_call, shape_of
+from mnc.compile.frontend.expressions import is_call, is_zero, shape_of
 from mnc.compile.frontend.integer_forms import (
     Addition,
     Bounds,
@@ -94,6 +94,7 @@ class _Rewriter:
             "nn.global_avg_pool2d": self._average,
             "mean": self._average,
             "concatenate": self._joined,
+            "nn.pad": self._padded,
             **dict.fromkeys(MOVING, self._moved),
         }
 
@@ -139,19 +140,40 @@ class _Rewriter:
         form = self._forms.get(node)
         return form if isinstance(form, Stored) else None
 
+    def _padded(self, call: Any) -> Form | None:
+        """A border of zeros is one of zero points."""
+        data, border = self._operand(call.args[0]), call.args[1]
+        if data is None or call.attrs.pad_mode != "constant" or not is_zero(border):
+            return None
+        value = relay.const(np.asarray(data.grid.stored_zero, data.grid.dtype))
+        widths = [tuple(int(width) for width in axis) for axis in call.attrs.pad_width]
+        return Stored(relay.nn.pad(data.expr, widths, value), data.grid)
+
+    def _read_by_convolution(self, node: Any) -> tuple[Stored | None, tuple[int, int, int, int]]:
+        """The map and the border that a pad before the convolution gives it: (top, left, bottom, right)."""
+        if is_call(node, "nn.pad") and (data := self._operand(node.args[0])) is not None:
+            batch, channels, rows, columns = node.attrs.pad_width
+            inside = not any(int(width) for width in (*batch, *channels))
+            if inside and isinstance(self._forms.get(node), Stored):
+                top, bottom, left, right = (int(width) for width in (*rows, *columns))
+                return data, (top, left, bottom, right)
+        return self._operand(node), (0, 0, 0, 0)
+
     def _convolution(self, call: Any) -> Form | None:
-        data, weight, attrs = self._operand(call.args[0]), _weight(call.args[1]), call.attrs
+        data, border = self._read_by_convolution(call.args[0])
+        weight, attrs = _weight(call.args[1]), call.attrs
         plain = (attrs.data_layout, attrs.kernel_layout) == ("NCHW", "OIHW")
         if data is None or weight is None or not plain:
             return None
         values, scale = weight
-        padding = [int(p) for p in attrs.padding]
+        own = [int(p) for p in attrs.padding]
+        own = own if len(own) == 4 else [*own, *own]
         sums = markers.convolution(
             data.expr,
             relay.const(values),
             blocked=False,
             strides=attrs.strides,
-            padding=padding if len(padding) == 4 else [*padding, *padding],
+            padding=[one + more for one, more in zip(own, border, strict=True)],
             dilation=attrs.dilation,
             groups=int(attrs.groups),
             pad_value=data.grid.stored_zero,

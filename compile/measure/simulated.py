@@ -114,7 +114,14 @@ class SimulatedMeasurer(Closing):
         self._check.close()
 
     def measure(self, task: "TunableTask", configs: Sequence[Any]) -> Iterator[Trial]:
-        """Yield a Trial a configuration; those that beat all before come last, the best of them checked."""
+        """Yield a Trial a configuration; those that beat all before come last, the best of them checked.
+        UserError for a task in integers: the name that is logged is of the prices of floats.
+        """
+        if task.task.args[0][2] != "float32":
+            raise UserError(
+                "8-bit integers are not tuned by the core model yet: measure on a device (--device), or "
+                "build with the default kernels"
+            )
         spec = spec_of(task, templates=self.options.templates)
         jobs = [
             SimulateJob(

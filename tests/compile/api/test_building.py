@@ -187,3 +187,17 @@ def test_what_failed_its_comparison_can_be_looked_at(
     assert cli.run(["report", str(failed), "--no-run", "--out", str(page)]) == 0
     assert "failed when built" in page.read_text() and "failed on its device" in page.read_text()
     capsys.readouterr()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["host", "rpi4"])
+def test_a_network_in_8_bit_integers_equals_its_reference(tmp_path: Path, target: str) -> None:
+    small = api.ModelSpec(SMALL, precision="int8")
+    made = build(small, target, out=tmp_path / "out", logs=tmp_path / "logs")
+    assert made.folder.name == f"{SMALL}_int8" and made.manifest.dtype == "int8"
+    assert {kernel.key.partition("_")[2][:4] for kernel in made.manifest.kernels} == {"int8"}
+    golden, floats, exact = made.checks
+    assert golden.max_absolute == exact.max_absolute == 0.0
+    assert floats.top1 >= floats.predictions - 1 and 0 < floats.max_relative < 0.1
+    other = build(SMALL, target, out=tmp_path / "out", logs=tmp_path / "logs", check=False)
+    assert made.library.stat().st_size < 0.5 * other.library.stat().st_size

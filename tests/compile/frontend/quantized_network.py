@@ -35,7 +35,7 @@ class Net(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = Quantized((24, 3, 3, 3), (2, 1, 1, 1))
+        self.first = Quantized((24, 3, 3, 3), (2, 0, 1, 1))
         self.depthwise = Quantized((24, 1, 3, 3), (1, 1, 1, 24))
         self.narrow = Quantized((40, 24, 1, 1))
         self.again = Quantized((40, 40, 1, 1))
@@ -48,7 +48,8 @@ class Net(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Every map that is stored is marked."""
         relu, relu6 = nn.functional.relu, nn.functional.relu6
-        x = fake_quantize(relu(self.first(fake_quantize(x, 0.02, 120))), 0.08, 0)
+        x = nn.functional.pad(fake_quantize(x, 0.02, 120), (0, 1, 0, 1))  # as TensorFlow has it
+        x = fake_quantize(relu(self.first(x)), 0.08, 0)
         x = fake_quantize(
             self.narrow(fake_quantize(relu6(self.depthwise(x)), 6 / 255, 0)), 0.5, 131
         )
