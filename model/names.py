@@ -6,7 +6,9 @@ A name is a family, a width multiplier and a resolution, as in mobilenet_v1_0.75
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
+Precision = Literal["float32", "int8"]  # in which a network is compiled
 FAMILIES = (
     "mobilenet_v1",
     "mobilenet_v2",

@@ -8,7 +8,6 @@ gives the module in eval mode with float32 weights, its input shape, preprocessi
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from torch import nn
 
@@ -16,7 +15,7 @@ from mnc.model import foreign, initialise, network_files, weights
 from mnc.model.families import FAMILIES, NOTHING, Contents, Family, Pixels
 from mnc.model.inputs import ONLY, Input, InputShapes, shapes_of
 from mnc.model.mobilenet_v1 import small_28x28
-from mnc.model.names import RESOLUTIONS, SMALL, WIDTHS, Sized, names, parse
+from mnc.model.names import RESOLUTIONS, SMALL, WIDTHS, Precision, Sized, names, parse
 from mnc.model.network_files import FileNetwork
 from mnc.model.preprocess import Preprocess
 from mnc.model.quantization.reference import exact_reference
@@ -41,9 +40,6 @@ UNIT = 1 / 127.5  # pixels 0..255 to -1..1
 SMALL_PREPROCESS = Preprocess(
     size=28, resize=28, mean=(127.5,), scale=(UNIT,), crop="squash", channels="gray"
 )
-
-
-Precision = Literal["float32", "int8"]
 
 
 @dataclass(frozen=True)

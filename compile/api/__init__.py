@@ -32,7 +32,14 @@ from mnc.compile.api.listing import (
     targets,
     tasks,
 )
-from mnc.compile.api.named import LOGS, OUT, ModelSpec, as_model, as_target, open_artifact
+from mnc.compile.api.named import (
+    LOGS,
+    OUT,
+    ModelSpec,
+    as_model,
+    as_target,
+    open_artifact,
+)
 from mnc.compile.api.profiling import ProfileReport, draw_roofline, profile
 from mnc.compile.api.reporting import report
 from mnc.compile.api.reranking import rerank
@@ -46,6 +53,7 @@ from mnc.compile.runtime.verify import Check, VerifyReport
 from mnc.compile.tuning.options import TRIALS_PER_TASK, TUNERS
 from mnc.compile.tuning.progress import Observer, TuningProgress, TuningSummary
 from mnc.compile.tuning.rerank_summary import RerankSummary
+from mnc.model.names import Precision
 from mnc.support import progress
 from mnc.support.latency import Latency
 
@@ -67,6 +75,7 @@ __all__ = [
     "MachineReport",
     "ModelSpec",
     "Observer",
+    "Precision",
     "ProfileReport",
     "RerankSummary",
     "TaskRow",

@@ -9,13 +9,14 @@ from mnc.compile.artifact import store
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.records.paths import log_path, own_logs
 from mnc.compile.records.tuning_log import TuningLog
+from mnc.model.names import Precision
 from mnc.support.progress import working
 from mnc.targets import HOST, Target
 from mnc.targets import load as load_target
 
 if TYPE_CHECKING:
     from mnc.model.inputs import InputShapes
-    from mnc.model.zoo import Model, Precision
+    from mnc.model.zoo import Model
 
 LOGS = own_logs()
 OUT = Path("build")
@@ -33,7 +34,7 @@ class ModelSpec:
     weights: Path | None = None
     input_shape: "InputShapes | None" = None
     batch: int = 1
-    precision: "Precision" = "float32"
+    precision: Precision = "float32"
     calibration: Path | None = None
     keep_float: tuple[str, ...] = ()
 

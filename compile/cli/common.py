@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_args
 
 import click
 import msgspec
@@ -15,13 +15,10 @@ import rich.console
 from rich.markup import escape
 from rich.table import Table
 
-from mnc.compile.api import LOGS, ModelSpec
+from mnc.compile.api import LOGS, ModelSpec, Precision
 from mnc.compile.cli import complete
 from mnc.compile.cli.spinner import working
 from mnc.support.errors import UserError
-
-if TYPE_CHECKING:
-    from mnc.model.zoo import Precision
 
 Shape = tuple[int, ...]
 DEFAULT_MODEL = "mobilenet_v1_1.0_224"
@@ -214,7 +211,7 @@ _model_words = stack(
     ),
     click.option(
         "--precision",
-        type=click.Choice(["float32", "int8"]),
+        type=click.Choice(get_args(Precision)),
         default="float32",
         show_default=True,
         help="Of weights and of maps between layers; int8 is quantized from the trained network.",
@@ -245,7 +242,7 @@ def model_options(function: Callable[..., Any]) -> Any:
         weights: Path | None,
         shape_texts: tuple[str, ...],
         batch: int,
-        precision: "Precision",
+        precision: Precision,
         calibration: Path | None,
         keep_float: tuple[str, ...],
         **others: Any,

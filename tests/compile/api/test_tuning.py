@@ -116,6 +116,7 @@ def test_the_command_line_has_the_api_s_options(
     takes = set(inspect.signature(function).parameters) - {"observer"}  # type: ignore[arg-type]
     words = {one.name for one in cli.cli.commands[verb].params if one.name is not None}
     of_the_model = {"model_spec", "model_flag", "weights", "shape_texts", "batch"}
+    of_the_model |= {"precision", "calibration", "keep_float"}
     offers = {renamed.get(word, word) for word in words - of_the_model - {"as_json"}}
     assert (offers - {"target_name"}) | {"model", "target"} == takes
 
