@@ -15,7 +15,8 @@ LOGS ?= $(wildcard ../shared/tophub)
 MNC = .venv/bin/mnc
 ARTIFACT = build/$(TARGET)/$(MODEL)$(if $(filter int8,$(PRECISION)),_int8)
 flag = $(if $(2),--$(1) '$(2)')
-TUNE_FLAGS = $(call flag,precision,$(PRECISION)) $(call flag,trials,$(TRIALS)) $(call flag,tasks,$(TASKS)) $(call flag,threads,$(THREADS)) \
+TUNE_FLAGS = $(call flag,precision,$(PRECISION)) $(call flag,trials,$(TRIALS)) \
+	$(call flag,tasks,$(TASKS)) $(call flag,threads,$(THREADS)) \
 	$(call flag,device,$(DEVICE)) $(call flag,workers,$(WORKERS)) $(call flag,tracker,$(TRACKER))
 RUN_FLAGS = $(call flag,threads,$(THREADS)) $(call flag,device,$(DEVICE))
 
@@ -38,10 +39,11 @@ tune: setup ## search the best kernels of MODEL for TARGET, simulated where it i
 build: setup ## compile MODEL for TARGET, compare with PyTorch on photographs, time it
 	$(MNC) build --model $(MODEL) --target $(TARGET) $(call flag,precision,$(PRECISION))
 
+# Two at a time, a file's tests together, but those that a busy machine would disturb.
 test: setup test-fast ## every test, the fast ones first
-	.venv/bin/pytest -m slow --durations 20
+	.venv/bin/pytest -m "slow and not alone" -n 2 --dist loadfile --durations 20
+	.venv/bin/pytest -m alone --durations 10
 
-# Two at a time, a file's tests together; the slow ones time kernels and start boards, so they have the machine.
 test-fast: setup ## the tests that take less than a few seconds each
 	.venv/bin/pytest -m "not slow" -n 2 --dist loadfile
 
