@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
-from mnc.model import extras, onnx_constants
+from mnc.model import extras, onnx_constants, onnx_precision
 from mnc.model.inputs import ONLY, Input, InputShapes, Shape, Signature, resolve
 from mnc.model.reference import Array, Reference
 from mnc.support import error_text
@@ -53,12 +53,13 @@ class OnnxNetwork:
 def read(path: Path, *, input_shape: InputShapes | None, batch: int) -> OnnxNetwork:
     """The network in `path`. `input_shape` is needed where sizes other than the batch's are left open.
 
-    UserError for a file that is none, is damaged, quantized or not of float32, or does not take these shapes.
+    UserError for a file that is none, is damaged, quantized or takes no floats, or not of these shapes.
     """
     onnx = extras.module("onnx", extra="onnx", needed_by=f"{path}")
     proto = _parsed(onnx, path)
     _refuse_quantized(path, proto)
     content_hash = hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest()
+    onnx_precision.widen(proto)
     known = {one.name for one in proto.graph.initializer}
     values = [one for one in proto.graph.input if one.name not in known]
     inputs = _inputs(path, values, input_shape, batch)
@@ -107,7 +108,8 @@ def _check_type(onnx: ModuleType, path: Path, value: Any) -> None:
     if kind != onnx.TensorProto.FLOAT:
         name = onnx.TensorProto.DataType.Name(kind).lower()
         raise UserError(
-            f"{path} takes {name} as its input {value.name}; only float32 can be compiled: convert it"
+            f"{path} takes {name} as its input {value.name}; only float32 and float16 are compiled:"
+            " convert it"
         )
 
 

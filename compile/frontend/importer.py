@@ -16,6 +16,7 @@ from mnc.compile.frontend import (
     family_layout,
     markers,
     onnx_import,
+    parallel_convolutions,
     quantized,
     tflite_import,
 )
@@ -122,6 +123,7 @@ def _simplify(mod: Any) -> Any:
         # TensorFlow SAME padding arrives as a pad before the convolution.
         relay.transform.FoldExplicitPadding(),
         tvm.transform.module_pass(lambda given, _: constant_folding.fold(given), opt_level=0),
+        tvm.transform.module_pass(lambda given, _: parallel_convolutions.merge(given), opt_level=0),
         relay.transform.FoldConstant(),  # what numpy was not asked for
     ]
     with pass_context.pass_context():

@@ -85,8 +85,8 @@ def test_shapes_that_it_does_not_take(net: Path, shape: tuple[int, ...] | None, 
             "quantized .DequantizeLinear.; only f",
         ),
         (
-            onnx_networks.one_node("Relu", element=onnx.TensorProto.FLOAT16),
-            "takes float16 as its in",
+            onnx_networks.one_node("Relu", element=onnx.TensorProto.DOUBLE),
+            "takes double as its input",
         ),
         (onnx_networks.one_node("Relu", count=0), "damaged or not whole"),
     ],
@@ -97,6 +97,24 @@ def test_networks_that_cannot_be_compiled(
     onnx_networks.save(network, tmp_path / "net.onnx")
     with pytest.raises(UserError, match=said):
         zoo.load(str(tmp_path / "net.onnx"))
+
+
+def test_a_file_of_float16_is_compiled_as_float32(tmp_path: Path) -> None:
+    half = onnx.TensorProto.FLOAT16
+    weights = {"w": np.full((8, 4, 1, 1), 0.1, np.float16), "z": np.float16(0)}
+    nodes = [
+        onnx.helper.make_node("Cast", ["x"], ["a"], to=half),
+        onnx.helper.make_node("Conv", ["a", "w"], ["b"]),
+        onnx.helper.make_node("Max", ["b", "z"], ["y"]),
+    ]
+    made = onnx_networks.model(
+        nodes, weights, [onnx_networks.value("x", (1, 4, 2, 2), half)], {"y": 4}
+    )
+    made.graph.output[0].type.tensor_type.elem_type = half
+    onnx_networks.save(made, tmp_path / "net.onnx")
+    (found,) = zoo.load(str(tmp_path / "net.onnx")).reference()(np.ones((1, 4, 2, 2), np.float32))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, 4 * float(np.float16(0.1)), rtol=1e-6)
 
 
 def test_files_that_are_none_or_not_whole(net: Path) -> None:
