@@ -13,6 +13,7 @@ from tvm.contrib import graph_executor
 
 from mnc.compile.frontend import layout
 from mnc.compile.toolchain import pass_context
+from tests.compile.frontend.comparing import operators
 
 BLOCK = 8
 
@@ -64,18 +65,6 @@ def outputs(mod: Any, image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     graph.set_input("input", image)
     graph.run()
     return graph.get_output(0).numpy()  # type: ignore[no-any-return]
-
-
-def operators(mod: Any) -> list[str]:
-    """Names of the Relay operators, in order."""
-    names: list[str] = []
-
-    def visit(node: Any) -> None:
-        if isinstance(node, relay.Call) and isinstance(node.op, tvm.ir.Op):
-            names.append(node.op.name)
-
-    relay.analysis.post_order_visit(mod["main"], visit)
-    return names
 
 
 @pytest.mark.parametrize("batch", [1, 2])

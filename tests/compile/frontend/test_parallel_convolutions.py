@@ -6,8 +6,7 @@ from torch import Tensor, nn
 
 from mnc.compile.frontend.importer import import_model
 from mnc.targets import load
-from tests.compile.frontend.test_layout import operators
-from tests.compile.frontend.test_right_answers import errors, lively_norm, named
+from tests.compile.frontend.comparing import errors, lively_norm, named, operators
 
 
 class Branches(nn.Module):
