@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from mnc.compile.api.named import ModelSpec, as_model
 from mnc.compile.artifact import store, writer
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.codegen import network
@@ -20,6 +21,7 @@ from mnc.compile.rpc.connection import DeviceReport
 from mnc.compile.runtime import remote_session, verify
 from mnc.compile.runtime.remote_session import DeviceBench, RemoteSession
 from mnc.model import datasets, evaluate, zoo
+from mnc.model.names import Precision
 from mnc.model.photos import photographs
 from mnc.model.preprocess import load_image, normalise
 from mnc.support.errors import UserError
@@ -39,9 +41,9 @@ def device(arm: Target) -> Iterator[Address]:
         yield board.address
 
 
-def built(name: str, target: Target, folder: Path) -> Artifact:
+def built(name: str, target: Target, folder: Path, precision: Precision = "float32") -> Artifact:
     """An untuned artifact for `target`, written and read back."""
-    model = zoo.load(name)
+    model = as_model(ModelSpec(name, precision=precision))
     writer.save(network.build(model, target), model, target, folder)
     return store.load(folder)
 
@@ -76,6 +78,22 @@ def test_garments_on_32_bits(tmp_path: Path) -> None:
         assert (report.arch, report.emulated) == ("armv7l", "qemu-arm -cpu cortex-a7")
         check_garments(remote)
         assert verify.verify(made, session=remote).ok
+        remote.close()
+
+
+@pytest.mark.parametrize("name", ["rpi5", "rpi4", "armv7"])
+def test_8_bit_integers_are_the_reference_s_on_every_cpu(tmp_path: Path, name: str) -> None:
+    """With the dot product of AArch64, without it, and on 32 bits."""
+    target = load(name)
+    made = built("mobilenet_v1_28", target, tmp_path / "artifact", "int8")
+    with (
+        trackers.start_tracker(port=9592) as tracker,
+        boards.start_board(target, tracker=tracker.address) as board,
+    ):
+        remote = RemoteSession(made, board.address)
+        golden, floats = verify.verify(made, session=remote).checks
+        assert golden.examples >= 5 and golden.max_absolute == 0.0
+        assert floats.top1 == floats.predictions
         remote.close()
 
 
