@@ -230,7 +230,7 @@ class _Rewriter:
 
     def _bounded(self, call: Any, low: float, high: float) -> Form | None:
         form = self._forms.get(call.args[0])
-        return form.bounded(low, high) if isinstance(form, Sums | Addition) else None
+        return form.bounded(low, high) if isinstance(form, Sums | Addition | _Flat) else None
 
     def _average(self, call: Any) -> Form | None:
         data = self._operand(call.args[0])
@@ -257,9 +257,6 @@ class _Rewriter:
     def _moved(self, call: Any) -> Form | None:
         """Numbers in other places are on the same grid."""
         data = self._operand(call.args[0])
-        form = self._forms.get(call.args[0])
-        if data is None and isinstance(form, Sums) and call.op.name != "nn.max_pool2d":
-            return _Flat(form, shape_of(call))
         if data is None:
             return None
         expr = relay.Call(call.op, [data.expr, *call.args[1:]], call.attrs)
@@ -298,6 +295,10 @@ class _Flat:
 
     def __init__(self, sums: Sums, shape: tuple[int, ...]) -> None:
         self.sums, self.shape = sums, shape
+
+    def bounded(self, low: float, high: float) -> "_Flat":
+        """With an activation after it."""
+        return _Flat(self.sums.bounded(low, high), self.shape)
 
     def quantized(self, grid: Grid) -> Any:
         """As the sums are, then reshaped."""

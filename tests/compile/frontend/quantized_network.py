@@ -30,6 +30,19 @@ class Quantized(nn.Module):
         return nn.functional.conv2d(x, weight, self.bias, *self.at)
 
 
+class QuantizedDense(Quantized):
+    """A dense layer; `shape` is that of its weights as a 1x1 convolution's."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__(shape)
+        self.register_buffer("numbers", self.get_buffer("numbers").flatten(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As linear."""
+        weight = quantized_weight(self.numbers, self.scale)  # type: ignore[arg-type]
+        return nn.functional.linear(x, weight, self.bias)
+
+
 class Net(nn.Module):
     """Residual sum, squeeze and excitation, hard swish, strides, groups; (1, 3, 32, 32) to (1, 10)."""
 
@@ -66,6 +79,25 @@ class Net(nn.Module):
         return self.last(x).flatten(1)  # type: ignore[no-any-return]
 
 
+class Heads(nn.Module):
+    """As detectors end: sums that nothing stores, their axes moved, (1, 3, 32, 32) to (1, 256, 10);
+    and a hidden dense layer, to (1, 6).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = Quantized((10, 3, 3, 3), (2, 1, 1, 1))
+        self.hidden = QuantizedDense((8, 10, 1, 1))
+        self.last = QuantizedDense((6, 8, 1, 1))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Both outputs."""
+        sums = self.first(fake_quantize(x, 0.02, 120))
+        pooled = fake_quantize(fake_quantize(sums, 0.1, 128).mean((2, 3)), 0.05, 110)
+        hidden = fake_quantize(torch.relu(self.hidden(pooled)), 0.05, 0)
+        return sums.permute(0, 2, 3, 1).reshape(1, 256, 10), self.last(hidden)
+
+
 class _Tracer(fx.Tracer):
     """Marked weights are constants to fx unless their module is a leaf."""
 
@@ -73,10 +105,10 @@ class _Tracer(fx.Tracer):
         return isinstance(m, Quantized) or super().is_leaf_module(m, module_qualified_name)
 
 
-def model() -> Model:
-    """The network, seeded."""
+def model(kind: type[nn.Module] = Net) -> Model:
+    """A network, seeded."""
     torch.manual_seed(0)
-    net = Net().eval()
+    net = kind().eval()
     return Model(
         name="tiny_int8",
         network=fx.GraphModule(net, _Tracer().trace(net)),
