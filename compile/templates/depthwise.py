@@ -33,7 +33,7 @@ def compute(
 ) -> Any:
     """data (N, C, H, W, b), kernel (C, 1, KH, KW, 1, b) -> (N, C, OH, OW, b)."""
     window = blocked.window(data, kernel, strides, padding, dilation)
-    define_space(cfg, int(kernel.shape[0]), window.out_h, window.out_w)
+    define_space(cfg, data, kernel, window)
     return product(data, kernel, window, tag=TAG)
 
 
@@ -52,10 +52,11 @@ def product(
     return te.compute(shape, tap, name="depthwise", tag=tag)
 
 
-def define_space(cfg: Any, chunks: int, out_h: int, out_w: int) -> None:
+def define_space(cfg: Any, data: Any, kernel: Any, window: blocked.Window) -> None:
     """Tiles that divide the output and fit the registers beside a weight and a load; ways to share out that
     keep all cores busy.
     """
+    chunks, out_h, out_w = int(kernel.shape[0]), window.out_h, window.out_w
     most = blocked.vector_registers() - 2
     tile_ow = blocked.divisors(out_w, most)
     tile_oh = blocked.divisors(out_h, 4)

@@ -29,7 +29,7 @@ def compute(
 ) -> Any:
     """data (N, I, H, W, i), kernel (O, I / groups, KH, KW, i, o) -> (N, O, OH, OW, o)."""
     window = blocked.window(data, kernel, strides, padding, dilation)
-    define_space(cfg, data, kernel, window.out_w)
+    define_space(cfg, data, kernel, window)
     return product(data, kernel, window, tag=TAG)
 
 
@@ -58,10 +58,10 @@ def _groups(data: Any, kernel: Any) -> int:
     return int(data.shape[1]) // int(kernel.shape[1])
 
 
-def define_space(cfg: Any, data: Any, kernel: Any, out_w: int) -> None:
+def define_space(cfg: Any, data: Any, kernel: Any, window: blocked.Window) -> None:
     """Register tiles of the output channels of a group, which read the same input."""
     out_chunks = int(kernel.shape[0]) // _groups(data, kernel)
-    tile_ow = blocked.divisors(out_w, blocked.vector_registers() - 3)
+    tile_ow = blocked.divisors(window.out_w, blocked.vector_registers() - 3)
     good = blocked.tile_knobs(
         cfg, ("tile_oc", blocked.divisors(out_chunks, 8)), ("tile_ow", tile_ow)
     )

@@ -117,54 +117,31 @@ def schedule_pointwise(cfg: Any, outs: Any) -> Any:
     return blocked.schedule_convolution(outs, one, tag=POINTWISE_TAG)
 
 
-@autotvm.register_topi_compute(DEPTHWISE)  # type: ignore[untyped-decorator]
-def compute_depthwise(
-    cfg: Any,
-    data: Any,
-    kernel: Any,
-    strides: Any,
-    padding: Any,
-    dilation: Any,
-    pad_value: int,
-    out_dtype: str,
-) -> Any:
-    """data (N, C, H, W, b), kernel (C, 1, KH, KW, 1, b) -> (N, C, OH, OW, b) in int32."""
-    window = blocked.window(data, kernel, strides, padding, dilation, pad_value=pad_value)
-    depthwise.define_space(cfg, int(kernel.shape[0]), window.out_h, window.out_w)
-    return depthwise.product(data, kernel, window, tag=depthwise.TAG, sums=SUMS)
+def _widened(template: Any) -> Any:
+    """The float32 template's sums, of numbers widened to 32 bits."""
+
+    def compute(
+        cfg: Any,
+        data: Any,
+        kernel: Any,
+        strides: Any,
+        padding: Any,
+        dilation: Any,
+        pad_value: int,
+        out_dtype: str,
+    ) -> Any:
+        window = blocked.window(data, kernel, strides, padding, dilation, pad_value=pad_value)
+        template.define_space(cfg, data, kernel, window)
+        return template.product(data, kernel, window, tag=template.TAG, sums=SUMS)
+
+    return compute
 
 
-@autotvm.register_topi_schedule(DEPTHWISE)  # type: ignore[untyped-decorator]
-def schedule_depthwise(cfg: Any, outs: Any) -> Any:
-    """As the float32 template's."""
-    return depthwise.schedule_with(cfg, outs)
-
-
-@autotvm.register_topi_compute(DIRECT)  # type: ignore[untyped-decorator]
-def compute_direct(
-    cfg: Any,
-    data: Any,
-    kernel: Any,
-    strides: Any,
-    padding: Any,
-    dilation: Any,
-    pad_value: int,
-    out_dtype: str,
-) -> Any:
-    """data (N, I, H, W, i), kernel (O, I / groups, KH, KW, i, o) -> (N, O, OH, OW, o) in int32."""
-    window = blocked.window(data, kernel, strides, padding, dilation, pad_value=pad_value)
-    direct.define_space(cfg, data, kernel, window.out_w)
-    return direct.product(data, kernel, window, tag=direct.TAG, sums=SUMS)
-
-
-@autotvm.register_topi_schedule(DIRECT)  # type: ignore[untyped-decorator]
-def schedule_direct(cfg: Any, outs: Any) -> Any:
-    """As the float32 template's."""
-    return direct.schedule_with(cfg, outs)
-
-
-TEMPLATES = {
-    POINTWISE: (compute_pointwise, schedule_pointwise),
-    DEPTHWISE: (compute_depthwise, schedule_depthwise),
-    DIRECT: (compute_direct, schedule_direct),
+# (compute, schedule) by name.
+TEMPLATES = {POINTWISE: (compute_pointwise, schedule_pointwise)} | {
+    name: (
+        autotvm.register_topi_compute(name)(_widened(template)),
+        autotvm.register_topi_schedule(name)(template.schedule_with),
+    )
+    for name, template in ((DEPTHWISE, depthwise), (DIRECT, direct))
 }

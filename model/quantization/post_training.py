@@ -150,7 +150,6 @@ def _report(
     return Report(
         images=images,
         snr=found.snr,
-        equalized=False,
         stored=tuple(
             Stored(
                 name=node.meta["name"],
@@ -170,7 +169,6 @@ def _report(
                 operator=kinds.kind(node),
                 weights=one.weights.values.numel(),
                 snr=one.snr,
-                cost=0.0,
             )
             for node, one in found.layers.items()
         ),

@@ -20,15 +20,12 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class Layer(msgspec.Struct, frozen=True):
-    """A convolution or dense layer: the signal to noise of its own output, in decibels, and `cost`, the
-    relative error of the network's outputs where it alone is in 8 bits.
-    """
+    """A convolution or dense layer, with the signal to noise of its own output in decibels."""
 
     name: str
     operator: str
     weights: int
     snr: float
-    cost: float
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -38,12 +35,7 @@ class Report(msgspec.Struct, frozen=True):
 
     images: int
     snr: float
-    equalized: bool
     stored: tuple[Stored, ...]
     layers: tuple[Layer, ...]
     kept_float: tuple[str, ...]
     remarks: tuple[str, ...] = ()
-
-    def costliest(self, count: int = 5) -> tuple[Layer, ...]:
-        """The layers that cost most, the dearest first."""
-        return tuple(sorted(self.layers, key=lambda one: -one.cost)[:count])
