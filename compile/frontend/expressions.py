@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What passes over Relay ask of an expression: what it reads, which operator it calls, its static shape."""
+"""What passes over Relay ask of an expression: what it reads, its operator, its shape; and its rebuilding."""
 
+from collections.abc import Callable
 from typing import Any
 
 from tvm import relay
@@ -13,6 +14,18 @@ def children(node: Any) -> list[Any]:
     if isinstance(node, relay.Tuple):
         return list(node.fields)
     return [node.tuple_value] if isinstance(node, relay.TupleGetItem) else []
+
+
+def rebuilt(node: Any, new: Callable[[Any], Any]) -> Any:
+    """`node` as it was, reading what `new` gives for each of its `children`."""
+    if isinstance(node, relay.Call):
+        args = [new(arg) for arg in node.args]
+        return relay.Call(node.op, args, node.attrs, node.type_args, node.span)
+    if isinstance(node, relay.Tuple):
+        return relay.Tuple([new(field) for field in node.fields])
+    if isinstance(node, relay.TupleGetItem):
+        return relay.TupleGetItem(new(node.tuple_value), node.index)
+    return node
 
 
 def is_call(node: Any, name: str) -> bool:

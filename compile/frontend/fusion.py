@@ -16,7 +16,7 @@ from tvm import relay
 from tvm.relay.op import op as registry
 from tvm.relay.op.strategy import generic
 
-from mnc.compile.frontend.expressions import children, is_call
+from mnc.compile.frontend.expressions import children, is_call, rebuilt
 from mnc.compile.templates import convolution_depthwise, depthwise, op_strategy
 from mnc.compile.templates.workload import Workload
 
@@ -78,15 +78,8 @@ def fuse(mod: Any, wanted: Callable[[Pair], bool] = lambda _: True) -> Any:
         if node in chosen:
             pair = chosen[node]
             new[node] = pair.fused(new[pair.convolution.args[0]])
-        elif isinstance(node, relay.Call):
-            args = [new[arg] for arg in node.args]
-            new[node] = relay.Call(node.op, args, node.attrs, node.type_args, node.span)
-        elif isinstance(node, relay.Tuple):
-            new[node] = relay.Tuple([new[field] for field in node.fields])
-        elif isinstance(node, relay.TupleGetItem):
-            new[node] = relay.TupleGetItem(new[node.tuple_value], node.index)
         else:
-            new[node] = node
+            new[node] = rebuilt(node, new.__getitem__)
 
     main = mod["main"]
     relay.analysis.post_order_visit(main.body, visit)

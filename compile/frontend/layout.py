@@ -15,7 +15,7 @@ import tvm
 from tvm import relay
 
 from mnc.compile.frontend import markers, packing
-from mnc.compile.frontend.expressions import is_zero
+from mnc.compile.frontend.expressions import is_zero, rebuilt
 from mnc.compile.templates import dot_product
 
 UNARY = frozenset(
@@ -96,7 +96,7 @@ class _Rewriter:
         if isinstance(node, relay.Call) and isinstance(node.op, tvm.ir.Op):
             handler = self._handlers.get(node.op.name)
             value = handler(node) if handler else None
-        self._values[node] = value or Value(self._as_it_was(node), _shape(node), blocked=False)
+        self._values[node] = value or Value(rebuilt(node, self.plain), _shape(node), blocked=False)
 
     def plain(self, node: Any) -> Any:
         """The node's new expression in the plain layout, unblocked once however often it is used."""
@@ -144,16 +144,6 @@ class _Rewriter:
         if padded == channels:
             return expr
         return relay.strided_slice(expr, [0], [channels], axes=[1])
-
-    def _as_it_was(self, node: Any) -> Any:
-        if isinstance(node, relay.Call):
-            args = [self.plain(arg) for arg in node.args]
-            return relay.Call(node.op, args, node.attrs, node.type_args, node.span)
-        if isinstance(node, relay.Tuple):
-            return relay.Tuple([self.plain(field) for field in node.fields])
-        if isinstance(node, relay.TupleGetItem):
-            return relay.TupleGetItem(self.plain(node.tuple_value), node.index)
-        return node
 
     def _is_blocked(self, node: Any) -> bool:
         return self._values[node].blocked

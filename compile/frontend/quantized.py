@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tvm import relay
 
 from mnc.compile.frontend import markers
-from mnc.compile.frontend.expressions import is_call, is_zero, shape_of
+from mnc.compile.frontend.expressions import is_call, is_zero, rebuilt, shape_of
 from mnc.compile.frontend.integer_forms import (
     Addition,
     Bounds,
@@ -120,14 +120,7 @@ class _Rewriter:
             values, scale = found
             by = scale.astype(np.float32).reshape(-1, *(1,) * (values.ndim - 1))
             return relay.const(values.astype(np.float32) * by)
-        if isinstance(node, relay.Call):
-            args = [self.floats(arg) for arg in node.args]
-            return relay.Call(node.op, args, node.attrs, node.type_args, node.span)
-        if isinstance(node, relay.Tuple):
-            return relay.Tuple([self.floats(field) for field in node.fields])
-        if isinstance(node, relay.TupleGetItem):
-            return relay.TupleGetItem(self.floats(node.tuple_value), node.index)
-        return node
+        return rebuilt(node, self.floats)
 
     def _stored(self, call: Any) -> Form:
         value, scale, zero = call.args
