@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import relay
 
+from mnc.compile.frontend.expressions import is_call
+from mnc.model.quantization.operators import LARGEST_BIAS
+
 ROUNDER = 12582912  # 1.5 * 2**23
 EXACT_BITS = 15  # of a multiplier whose product with 9 bits has to be exact in float32's 24
 Doubles = NDArray[np.float64]
@@ -98,9 +101,33 @@ class Sums:
     scale: Doubles
     bounds: Bounds = Bounds()
 
+    @classmethod
+    def of_layer(
+        cls, products: Any, values: NDArray[np.int8], scale: Doubles, grid: Grid
+    ) -> "Sums":
+        """Sums of w * (q - zero) from those of w * q: what the zero point adds is one number a channel."""
+        extra = -grid.stored_zero * values.reshape(len(values), -1).astype(np.int64).sum(axis=1)
+        shifted = relay.add(products, _steps(extra)) if extra.any() else products
+        return cls(shifted, np.float64(grid.scale) * scale)
+
     def bounded(self, low: float, high: float) -> "Sums":
         """With an activation after it."""
         return replace(self, bounds=self.bounds.within(low, high))
+
+    def takes_bias(self, numbers: Doubles) -> bool:
+        """Whether these are one a channel, before any activation."""
+        one_each = self.scale.ndim == 1 and numbers.size == self.scale.size
+        return one_each and self.bounds == Bounds()
+
+    def biased(self, numbers: Doubles) -> "Sums":
+        """With a bias, in steps of the sums."""
+        rounded = np.rint(numbers / self.scale)
+        steps = np.clip(rounded, -LARGEST_BIAS, LARGEST_BIAS).astype(np.int64)
+        expr = self.expr
+        if is_call(expr, "add") and isinstance(expr.args[1], relay.Constant):  # the zero point's
+            steps += expr.args[1].data.numpy().reshape(-1).astype(np.int64)
+            expr = expr.args[0]
+        return replace(self, expr=relay.add(expr, _steps(steps)))
 
     def quantized(self, grid: Grid) -> Any:
         """One multiplication, one rounding."""
@@ -111,6 +138,42 @@ class Sums:
         """One multiplication."""
         value = relay.multiply(_float(self.expr), _channels(self.scale))
         return _clipped(value, self.bounds)
+
+
+@dataclass(frozen=True)
+class Reshaped:
+    """Sums in another shape."""
+
+    sums: Sums
+    shape: tuple[int, ...]
+
+    def bounded(self, low: float, high: float) -> "Reshaped":
+        """With an activation after it."""
+        return replace(self, sums=self.sums.bounded(low, high))
+
+    def quantized(self, grid: Grid) -> Any:
+        """As the sums are, then reshaped."""
+        return relay.reshape(self.sums.quantized(grid), self.shape)
+
+    def floats(self) -> Any:
+        """As the sums are, then reshaped."""
+        return relay.reshape(self.sums.floats(), self.shape)
+
+
+@dataclass(frozen=True)
+class Concatenation:
+    """Maps one after the other along an axis, each on its own grid."""
+
+    parts: tuple[Stored, ...]
+    axis: int
+
+    def quantized(self, grid: Grid) -> Any:
+        """All on the one grid."""
+        return relay.concatenate([part.quantized(grid) for part in self.parts], self.axis)
+
+    def floats(self) -> Any:
+        """In float32."""
+        return relay.concatenate([part.floats() for part in self.parts], self.axis)
 
 
 @dataclass(frozen=True)
@@ -217,3 +280,8 @@ def _channels(scale: Doubles) -> Any:
     """For maps of (N, C, H, W)."""
     numbers = scale.astype(np.float32)
     return relay.const(numbers.reshape(1, -1, 1, 1) if numbers.ndim else numbers)
+
+
+def _steps(numbers: NDArray[np.int64]) -> Any:
+    """Of sums, one a channel."""
+    return relay.const(numbers.astype(np.int32).reshape(1, -1, 1, 1))

@@ -18,17 +18,17 @@ from mnc.compile.frontend import markers
 from mnc.compile.frontend.expressions import is_call, is_zero, rebuilt, shape_of
 from mnc.compile.frontend.integer_forms import (
     Addition,
-    Bounds,
+    Concatenation,
     Form,
     Function,
     Grid,
+    Reshaped,
     Stored,
     Sums,
     inputs_of,
     quantized,
 )
 
-LARGEST_BIAS = 2**30
 # Operators that only move numbers; max pooling compares them.
 MOVING = frozenset(
     "reshape nn.batch_flatten squeeze transpose strided_slice nn.max_pool2d nn.dropout".split()
@@ -171,7 +171,7 @@ class _Rewriter:
             groups=int(attrs.groups),
             pad_value=data.grid.stored_zero,
         )
-        return _shifted(sums, values, scale, data.grid)
+        return Sums.of_layer(sums, values, scale, data.grid)
 
     def _dense(self, call: Any) -> Form | None:
         """A convolution of one pixel, its sums as (N, O)."""
@@ -191,7 +191,7 @@ class _Rewriter:
             groups=1,
             pad_value=0,
         )
-        return _Flat(_shifted(sums, values, scale, data.grid), (batch, values.shape[0]))
+        return Reshaped(Sums.of_layer(sums, values, scale, data.grid), (batch, values.shape[0]))
 
     def _biased(self, call: Any) -> Form | None:
         """A bias becomes part of the integer sums."""
@@ -199,12 +199,11 @@ class _Rewriter:
         if not isinstance(bias, relay.Constant):
             return None
         numbers = bias.data.numpy().astype(np.float64).reshape(-1)
-        if isinstance(form, _Flat):
-            fits = _fits(form.sums, numbers)
-            return _Flat(_with_bias(form.sums, numbers), form.shape) if fits else None
-        if not isinstance(form, Sums) or not _fits(form, numbers):
+        sums = form.sums if isinstance(form, Reshaped) else form
+        if not isinstance(sums, Sums) or not sums.takes_bias(numbers):
             return None
-        return _with_bias(form, numbers)
+        biased = sums.biased(numbers)
+        return Reshaped(biased, form.shape) if isinstance(form, Reshaped) else biased
 
     def _sum(self, call: Any) -> Form | None:
         if (biased := self._biased(call)) is not None:
@@ -223,7 +222,7 @@ class _Rewriter:
 
     def _bounded(self, call: Any, low: float, high: float) -> Form | None:
         form = self._forms.get(call.args[0])
-        return form.bounded(low, high) if isinstance(form, Sums | Addition | _Flat) else None
+        return form.bounded(low, high) if isinstance(form, Sums | Addition | Reshaped) else None
 
     def _average(self, call: Any) -> Form | None:
         data = self._operand(call.args[0])
@@ -239,13 +238,13 @@ class _Rewriter:
         if zero := data.grid.stored_zero:
             total = relay.subtract(total, relay.const(np.int32(pixels * zero)))
         sums = Sums(total, np.asarray(np.float64(data.grid.scale) / pixels))
-        return sums if len(after) == 4 else _Flat(sums, after)
+        return sums if len(after) == 4 else Reshaped(sums, after)
 
     def _joined(self, call: Any) -> Form | None:
         parts = [self._operand(part) for part in getattr(call.args[0], "fields", ())]
         if not parts or any(part is None for part in parts):
             return None
-        return _Joined(tuple(part for part in parts if part), int(call.attrs.axis))
+        return Concatenation(tuple(part for part in parts if part), int(call.attrs.axis))
 
     def _moved(self, call: Any) -> Form | None:
         """Numbers in other places are on the same grid."""
@@ -283,40 +282,6 @@ class _Rewriter:
         return (form.source, form.values) if isinstance(form, Function) else None
 
 
-class _Flat:
-    """Sums in another shape."""
-
-    def __init__(self, sums: Sums, shape: tuple[int, ...]) -> None:
-        self.sums, self.shape = sums, shape
-
-    def bounded(self, low: float, high: float) -> "_Flat":
-        """With an activation after it."""
-        return _Flat(self.sums.bounded(low, high), self.shape)
-
-    def quantized(self, grid: Grid) -> Any:
-        """As the sums are, then reshaped."""
-        return relay.reshape(self.sums.quantized(grid), self.shape)
-
-    def floats(self) -> Any:
-        """As the sums are, then reshaped."""
-        return relay.reshape(self.sums.floats(), self.shape)
-
-
-class _Joined:
-    """Maps one after the other along an axis, each on its own grid."""
-
-    def __init__(self, parts: tuple[Stored, ...], axis: int) -> None:
-        self.parts, self.axis = parts, axis
-
-    def quantized(self, grid: Grid) -> Any:
-        """All on the one grid."""
-        return relay.concatenate([part.quantized(grid) for part in self.parts], self.axis)
-
-    def floats(self) -> Any:
-        """In float32."""
-        return relay.concatenate([part.floats() for part in self.parts], self.axis)
-
-
 def _weight(node: Any) -> tuple[NDArray[np.int8], Doubles] | None:
     """Numbers and scales, one an output channel, of marked weights; Relay's importer puts those of groups in
     another shape. None for others.
@@ -331,28 +296,3 @@ def _weight(node: Any) -> tuple[NDArray[np.int8], Doubles] | None:
     values, scale = (arg.data.numpy() for arg in node.args)
     numbers = values.astype(np.int8)
     return numbers, np.broadcast_to(scale.astype(np.float64).reshape(-1), len(numbers))
-
-
-def _shifted(sums: Any, values: NDArray[np.int8], scale: Doubles, grid: Grid) -> Sums:
-    """Sums of w * (q - zero) from those of w * q: what the zero point adds is one number a channel."""
-    extra = -grid.stored_zero * values.reshape(len(values), -1).astype(np.int64).sum(axis=1)
-    total = np.float64(grid.scale) * scale
-    shifted = relay.add(sums, _bias(extra)) if extra.any() else sums
-    return Sums(shifted, total)
-
-
-def _fits(sums: Sums, numbers: Doubles) -> bool:
-    return sums.scale.ndim == 1 and numbers.size == sums.scale.size and sums.bounds == Bounds()
-
-
-def _with_bias(sums: Sums, numbers: Doubles) -> Sums:
-    """A bias in steps of the sums."""
-    steps = np.clip(np.rint(numbers / sums.scale), -LARGEST_BIAS, LARGEST_BIAS).astype(np.int64)
-    expr, before = sums.expr, np.zeros_like(steps)
-    if is_call(expr, "add") and isinstance(expr.args[1], relay.Constant):  # the zero point's share
-        expr, before = expr.args[0], expr.args[1].data.numpy().reshape(-1).astype(np.int64)
-    return Sums(relay.add(expr, _bias(steps + before)), sums.scale)
-
-
-def _bias(steps: NDArray[np.int64]) -> Any:
-    return relay.const(steps.astype(np.int32).reshape(1, -1, 1, 1))

@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mnc.model.quantization.operators import LEAST, MOST, quantize
+from mnc.model.quantization.operators import LARGEST_BIAS, LEAST, MOST, quantize
 
-LARGEST_BIAS = 1 << 30
 EXACT = 1 << 24  # integers up to this are exact in float32, in any order of summing
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 LEAST, MOST = 0, 255  # of an activation as it is stored
 LARGEST_WEIGHT = 127  # either way: -128 is not used
+LARGEST_BIAS = 1 << 30  # either way, in steps of a layer's sums
 
 
 def fake_quantize(x: Tensor, scale: float, zero_point: int) -> Tensor:
