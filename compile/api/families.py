@@ -44,6 +44,6 @@ def choose_on(device: Device, network: "Model", logs: Path, *, seconds: float = 
     from mnc.compile.tuning import families
 
     target = device.target
-    timer = device.network_timer(seconds=seconds)
+    timer = device.network_timer(seconds=seconds, precision=network.precision)
     log = read_log(network, target, logs)
     return families.choose(network, target, log.trials, timer, log=log.path)

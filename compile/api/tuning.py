@@ -24,6 +24,7 @@ from mnc.compile.tuning.options import (
     TuningOptions,
 )
 from mnc.compile.tuning.progress import Observer, TuningSummary
+from mnc.model.names import Precision
 from mnc.support.errors import UserError
 from mnc.targets import Target
 
@@ -142,7 +143,7 @@ def search(
     peak = None if observer is None else device.peak_gflops(device.kernel_threads)
     with (
         TuningLog.open(path, exclusive=True, target=target.tvm_target()) as tuning_log,
-        device.measurer() as measurer,
+        device.measurer(precision=_precision(tasks)) as measurer,
     ):
         for reason, count in tuning_log.skipped.items():
             logger.warning("%s: %d lines are left out: %s", path, count, reason)
@@ -162,6 +163,11 @@ def search(
             examples=(*_like(path, options), *examples),
             peak_gflops=peak,
         )
+
+
+def _precision(tasks: "Sequence[TunableTask]") -> Precision:
+    """The network's: one in 8-bit integers may have layers in float32."""
+    return "int8" if any(task.precision == "int8" for task in tasks) else "float32"
 
 
 def _others(

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 
 from mnc.compile.device.options import DeviceOptions
+from mnc.model.names import Precision
 from mnc.targets import Target, load
 
 if TYPE_CHECKING:
@@ -101,16 +102,16 @@ class Device(ABC):
         return self.options.threads or 1
 
     @abstractmethod
-    def measurer(self) -> "Measurer":
-        """What puts costs on configurations. Use as a context manager."""
+    def measurer(self, *, precision: Precision = "float32") -> "Measurer":
+        """What puts costs on configurations, of a network in `precision`. Use as a context manager."""
 
     @abstractmethod
     def layer_timer(self) -> LayerTimer:
         """What times the layers of whole networks."""
 
     @abstractmethod
-    def network_timer(self, *, seconds: float) -> NetworkTimer:
-        """What times whole networks, for `seconds` each where time passes."""
+    def network_timer(self, *, seconds: float, precision: Precision = "float32") -> NetworkTimer:
+        """What times whole networks in `precision`, for `seconds` each where time passes."""
 
     @abstractmethod
     def session(self, artifact: "Artifact") -> "Session":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mnc.compile.device.device import BenchReport, Device, LayerTimer, NetworkTimer, RivalsOf
 from mnc.compile.records.trial import IN_NETWORK
+from mnc.model.names import Precision
 from mnc.support.progress import working
 from mnc.targets import Target
 from mnc.targets.core_classes import timing_cpus
@@ -26,7 +27,7 @@ class LocalDevice(Device):
 
     times_families = False
 
-    def measurer(self) -> "Measurer":
+    def measurer(self, *, precision: Precision = "float32") -> "Measurer":
         """As Device."""
         from mnc.compile.measure.local import LocalMeasurer
         from mnc.compile.measure.options import LocalOptions
@@ -37,7 +38,7 @@ class LocalDevice(Device):
         """As Device."""
         return LocalLayerTimer(self.target, threads=self.kernel_threads)
 
-    def network_timer(self, *, seconds: float) -> NetworkTimer:
+    def network_timer(self, *, seconds: float, precision: Precision = "float32") -> NetworkTimer:
         """As Device."""
         return NetworkTimer(
             f"local cpu={self.target.model}", partial(self._median, seconds=seconds)

@@ -15,6 +15,7 @@ from mnc.compile.device.device import (
 from mnc.compile.device.options import DeviceOptions
 from mnc.compile.records.trial import EMULATED, IN_NETWORK
 from mnc.compile.rpc.address import Address
+from mnc.model.names import Precision
 from mnc.support.errors import UserError
 from mnc.support.progress import working
 from mnc.targets import Target
@@ -34,7 +35,7 @@ class RpcDevice(Device):
         super().__init__(target, options)
         self.address = address
 
-    def measurer(self) -> "Measurer":
+    def measurer(self, *, precision: Precision = "float32") -> "Measurer":
         """As Device. UserError also for an emulated one, unless that was allowed."""
         from mnc.compile.measure.options import RpcOptions
         from mnc.compile.measure.rpc import RpcMeasurer
@@ -52,7 +53,7 @@ class RpcDevice(Device):
             raise UserError(f"{self.options.address} is emulated ({emulated})")
         return RpcLayerTimer(self.target, self.address, threads=self.kernel_threads)
 
-    def network_timer(self, *, seconds: float) -> NetworkTimer:
+    def network_timer(self, *, seconds: float, precision: Precision = "float32") -> NetworkTimer:
         """As Device."""
         mark = f"{EMULATED} " if self._emulated() else ""
         name = f"{mark}rpc key={self.address.key} cpu={self.target.model}"

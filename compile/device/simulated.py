@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 from mnc.compile.device.device import BenchReport, Device, LayerTimer, NetworkTimer, RivalsOf
 from mnc.compile.device.options import DeviceOptions
 from mnc.compile.measure.simulated import check_simulable, describe
+from mnc.model.names import Precision
 from mnc.support.errors import UserError
 from mnc.targets import Target
 
@@ -37,12 +38,14 @@ class SimulatedDevice(Device):
         """As Device: one for each fast core, unless said."""
         return self.options.threads or self.target.fast.count
 
-    def measurer(self) -> "Measurer":
+    def measurer(self, *, precision: Precision = "float32") -> "Measurer":
         """As Device, by processes here or on the machines that have joined a tracker."""
         from mnc.compile.measure.options import SimulationOptions
         from mnc.compile.measure.simulated import SimulatedMeasurer
 
-        options = SimulationOptions(threads=self.options.threads, workers=self.options.workers)
+        options = SimulationOptions(
+            threads=self.options.threads, workers=self.options.workers, precision=precision
+        )
         engine = self._fleet()
         try:
             return SimulatedMeasurer(self.target, options=options, engine=engine)
@@ -55,9 +58,10 @@ class SimulatedDevice(Device):
         """Refused: a model prices kernels alone."""
         self._refuse()
 
-    def network_timer(self, *, seconds: float) -> NetworkTimer:
+    def network_timer(self, *, seconds: float, precision: Precision = "float32") -> NetworkTimer:
         """As Device: the sum of the network's kernels."""
-        return NetworkTimer(describe(self.target, threads=self.kernel_threads), self._priced)
+        name = describe(self.target, threads=self.kernel_threads, precision=precision)
+        return NetworkTimer(name, self._priced)
 
     def session(self, artifact: "Artifact") -> "Session":
         """Refused: nothing runs on a model."""

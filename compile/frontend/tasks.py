@@ -19,6 +19,7 @@ from mnc.compile.frontend.importer import Program
 from mnc.compile.records.trial import task_key
 from mnc.compile.templates import integer, op_strategy, pointwise
 from mnc.compile.templates.workload import Convolution, Workload, convolutions
+from mnc.model.names import Precision
 from mnc.model.zoo import Model
 from mnc.support.errors import UserError
 from mnc.support.progress import working
@@ -41,6 +42,11 @@ class TunableTask:
     macs: int
     calls: int
     key: str
+
+    @property
+    def precision(self) -> Precision:
+        """What its maps are in: all integers are of 8 bits."""
+        return "float32" if self.task.args[0][2] == "float32" else "int8"
 
     @property
     def flops(self) -> int:

@@ -9,6 +9,7 @@
 import msgspec
 
 from mnc.compile.rpc.address import Cores
+from mnc.model.names import Precision
 
 
 class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +53,13 @@ class RpcOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 class SimulationOptions(msgspec.Struct, frozen=True, kw_only=True):
     """By a core model: `threads` None is one for each fast core; `workers` processes simulate (None: one for
-    each core of this machine). A job may take `timeout`.
+    each core of this machine). A job may take `timeout`. `precision` is the network's: what integer
+    kernels cost has a name of its own.
     """
 
     threads: int | None = None
     workers: int | None = None
     timeout: float = 120.0
+    precision: Precision = "float32"
     verify: bool = True
     templates: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ from mnc.compile.measure.scratch import scratch_folder
 from mnc.compile.measure.worker_pool import WorkerPool
 from mnc.compile.records.trial import SIMULATED, Failure, Trial, trial_of
 from mnc.compile.simulator.identity import identity, why_not
+from mnc.model.names import Precision
 from mnc.support.closing import Closing
 from mnc.support.errors import UserError
 from mnc.targets import Target, topology
@@ -95,6 +96,8 @@ class SimulatedMeasurer(Closing):
         self.threads = self.options.threads or target.fast.count
         check_simulable(target, threads=self.threads)
         self._target = target
+        # Once, in this thread: Python's parser fails when several threads use it.
+        self._name = describe(target, threads=self.threads, precision=self.options.precision)
         self._right: dict[str, float] = {}  # the least cost of a task's kernels found right
         self._check = HostCheck()
         self.engine: Engine = engine or Processes(self.options.workers)
@@ -106,7 +109,7 @@ class SimulatedMeasurer(Closing):
 
     def describe(self) -> str:
         """Logged with each trial. A changed model or target description is another measurer."""
-        return describe(self._target, threads=self.threads)
+        return self._name
 
     def close(self) -> None:
         """End the processes and remove their files."""
@@ -114,14 +117,7 @@ class SimulatedMeasurer(Closing):
         self._check.close()
 
     def measure(self, task: "TunableTask", configs: Sequence[Any]) -> Iterator[Trial]:
-        """Yield a Trial a configuration; those that beat all before come last, the best of them checked.
-        UserError for a task in integers: the name that is logged is of the prices of floats.
-        """
-        if task.task.args[0][2] != "float32":
-            raise UserError(
-                "8-bit integers are not tuned by the core model yet: measure on a device (--device), or "
-                "build with the default kernels"
-            )
+        """Yield a Trial a configuration; those that beat all before come last, the best of them checked."""
         spec = spec_of(task, templates=self.options.templates)
         jobs = [
             SimulateJob(
@@ -182,9 +178,9 @@ class SimulatedMeasurer(Closing):
         )
 
 
-def describe(target: Target, *, threads: int) -> str:
+def describe(target: Target, *, threads: int, precision: Precision = "float32") -> str:
     """The measurer's name: simulator and core model by version and hash, and the threads."""
-    return f"{SIMULATED} {identity(target)} cold threads={threads}"
+    return f"{SIMULATED} {identity(target, precision=precision)} cold threads={threads}"
 
 
 def check_simulable(target: Target, *, threads: int = 1) -> None:

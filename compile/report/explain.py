@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mnc.compile.records.ranking import best_of_each, current
 from mnc.compile.records.trial import Trial
 from mnc.compile.simulator.identity import identity
@@ -113,7 +115,7 @@ def explain(
     module, arguments = compile_worker.build(spec_of(task), config.to_json_dict())
     kernel = kernel_of(module, arguments)
     found = simulate(kernel, target, threads=threads, state=STATE, exact=True)
-    traffic = 4 * sum(math.prod(argument.shape) for argument in arguments)
+    traffic = sum(math.prod(one.shape) * np.dtype(one.dtype).itemsize for one in arguments)
     causes = [Share(cause.label, cycles, cycles / found.cycles) for cause, cycles in found.causes]
     clock = f" at {target.fast.clock_ghz:g} GHz" if target.fast.clock_ghz else ""
     levels = [f"L{level}" for level in range(1, len(found.misses) + 1)]
@@ -123,14 +125,14 @@ def explain(
         calls=task.calls,
         core=f"{target.fast.cpu}{clock}",
         threads=threads,
-        model=identity(target),
+        model=identity(target, precision=task.precision),
         config=_knobs(config),
         origin=origin,
         seconds=found.seconds,
         cycles=found.cycles,
         instructions=found.instructions,
         gflops=task.flops / found.seconds / 1e9,
-        bounds=_bounds(target, found, flops=task.flops, traffic=traffic, threads=threads),
+        bounds=_bounds(task, target, found, traffic=traffic, threads=threads),
         causes=tuple(sorted((one for one in causes if one.cycles), key=lambda one: -one.cycles)),
         spills=found.spill_loads + found.spill_stores,
         spill_cycles=found.spill_cycles,
@@ -165,21 +167,22 @@ def _line(executed: "Executed") -> ListedInstruction:
 
 
 def _bounds(
-    target: Target, found: "Simulation", *, flops: int, traffic: int, threads: int
+    task: "TunableTask", target: Target, found: "Simulation", *, traffic: int, threads: int
 ) -> tuple[Bound, ...]:
-    """Arithmetic at the cores' peak, and every tensor once through memory."""
+    """Arithmetic at the cores' peak, which targets state of float32 alone, and every tensor once through
+    memory.
+    """
     clock = found.cycles / found.seconds / 1e9
     peak = target.fast.flops_per_cycle * clock * threads
     speed = min(target.memory.core_bandwidth_gb_s * threads, target.memory.bandwidth_gb_s)
-    return (
-        Bound(
-            "multiply-add peak",
-            flops / peak / 1e9,
-            f"{flops / 1e6:.1f} Mflop at {peak:.1f} GFLOP/s",
-        ),
-        Bound(
-            "memory, each byte once",
-            traffic / speed / 1e9,
-            f"{traffic / 1e6:.2f} MB at {speed:g} GB/s",
-        ),
+    arithmetic = Bound(
+        "multiply-add peak",
+        task.flops / peak / 1e9,
+        f"{task.flops / 1e6:.1f} Mflop at {peak:.1f} GFLOP/s",
     )
+    memory = Bound(
+        "memory, each byte once",
+        traffic / speed / 1e9,
+        f"{traffic / 1e6:.2f} MB at {speed:g} GB/s",
+    )
+    return (arithmetic, memory) if task.precision == "float32" else (memory,)

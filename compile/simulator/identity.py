@@ -36,6 +36,11 @@ def identity(target: Target, *, precision: str = FLOAT) -> str:
     return f"v{VERSION}-{fingerprint(precision)} {target.fast.cpu}-{device}"
 
 
+def full_identity(target: Target) -> str:
+    """That of a model with all of its prices: who has the same prices whatever there is alike."""
+    return identity(target, precision="int8")
+
+
 def why_not(target: Target) -> str | None:
     """Why `target` cannot be simulated, None where it can."""
     if target.arch not in ARCHITECTURES:

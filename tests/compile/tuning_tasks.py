@@ -6,7 +6,7 @@ import tvm
 from mnc.compile.frontend import tasks
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.records.trial import Trial, trial_of
-from mnc.compile.templates import depthwise, pointwise
+from mnc.compile.templates import depthwise, integer, pointwise
 from mnc.targets import Target, load
 from tests.compile import faulty_template
 from tests.compile.templates.workloads import fused
@@ -31,6 +31,19 @@ def pointwise_task(
     data = ("TENSOR", (1, inputs // lanes, size, size, lanes), "float32")
     weights = (outputs // lanes, inputs // lanes, 1, 1, lanes, lanes)
     return _task(target, name or pointwise.NAME, data, weights, padding=0)
+
+
+def integer_task(target: Target, *, channels: int = 32, size: int = 7) -> TunableTask:
+    """1x1 convolution of a size x size map in 8-bit integers, on a target with the dot product."""
+    blocks = channels // 16
+    tensors = (
+        ("TENSOR", (1, blocks, size, size, 16), "int8"),
+        ("TENSOR", (blocks, blocks, 1, 1, 4, 16, 4), "int8"),
+    )
+    args = (*tensors, (1, 1), (0, 0, 0, 0), (1, 1), 0, "int32")
+    return tasks.from_workload(
+        integer.POINTWISE, args, tvm.target.Target(target.tvm_target()), calls=1
+    )
 
 
 def depthwise_task(target: Target, *, channels: int = 64, size: int = 14) -> TunableTask:

@@ -19,7 +19,7 @@ from mnc.compile.rpc import tracker as trackers
 from mnc.compile.rpc.address import Address
 from mnc.compile.rpc.connection import Connection, open_session
 from mnc.compile.rpc.server_names import SIMULATE, SIMULATOR_IDENTITY, SIMULATOR_KEY
-from mnc.compile.simulator.identity import identity
+from mnc.compile.simulator.identity import full_identity
 from mnc.support.errors import UserError
 from mnc.targets import Target
 
@@ -42,6 +42,14 @@ class _Work:
 
 
 @dataclass(frozen=True)
+class _Model:
+    """What workers must know: `target` as JSON, and what the core model that answers for it is called."""
+
+    target: str
+    identity: str
+
+
+@dataclass(frozen=True)
 class _Result:
     batch: int
     index: int
@@ -58,7 +66,8 @@ class Fleet:
         self, tracker: tuple[str, int], target: Target, *, key: str = SIMULATOR_KEY
     ) -> None:
         self._address = Address(*tracker, key)
-        self._target = target
+        # Once, in this thread: Python's parser fails when several threads use it.
+        self._model = _Model(msgspec.json.encode(target).decode(), full_identity(target))
         self._queue = _Queue()
         self._threads: list[_WorkerThread] = []
         self._looked = 0.0
@@ -123,7 +132,7 @@ class Fleet:
         except UserError:
             return  # the tracker is away: those who have a worker go on with it
         while len(self._threads) < known:
-            thread = _WorkerThread(len(self._threads), self._queue, self._address, self._target)
+            thread = _WorkerThread(len(self._threads), self._queue, self._address, self._model)
             self._threads.append(thread)
             thread.start()
 
@@ -134,9 +143,9 @@ OTHER_MODEL = "a worker has another core model"
 class _WorkerThread(threading.Thread):
     """A thread that holds one worker at a time, and asks the tracker for another when that is lost."""
 
-    def __init__(self, number: int, queue: _Queue, address: Address, target: Target) -> None:
+    def __init__(self, number: int, queue: _Queue, address: Address, model: _Model) -> None:
         super().__init__(name=f"simulator-{number}", daemon=True)
-        self._number, self._queue, self._address, self._target = number, queue, address, target
+        self._number, self._queue, self._address, self._model = number, queue, address, model
         self._session: Connection | None = None
         self._simulate: Any = None
         self._pause = FIRST_PAUSE
@@ -181,13 +190,11 @@ class _WorkerThread(threading.Thread):
     def _check(self, session: Connection) -> None:
         """UserError unless the worker would give the costs that we would."""
         ask = session.remote.get_function(SIMULATOR_IDENTITY)
-        described = msgspec.json.encode(self._target).decode()
-        theirs = str(session.call(lambda: ask(described), seconds=60.0))
-        ours = identity(self._target)
-        if theirs != ours:
+        theirs = str(session.call(lambda: ask(self._model.target), seconds=60.0))
+        if theirs != self._model.identity:
             raise UserError(
-                f"{OTHER_MODEL}: {session.where} has {theirs}, this machine {ours}; use the same version of "
-                "mnc on both"
+                f"{OTHER_MODEL}: {session.where} has {theirs}, this machine {self._model.identity}; use the "
+                "same version of mnc on both"
             )
 
     def _do(self, work: _Work) -> None:

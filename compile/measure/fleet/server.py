@@ -16,7 +16,7 @@ from mnc.compile.measure.scratch import scratch_folder
 from mnc.compile.measure.worker_pool import WorkerPool
 from mnc.compile.rpc import server
 from mnc.compile.rpc.server_names import SIMULATE, SIMULATOR_IDENTITY
-from mnc.compile.simulator.identity import identity
+from mnc.compile.simulator.identity import full_identity
 from mnc.targets import Target
 
 
@@ -40,7 +40,7 @@ def simulate(job: str, timeout: float) -> str:
 
 def identity_of(target: str) -> str:
     """The name of the core model that would answer for the target, given as JSON."""
-    return identity(msgspec.json.decode(str(target), type=Target))
+    return full_identity(msgspec.json.decode(str(target), type=Target))
 
 
 if __name__ == "__main__":

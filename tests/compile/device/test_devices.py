@@ -60,6 +60,8 @@ def test_a_core_model_prices_kernels_and_networks_on_every_fast_core(
     with modelled.measurer() as measurer:
         assert measurer.describe() == describe(board, threads=2)
         assert measurer.batch >= 16
+    integers = describe(board, threads=2, precision="int8")
+    assert modelled.network_timer(seconds=1.0, precision="int8").name == integers
     assert modelled.network_timer(seconds=1.0).name == describe(board, threads=2)
     assert modelled.peak_gflops(2) == board.fast.peak_gflops(2)
 

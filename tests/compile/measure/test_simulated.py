@@ -86,6 +86,18 @@ def test_a_wrong_candidate_is_found_before_it_counts(
         assert trial.error == "wrong" or (trial.cost >= right.cost and not trial.verified)
 
 
+def test_an_integer_kernel_s_cost_is_checked_and_named_by_all_prices() -> None:
+    target = load("rpi5")
+    task = tuning_tasks.integer_task(target)
+    options = SimulationOptions(workers=1, precision="int8")
+    with SimulatedMeasurer(target, options=options) as one:
+        config = task.task.config_space.get(tuning_tasks.indices(task, 1)[0])
+        (trial,) = one.measure(task, [config])
+    assert trial.error is None and trial.verified and 1e-6 < trial.cost < 1e-2
+    assert trial.measurer == describe(target, threads=4, precision="int8")
+    assert trial.measurer != describe(target, threads=4)
+
+
 def test_tuning_resumes_without_simulating_twice(
     tmp_path: Path, board: Target, measurer: SimulatedMeasurer
 ) -> None:

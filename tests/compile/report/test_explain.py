@@ -7,6 +7,7 @@ from mnc.compile.cli import run
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.records.trial import Trial, trial_of
 from mnc.compile.report.explain import explain, find
+from mnc.compile.simulator.identity import identity
 from mnc.support.errors import UserError
 from mnc.targets import Target, load
 from tests.compile import tuning_tasks
@@ -59,6 +60,14 @@ def test_the_log_s_best_is_explained(board: Target, task: TunableTask) -> None:
         assert found.origin == f"the log's best, {word}: 100.0 us"
     knobs = task.task.config_space.get(index)._entity_map
     assert found.config == " ".join(f"{name}={knob.val}" for name, knob in knobs.items())
+
+
+def test_integers_are_bound_by_memory_alone_for_targets_state_a_peak_of_floats() -> None:
+    board = load("rpi5")
+    found = explain(tuning_tasks.integer_task(board), board, (), threads=1)
+    (memory,) = found.bounds
+    assert found.bound == memory and 0 < found.share_of_bound < 1
+    assert found.model == identity(board, precision="int8")
 
 
 def test_layers_are_found_by_number_and_name(board: Target, task: TunableTask) -> None:

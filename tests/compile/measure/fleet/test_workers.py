@@ -94,7 +94,7 @@ def test_workers_are_listed_as_devices_are(tracker: Tracker, workers: list[Fleet
 def test_a_worker_with_another_core_model_is_not_used(
     tracker: Tracker, workers: list[FleetWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "identity", lambda target: "v0-00000000 none")
+    monkeypatch.setattr(client, "full_identity", lambda target: "v0-00000000 none")
     with pytest.raises(UserError, match="another core model"):
         simulated(BOARD, 2, Fleet(tracker.address, BOARD))
 
