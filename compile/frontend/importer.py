@@ -21,7 +21,7 @@ from mnc.compile.frontend import (
     tflite_import,
 )
 from mnc.compile.records.family_choice import BLOCKED
-from mnc.compile.templates import dot_product
+from mnc.compile.templates import instructions
 from mnc.compile.toolchain import pass_context
 from mnc.model import foreign, prepare
 from mnc.model.inputs import Input
@@ -84,7 +84,7 @@ def _from_torch(traced: Any, inputs: tuple[Input, ...]) -> Any:
 
 def _in_integers(mod: Any, target: Target) -> Any:
     with tvm.target.Target(target.tvm_target()):
-        return quantized.to_integers(mod, dtype=dot_product.stored())
+        return quantized.to_integers(mod, dtype=instructions.stored())
 
 
 def _with_all(inputs: tuple[Input, ...], main: Any) -> Any:

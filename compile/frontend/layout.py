@@ -16,7 +16,7 @@ from tvm import relay
 
 from mnc.compile.frontend import markers, packing
 from mnc.compile.frontend.expressions import is_zero, rebuilt
-from mnc.compile.templates import dot_product
+from mnc.compile.templates import instructions
 
 UNARY = frozenset(
     "nn.relu clip sigmoid tanh exp erf negative abs sqrt rsqrt nn.leaky_relu nn.dropout cast"
@@ -190,12 +190,20 @@ class _Rewriter:
         )
         return Value(expr, _shape(call), blocked=True)
 
-    def _convolution_input(self, data: Any) -> tuple[Any, int]:
-        """An image of few channels is read as NCHW1c, which is the same bytes; others are blocked."""
+    def _convolution_input(self, data: Any, group: int = 1) -> tuple[Any, int]:
+        """An image of few channels is read as NCHW1c, which is the same bytes, or in the fewest whole
+        `group`s; others are blocked.
+        """
         value = self._values[data]
-        if not value.blocked and value.shape[1] < self.block:
+        channels = value.shape[1]
+        if value.blocked or channels >= self.block:
+            return self.clean(data), self.block
+        if group == 1:
             return relay.reshape(value.expr, (*value.shape, 1)), 1
-        return self.clean(data), self.block
+        missing = -channels % group
+        filled = relay.nn.pad(value.expr, ((0, 0), (0, missing), (0, 0), (0, 0)))
+        layout = f"NCHW{channels + missing}c"
+        return relay.layout_transform(filled, "NCHW", layout), channels + missing
 
     def _integer_convolution(self, call: Any) -> Value:
         data, weight, attrs = call.args[0], call.args[1].data.numpy(), call.attrs
@@ -205,16 +213,17 @@ class _Rewriter:
         if per_group == 1 and 1 < groups == weight.shape[0]:
             source, packed = self.blocked(data), packing.pack_depthwise(weight, self.block)
         else:
-            source, in_block = self._convolution_input(data)
+            found = instructions.available()
+            source, in_block = self._convolution_input(data, found.group if found else 1)
             if groups > 1:
                 weight, groups = packing.merge_groups(
                     weight, groups, in_block=in_block, out_block=self.block
                 )
             packed = packing.pack_convolution(weight, in_block, self.block)
-            plain = [int(v) for v in (*attrs["strides"], *attrs["padding"])] == [1, 1, 0, 0, 0, 0]
-            one_to_one = weight.shape[2:] == (1, 1) and plain and groups == 1
-            if one_to_one and in_block % 4 == 0 and dot_product.available():
-                packed = packing.in_fours(packed)
+            if found and in_block % found.group == 0:
+                packed = packing.in_groups(packed, found.group)
+                source = _bordered(source, kept, data.checked_type.dtype)
+                kept["padding"] = (0, 0, 0, 0)
         expr = markers.convolution(source, relay.const(packed), blocked=True, groups=groups, **kept)
         return Value(expr, _shape(call), blocked=True)
 
@@ -368,6 +377,15 @@ class _Rewriter:
             return None
         joined = relay.concatenate([self.blocked(part) for part in parts], axis=1)
         return Value(joined, _shape(call), blocked=True)
+
+
+def _bordered(source: Any, attrs: Any, dtype: str) -> Any:
+    """Blocked `source` of this type with the border around it that a convolution's `padding` asks for."""
+    top, left, bottom, right = (int(pad) for pad in attrs["padding"])
+    if not (top or left or bottom or right):
+        return source
+    value = relay.const(np.asarray(int(attrs["pad_value"]), dtype))
+    return relay.nn.pad(source, [(0, 0), (0, 0), (top, bottom), (left, right), (0, 0)], value)
 
 
 def _inverse(node: Any) -> Any:

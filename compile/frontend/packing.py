@@ -66,10 +66,10 @@ def pack_convolution(weight: Numbers, in_block: int, out_block: int) -> Numbers:
     return np.ascontiguousarray(split.transpose(0, 2, 4, 5, 3, 1))
 
 
-def in_fours(packed: Numbers) -> Numbers:
-    """(O, I, KH, KW, i, o) -> (O, I, KH, KW, i / 4, o, 4), as instructions for dot products read it."""
+def in_groups(packed: Numbers, group: int) -> Numbers:
+    """(O, I, KH, KW, i, o) -> (O, I, KH, KW, i / g, o, g), as integer instructions read it."""
     *outer, into, out = packed.shape
-    split = packed.reshape(*outer, into // 4, 4, out)
+    split = packed.reshape(*outer, into // group, group, out)
     return np.ascontiguousarray(np.swapaxes(split, -1, -2))
 
 

@@ -79,18 +79,23 @@ def schedule_with(cfg: Any, outs: Any) -> Any:
     """The schedule that `cfg` says, for sums of any type."""
 
     def one(s: Any, convolution: Any, accumulator: Any, output: Any) -> None:
-        n, o, y, x, v = s[output].op.axis
-        o_outer, o_inner = s[output].split(o, factor=cfg["tile_oc"].val)
-        x_outer, x_inner = s[output].split(x, factor=cfg["tile_ow"].val)
-        s[output].reorder(n, o_outer, y, x_outer, x_inner, o_inner, v)
-        s[output].vectorize(v)
-        s[output].unroll(x_inner)
-        s[output].unroll(o_inner)
-        s[output].parallel(s[output].fuse(s[output].fuse(n, o_outer), y))
-        s[accumulator].compute_at(s[output], x_outer)
+        s[accumulator].compute_at(s[output], tile_output(s, output, cfg))
         reduce_in_registers(s[accumulator], unroll=cfg["unroll"].val)
 
     return blocked.schedule_convolution(outs, one, tag=TAG)
+
+
+def tile_output(s: Any, output: Any, cfg: Any) -> Any:
+    """Tile and vectorize the output; returns the axis of one register tile."""
+    n, o, y, x, v = s[output].op.axis
+    o_outer, o_inner = s[output].split(o, factor=cfg["tile_oc"].val)
+    x_outer, x_inner = s[output].split(x, factor=cfg["tile_ow"].val)
+    s[output].reorder(n, o_outer, y, x_outer, x_inner, o_inner, v)
+    s[output].vectorize(v)
+    s[output].unroll(x_inner)
+    s[output].unroll(o_inner)
+    s[output].parallel(s[output].fuse(s[output].fuse(n, o_outer), y))
+    return x_outer
 
 
 def reduce_in_registers(stage: Any, *, unroll: int) -> None:

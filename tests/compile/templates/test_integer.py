@@ -13,6 +13,7 @@ from mnc.compile.measure import compile_worker, reference, run_worker
 from mnc.compile.measure.messages import spec_of
 from mnc.compile.templates import integer
 from mnc.compile.templates.workload import TENSORS, parse
+from mnc.compile.toolchain import cpu_features
 from mnc.targets import load
 
 SHAPES = {
@@ -24,14 +25,33 @@ SHAPES = {
 }
 
 
-def task_of(name: str, data: str, target: str, pad: int = 7) -> TunableTask:
+# With input channels in groups of as many as the CPU's instruction takes; (O, I, KH, KW, i) of the kernel.
+GROUPED = {
+    "pointwise": ((1, 3, 14, 14, 16), (2, 3, 1, 1, 16), (1, 1), (0, 0, 0, 0)),
+    "dense": ((1, 4, 1, 1, 16), (3, 4, 1, 1, 16), (1, 1), (0, 0, 0, 0)),
+    "first": ((1, 1, 21, 23, 4), (2, 1, 3, 3, 4), (2, 2), (0, 0, 0, 0)),
+    "grouped": ((1, 4, 9, 9, 16), (4, 2, 3, 3, 16), (1, 1), (0, 0, 0, 0)),
+}
+
+
+def task_of(name: str, data: str, target: str) -> TunableTask:
     first, kernel, strides, padding = SHAPES[name]
-    template = integer.template_name(first, kernel, strides, padding)
-    tensors = (("TENSOR", first, data), ("TENSOR", kernel, "int8"))
     made = tvm.target.Target(load(target).tvm_target())
-    return tasks.from_workload(
-        template, (*tensors, strides, padding, (1, 1), pad, "int32"), made, calls=1
-    )
+    return workload(first, data, kernel, strides, padding, made)
+
+
+def workload(
+    data: Any, dtype: str, kernel: Any, strides: Any, padding: Any, target: Any
+) -> TunableTask:
+    template = integer.template_name(data, kernel, strides, padding)
+    tensors = (("TENSOR", data, dtype), ("TENSOR", kernel, "int8"))
+    args = (*tensors, strides, padding, (1, 1), 7, "int32")
+    return tasks.from_workload(template, args, target, calls=1)
+
+
+def runs_here(cpu: str) -> bool:
+    needed = cpu_features.required(f"llvm -mtriple=x86_64-linux-gnu -mcpu={cpu}", "x86_64")
+    return cpu_features.machine_arch() == "x86_64" and not cpu_features.missing(needed, "x86_64")
 
 
 def output(task: TunableTask, config: Any) -> Any:
@@ -53,7 +73,25 @@ def configs(task: TunableTask, count: int = 4) -> list[Any]:
 @pytest.mark.parametrize("data", ["uint8", "int8"])
 @pytest.mark.parametrize("name", SHAPES)
 def test_sampled_configs_give_the_reference_s_integers(name: str, data: str) -> None:
-    task = task_of(name, data, "host")
+    agrees(task_of(name, data, "host"))
+
+
+X86_GROUPS = {"cascadelake": 4, "alderlake": 4, "skylake-avx512": 2, "haswell": 2}
+
+
+@pytest.mark.parametrize("name", GROUPED)
+@pytest.mark.parametrize("cpu", X86_GROUPS)
+def test_every_family_of_x86_instructions_gives_them(name: str, cpu: str) -> None:
+    if not runs_here(cpu):
+        pytest.skip(f"this machine cannot run code for {cpu}")
+    made = tvm.target.Target(f"llvm -mtriple=x86_64-linux-gnu -mcpu={cpu} -num-cores=2")
+    data, (*outer, channels), strides, padding = GROUPED[name]
+    group = X86_GROUPS[cpu]
+    kernel = (*outer, channels // group, 16, group)
+    agrees(workload(data, "uint8", kernel, strides, padding, made))
+
+
+def agrees(task: TunableTask) -> None:
     wanted = reference.expected(task, reference.check_inputs(task))
     assert wanted.dtype == np.int32 and np.abs(wanted).max() > 1000
     for config in configs(task):

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which of the families of integer instructions the current target has.
+
+Takes the current TVM target; gives its widest `MultiplyAdd`, and how its 8-bit maps are kept in memory.
+"""
+
+from typing import Any
+
+import tvm
+
+from mnc.compile.templates import blocked, dot_product, pairwise
+from mnc.compile.templates.multiply_add import MultiplyAdd, step
+
+# By LLVM's name of the feature, the best first.
+_X86 = (
+    ("avx512vnni", dot_product.VNNI_512),
+    ("avxvnni", dot_product.VNNI_256),
+    ("avx512bw", pairwise.AVX512),
+    ("avx2", pairwise.AVX2),
+)
+_AARCH64 = (("dotprod", dot_product.SDOT),)
+
+
+def available() -> MultiplyAdd | None:
+    """The widest of the current target, or None."""
+    target = tvm.target.Target.current()
+    has_feature = tvm.get_global_func("target.llvm_cpu_has_feature")
+    on_arm = blocked.on_arm()
+    known = _X86 if not on_arm else _AARCH64 if blocked.vector_registers() == 32 else ()
+    return next((found for feature, found in known if has_feature(feature, target)), None)
+
+
+def stored() -> str:
+    """The type in which the current target keeps 8-bit maps: what its instruction multiplies by int8."""
+    return "int8" if blocked.on_arm() else "uint8"
+
+
+def registers_a_block(block: int = 16) -> int:
+    """Vector registers that the 32-bit sums of a block of channels take."""
+    found = available()
+    lanes = found.lanes if found else 16 if blocked.vector_registers() == 32 else 8
+    if blocked.on_arm():
+        lanes = 4
+    return max(1, block // lanes)
+
+
+def vectorize(stage: Any, channel: Any, byte: Any, data: Any, kernel: Any) -> None:
+    """The innermost axes of sums, output channels and a group of input channels, become the CPU's
+    `MultiplyAdd`; plain vectors where it has none for such data.
+    """
+    found, (block, group) = available(), (int(extent) for extent in kernel.shape[5:])
+    if found and (found.data, found.group) == (data.dtype, group) and block % found.lanes == 0:
+        stage.tensorize(channel, step(found, block))
+    else:
+        stage.unroll(byte)
+        stage.vectorize(channel)

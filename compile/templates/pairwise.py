@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""x86's multiply-add of 16-bit pairs, for CPUs without a dot product of bytes: exact, as bytes become words.
+
+vpmaddubsw would take bytes, and saturate at sums of two full-range products.
+"""
+
+from typing import Any
+
+from tvm import tir
+
+from mnc.compile.templates.multiply_add import MultiplyAdd
+
+
+def _instruction(name: str, lanes: int) -> MultiplyAdd:
+    def emit(sums: Any, numbers: Any, weights: Any) -> Any:
+        wide = f"int16x{2 * lanes}"
+        pairs = (tir.Cast(wide, numbers), tir.Cast(wide, weights))
+        kind = f"int32x{lanes}"
+        return sums + tir.call_llvm_pure_intrin(kind, name, tir.const(2, "uint32"), *pairs)
+
+    return MultiplyAdd(lanes, 2, "uint8", emit)
+
+
+AVX512 = _instruction("llvm.x86.avx512.pmaddw.d.512", 16)
+AVX2 = _instruction("llvm.x86.avx2.pmadd.wd", 8)
