@@ -49,7 +49,7 @@ def folded(weight: Tensor, bias: Tensor | None, norm: Statistics) -> tuple[nn.Pa
 
 def fold_modules(graph: fx.GraphModule) -> None:
     """Fold, in place, each BN module that follows a convolution or dense layer in the graph."""
-    modules = dict(graph.named_modules())
+    modules = dict(graph.named_modules(remove_duplicate=False))  # by every name
     uses = Counter(node.target for node in graph.graph.nodes if node.op == "call_module")
     for node in list(graph.graph.nodes):
         if node.op != "call_module" or not isinstance(modules[str(node.target)], BatchNorm):
@@ -62,7 +62,8 @@ def fold_modules(graph: fx.GraphModule) -> None:
         if uses[source.target] != 1 or not isinstance(layer, Conv | nn.Linear):
             continue
         # A weight that is worked out anew at each call would undo it: the trace is folded then.
-        if layer._forward_pre_hooks or parametrize.is_parametrized(layer):
+        is_made_anew = layer._forward_pre_hooks or parametrize.is_parametrized(layer)
+        if is_made_anew or hasattr(layer, "weight_fake_quant"):
             continue
         statistics = _statistics(norm)
         if statistics is None or (isinstance(layer, nn.Linear) and norm.num_features < 1):

@@ -21,6 +21,7 @@ from torch import nn
 from mnc.model import outputs
 from mnc.model.inputs import Input, InputShapes, Shape, resolve, signature
 from mnc.model.precision import in_float32
+from mnc.model.quantization import decomposed, fake_quantized
 from mnc.support import error_text
 from mnc.support.environment import variables
 from mnc.support.errors import UserError
@@ -54,7 +55,7 @@ def load(
     else:
         module = _torchscript(Path(spec)) if suffix == ".pt" else _factory(spec)
         module = module.eval()
-    module = in_float32(module)
+    module = fake_quantized.settled(in_float32(module))
     shapes = input_shape or known
     if not shapes:
         raise UserError(f"{spec} does not say its input shape; give --input-shape 1,3,224,224")
@@ -105,6 +106,7 @@ def _torchscript(path: Path) -> nn.Module:
 
 def _exported(path: Path) -> tuple[nn.Module, tuple[Shape, ...]]:
     _must_exist(path)
+    decomposed.register()
     try:
         with _quiet(), _plain_data_only():
             program = torch.export.load(path)

@@ -17,9 +17,18 @@ from torch import Tensor, nn
 
 from mnc.model.decompositions import DECOMPOSITIONS
 from mnc.model.inputs import arguments_of
+from mnc.model.quantization import operators
 
 # Freezing leaves the attributes that an operator of unknown effects reads, such as quantized weights.
 KNOWN = ("prim::Constant", "prim::GetAttr")
+# What gives weights on a grid.
+ROUNDING = (
+    "aten::fake_quantize_per_tensor_affine",
+    "aten::fake_quantize_per_channel_affine",
+    "aten::fused_moving_avg_obs_fake_quant",
+    "quantized_decomposed::dequantize_per_tensor",
+    "quantized_decomposed::dequantize_per_channel",
+)
 CONVOLUTION = "aten::_convolution"  # its input 6 says whether it is transposed
 
 
@@ -73,8 +82,11 @@ PRIM: dict[str, Callable[..., Any]] = {
     "aten::values": lambda items: list(items.values()),
     "aten::items": lambda items: list(items.items()),
     "aten::__contains__": operator.contains,
+    operators.HELD: lambda value: value,
     "aten::tensor": _tensor,
 }
+
+LISTS = {"aten::mul": operator.mul, "aten::add": operator.add}  # as Python has it, too
 
 
 class Replay(nn.Module):
@@ -86,6 +98,7 @@ class Replay(nn.Module):
     def __init__(self, module: torch.jit.ScriptModule) -> None:
         super().__init__()
         # Freezing inlines every call, settles branches on attributes and folds BN.
+        _hold(module)
         frozen = torch.jit.freeze(module.eval())
         self._defaults = tuple(one.default_value for one in arguments_of(module))
         # Tracing copies submodules and must not see this one, so that it sits in a tuple.
@@ -117,9 +130,12 @@ class Replay(nn.Module):
             if node.kind() in KNOWN:
                 value = self._known(node)
                 name = node.output().debugName()
+                safe = f"constant_{len(self._constants)}"
                 if isinstance(value, Tensor):
-                    safe = f"constant_{len(self._constants)}"
                     self.register_buffer(safe, value.detach().clone())
+                    self._constants[name] = safe
+                elif type(value) is torch.ScriptObject:  # weights that are packed already
+                    setattr(self, safe, value)
                     self._constants[name] = safe
                 else:
                     self._constants[name] = (value,)
@@ -175,6 +191,19 @@ class Replay(nn.Module):
         return carried
 
 
+def _hold(module: torch.jit.ScriptModule) -> None:
+    """Keep freezing from working out what constant weights are rounded to: their scales would be lost."""
+    inner: list[Any] = [one._c for one in module.modules()]
+    graphs = [one._get_method(name).graph for one in inner for name in one._method_names()]
+    for graph in graphs:
+        for node in (one for kind in ROUNDING for one in graph.findAllNodes(kind, recurse=True)):
+            value = next(node.inputs())
+            held = graph.create(operators.HELD, [value])
+            held.output().setType(value.type())
+            held.insertBefore(node)
+            node.replaceInput(0, held.output())
+
+
 def must_replay(traced: torch.jit.ScriptModule) -> bool:
     """Whether a trace holds a BN that is not folded yet, or an operator that may have to be decomposed."""
     return any(
@@ -195,6 +224,8 @@ def _call(node: Any, inputs: list[Any]) -> Any:
     kind = node.kind()
     if kind in PRIM:
         return PRIM[kind](*inputs)
+    if kind in LISTS and isinstance(inputs[0], list):
+        return LISTS[kind](*inputs)
     if kind in DECOMPOSITIONS:
         made = DECOMPOSITIONS[kind](*inputs)
         if made is not NotImplemented:

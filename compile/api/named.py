@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What people name, as values: a model, a target, their log, an artifact; and where these lie by default."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from mnc.compile.artifact.store import Artifact
 from mnc.compile.records.paths import log_path, own_logs
 from mnc.compile.records.tuning_log import TuningLog
 from mnc.model.names import Precision
+from mnc.support.errors import UserError
 from mnc.support.progress import working
 from mnc.targets import HOST, Target
 from mnc.targets import load as load_target
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from mnc.model.inputs import InputShapes
     from mnc.model.zoo import Model
 
+logger = logging.getLogger(__name__)
 LOGS = own_logs()
 OUT = Path("build")
 
@@ -49,7 +52,7 @@ def as_model(model: "AnyModel") -> "Model":
     """The model of that name, or the one given."""
     named = ModelSpec(model) if isinstance(model, str) else model
     if not isinstance(named, ModelSpec):
-        return named
+        return _with_its_scales(named)
     with working("loading PyTorch"):
         from mnc.model import zoo
     with working(f"loading {named.spec}"):
@@ -59,7 +62,35 @@ def as_model(model: "AnyModel") -> "Model":
             input_shape=named.input_shape,
             batch=named.batch,
         )
-    return _quantized(model, named) if named.precision == "int8" else model
+    kept = _with_its_scales(model)
+    if kept is model and named.precision == "int8":
+        return _quantized(model, named)
+    if kept is not model and (named.calibration or named.keep_float):
+        raise UserError(
+            f"{named.spec} is quantized already and keeps its own scales: leave out --calibration and "
+            "--keep-float"
+        )
+    return kept
+
+
+def _with_its_scales(model: "Model") -> "Model":
+    """The model; one that carries quantization, which is in integers whatever was asked for, in them."""
+    from mnc.model.quantization import imported
+
+    if not imported.carries_quantization(model):
+        return model
+    with working(f"reading the scales of {model.name}"):
+        made = imported.with_its_scales(model)
+    if layers := imported.by_tensor(made.module):
+        shown = ", ".join(layers[:3]) + (", ..." if len(layers) > 3 else "")
+        logger.warning(
+            "%s has one scale for all weights of a layer (%d layers: %s), which costs accuracy; one for each "
+            "output channel costs nothing",
+            model.name,
+            len(layers),
+            shown,
+        )
+    return made
 
 
 def _quantized(model: "Model", named: ModelSpec) -> "Model":

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from mnc.model import prepare, script
-from mnc.model.quantization import kinds
+from mnc.model.quantization import converted, decomposed, fake_quantized, kinds
+from mnc.model.quantization.translation import Call, Rule
 from mnc.model.zoo import Model
 
 NOTHING_DONE = {  # that give their first argument, at inference
@@ -26,6 +27,8 @@ NOTHING_DONE = {  # that give their first argument, at inference
     "aten::alias",
     "aten::lift_fresh",
 }
+# Operators of networks that are quantized already, which become our markers.
+RULES: dict[str, Rule] = {**fake_quantized.RULES, **converted.RULES, **decomposed.RULES}
 LAYERS = {
     "_convolution": "conv",
     "convolution": "conv",
@@ -43,7 +46,7 @@ def graph_of(model: Model) -> fx.GraphModule:
         return reader.module()
 
 
-def constant(module: fx.GraphModule, node: object) -> Tensor:
+def constant(module: nn.Module, node: object) -> Tensor:
     """What a get_attr node stands for."""
     found: Tensor = getattr(module, str(getattr(node, "target", "")))
     return found
@@ -55,7 +58,7 @@ def _names(module: nn.Module) -> dict[bytes, str]:
     return {
         _key(tensor): name.removesuffix(".weight")
         for name, tensor in state.items()
-        if name.endswith(".weight") and isinstance(tensor, Tensor)
+        if name.endswith(".weight") and isinstance(tensor, Tensor) and not tensor.is_quantized
     }
 
 
@@ -76,6 +79,7 @@ class _Reader:
         self._layers = names
         self._graph, self._root = fx.Graph(), nn.Module()
         self._nodes: dict[str, Any] = {}  # of values that depend on the inputs
+        self._constants: dict[str, fx.Node] = {}
         self._values: dict[str, Any] = {}
         self._taken: dict[str, int] = {}  # names, and how often
         source = traced.inlined_graph
@@ -136,22 +140,39 @@ class _Reader:
                 self._nodes[name] = part
 
     def _call(self, node: Any, given: list[Any], variable: bool) -> None:
-        arguments = [self._argument(one) for one in node.inputs()] if variable else given
-        target, positional, keywords = script.operator_of(node, arguments)
-        target = _functional(target)
-        _, values, named = script.operator_of(node, given)
-        result = target(*values, **named)
+        """Run an operator, and put it into the graph where it depends on the inputs or is a marker."""
+        target, values, named = script.operator_of(node, given)
+        result = _functional(target)(*values, **named)
         outputs = [one.debugName() for one in node.outputs()]
-        if len(outputs) != 1:
-            raise NotImplementedError(f"{node.kind()} with several results")
+        rule = RULES.get(node.kind())
+        if rule is not None:
+            first = result[0] if len(outputs) > 1 else result
+            self._values[outputs[0]] = first
+            arguments = list(node.inputs())
+            call = Call(node.kind(), given, first, lambda i: self._argument(arguments[i]), variable)
+            if (made := rule(self, call)) is not None:
+                self._nodes[outputs[0]] = made
+            return
+        if len(outputs) != 1 or (target.namespace == "quantized" and variable):
+            raise NotImplementedError(f"{node.kind()} has no form in our 8 bits")
         self._values[outputs[0]] = result
-        if isinstance(result, Tensor | list | tuple) and _holds_tensors(result):
-            marks = target.namespace == "mnc"
-            if variable or marks:
-                if not variable:
-                    positional = [self._argument(one) for one in node.inputs()]
-                made = self._graph.call_function(target, tuple(positional), keywords)
-                self._nodes[outputs[0]] = _with_meta(made, self._name(target, positional), result)
+        marks = target.namespace == "mnc"
+        if (variable or marks) and _holds_tensors(result):
+            arguments = [self._argument(one) for one in node.inputs()]
+            target, positional, keywords = script.operator_of(node, arguments)
+            target = _functional(target)
+            made = self._graph.call_function(target, tuple(positional), keywords)
+            _with_meta(made, self._name(target, positional), result)
+            self._nodes[outputs[0]] = converted.of_result(self, made, result)
+
+    def call(self, target: Any, *args: Any, like: Tensor) -> fx.Node:
+        """A call that no node of the trace is."""
+        made = self._graph.call_function(target, args)
+        return _with_meta(made, self._name(target, list(args)), like)
+
+    def constant(self, tensor: Tensor) -> fx.Node:
+        """A tensor that no node of the trace is."""
+        return self._constant(f"of {len(self._constants)}", tensor)
 
     def _name(self, target: Any, given: list[Any]) -> str:
         """A layer's is that of its weights in the network; a clamp of its output goes by it."""
@@ -177,15 +198,16 @@ class _Reader:
             return self._nodes[name]
         known = self._values[name]
         if isinstance(known, Tensor):
-            return self._constant(name, known)
+            return self._constant(name, known.dequantize() if known.is_quantized else known)
         return known
 
     def _constant(self, name: str, tensor: Tensor) -> fx.Node:
-        attribute = f"constant_{len(list(self._root.buffers()))}"
-        self._root.register_buffer(attribute, tensor.detach().clone())
-        node = self._graph.create_node("get_attr", attribute)
-        self._nodes[name] = _with_meta(node, attribute, tensor)
-        return node
+        if name not in self._constants:
+            attribute = f"constant_{len(self._constants)}"
+            self._root.register_buffer(attribute, tensor.detach().clone())
+            node = self._graph.create_node("get_attr", attribute)
+            self._constants[name] = _with_meta(node, attribute, tensor)
+        return self._constants[name]
 
 
 def _functional(target: Any) -> Any:
@@ -197,7 +219,8 @@ def _functional(target: Any) -> Any:
 
 
 def _holds_tensors(result: Any) -> bool:
-    return isinstance(result, Tensor) or any(isinstance(one, Tensor) for one in result)
+    parts = result if isinstance(result, list | tuple) else [result]
+    return any(isinstance(one, Tensor) for one in parts)
 
 
 def _with_meta(node: fx.Node, name: str, result: Any) -> fx.Node:

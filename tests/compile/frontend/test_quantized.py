@@ -13,10 +13,13 @@ from mnc.compile.codegen import network
 from mnc.compile.frontend import importer, tasks
 from mnc.compile.frontend.importer import Program
 from mnc.compile.templates import integer
+from mnc.model.quantization import imported
 from mnc.model.quantization.graph import graph_of
 from mnc.model.quantization.reference import exact_reference
 from mnc.targets import load
 from tests.compile.frontend import quantized_network
+from tests.model.quantization import quantized_forms
+from tests.model.quantization.networks import model_of
 
 # Words of four bytes, sdot's and other CPUs' layouts, and maps as uint8 and as int8.
 TARGETS = ("host", "rpi5", "rpi4", "armv7")
@@ -79,6 +82,16 @@ def test_sums_whose_axes_move_and_hidden_dense_layers_are_the_reference_s_too() 
     wanted = [np.stack(one) for one in zip(*map(reference, images()), strict=True)]
     for ours, right in zip(found, wanted, strict=True):
         assert ours.shape == right.shape and len(np.unique(right)) > 10 and (ours == right).all()
+
+
+def test_a_network_that_keeps_its_own_scales_is_the_reference_s_too() -> None:
+    """Trained with maps of 7 bits, so with bounds before each rounding, and weights of -128."""
+    model = imported.with_its_scales(
+        model_of(quantized_forms.trained(backend="x86"), (1, 3, 32, 32))
+    )
+    reference = exact_reference(model.module)
+    wanted = np.stack([reference(image)[0] for image in images()])
+    assert (run(importer.import_model(model, load("host")))[0] == wanted).all()
 
 
 @pytest.mark.parametrize("target", TARGETS[1:])
