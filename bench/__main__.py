@@ -9,9 +9,11 @@ from pathlib import Path
 import click
 
 from bench import environments, machine, page, peers, picture, results
+from bench.peer import Peer
 from bench.race import contest
 from bench.recipes import Kitchen
 from bench.results import Contest, Race
+from mnc.model.names import Precision
 from mnc.support.errors import UserError
 from mnc.targets import Target, load, topology
 
@@ -31,6 +33,9 @@ def say(text: str) -> None:
 @click.option("--models", default=MODELS, show_default=True, help="Networks, comma-separated.")
 @click.option("--threads", default="1,2", show_default=True, help="Thread counts.")
 @click.option("--rounds", type=click.IntRange(min=1), default=30, show_default=True)
+@click.option(
+    "--precision", type=click.Choice(["float32", "int8"]), default="float32", show_default=True
+)
 @click.option("--peers", "keys", help="Runtimes, comma-separated; all by default.")
 @click.option(
     "--tune",
@@ -43,12 +48,13 @@ def say(text: str) -> None:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the results.  [default: docs/benchmarks/<date>-<cpu>]",
+    help="Folder of the results.  [default: docs/benchmarks/<date>-<cpu>[-int8]]",
 )
 def main(
     models: str,
     threads: str,
     rounds: int,
+    precision: Precision,
     keys: str | None,
     trials: int | None,
     prepare: bool,
@@ -56,7 +62,7 @@ def main(
 ) -> None:
     """Race this project's MobileNets against other runtimes on this machine."""
     target = load("host")
-    chosen = peers.find(keys)
+    chosen = peers.find(keys, precision)
     counts = (
         [] if prepare else _counts(threads)
     )  # preparing may go on in a corner, on one processor
@@ -64,22 +70,23 @@ def main(
     kitchens = [_kitchen(name.strip(), target, chosen, trials) for name in models.split(",")]
     if prepare:
         return
-    folder = out or DOCS / f"{started[:10]}-{target.model.removeprefix('x86-')}"
+    name = f"{started[:10]}-{target.model.removeprefix('x86-')}"
+    folder = out or DOCS / (name if precision == "float32" else f"{name}-{precision}")
     folder.mkdir(parents=True, exist_ok=True)
     contests: list[Contest] = []
     for kitchen, macs in kitchens:
         for number in counts:
             say(f"{kitchen.model}, {page.count(number)}")
-            contests.append(_contest(kitchen, macs, target, chosen, number, rounds))
+            contests.append(_contest(kitchen, macs, target, precision, chosen, number, rounds))
             settings = {peer.key: _setting(peer, [one for one, _ in kitchens]) for peer in chosen}
             _write(
-                folder, started, target, chosen, settings, contests
+                folder, started, target, precision, chosen, settings, contests
             )  # an interrupted race keeps these
     click.echo(str(folder))
 
 
 def _kitchen(
-    name: str, target: Target, chosen: tuple[peers.Peer, ...], trials: int | None
+    name: str, target: Target, chosen: tuple[Peer, ...], trials: int | None
 ) -> tuple[Kitchen, int]:
     """(all model files that could be made, multiply-adds)."""
     from mnc.model import cost, zoo
@@ -101,14 +108,16 @@ def _contest(
     kitchen: Kitchen,
     macs: int,
     target: Target,
-    chosen: tuple[peers.Peer, ...],
+    precision: Precision,
+    chosen: tuple[Peer, ...],
     threads: int,
     rounds: int,
 ) -> Contest:
-    from mnc.compile.machine.peaks import figures
+    from mnc.compile.machine.peaks import figures, integer_ratio
 
     cpus = topology.usable_cpus()[:threads]
     peak = figures(target, threads).gflops  # `mnc machine` measures it; a quiet machine is best
+    peak *= 1.0 if precision == "float32" else integer_ratio(target)
     entries, busy = contest(
         chosen,
         kitchen.folder,
@@ -132,7 +141,7 @@ def _contest(
     )
 
 
-def _setting(peer: peers.Peer, kitchens: list[Kitchen]) -> str:
+def _setting(peer: Peer, kitchens: list[Kitchen]) -> str:
     """How it is run, with the trials that its search made where it is tuned."""
     trials = {kitchen.model: kitchen.trials(peer.recipe) for kitchen in kitchens}
     known = [f"{count} for {model}" for model, count in trials.items() if count]
@@ -143,7 +152,8 @@ def _write(
     folder: Path,
     started: str,
     target: Target,
-    chosen: tuple[peers.Peer, ...],
+    precision: Precision,
+    chosen: tuple[Peer, ...],
     settings: dict[str, str],
     contests: list[Contest],
 ) -> None:
@@ -155,6 +165,7 @@ def _write(
         finished=_now(),
         commit=state.commit or "unknown",
         dirty=state.dirty,
+        precision=precision,
         machine=machine.describe(target),
         settings=settings,
         titles={peer.key: peer.title for peer in chosen},

@@ -13,12 +13,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.peers import PROJECT
+from bench.peer import PROJECT
 from mnc.support import error_text
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir
 
 ROOT = Path(__file__).parents[1]
+SOURCES = (
+    f"{ROOT}{os.pathsep}{ROOT / 'src'}"  # this tree's `bench` and `mnc`, whichever is installed
+)
 REQUIREMENTS = Path(__file__).parent / "requirements"
 LIMIT = 1800  # seconds an installation may take
 

@@ -10,6 +10,17 @@ from collections.abc import Callable, Iterable, Sequence
 from bench.results import Contest, Entry, Race
 
 OURS = ("mnc", "mnc-c")
+IN_FLOAT = "-float32"  # ends the key of ours that races with those in integers
+PRECISE = {
+    "float32": "Float32, batch 1, the same weights and photographs; outputs within 1e-4 of PyTorch's, "
+    "relative to the largest logit, before a time counts. The bound is multiply-adds over the measured FMA "
+    "peak.",
+    "int8": "8-bit integers, batch 1, the same weights; each runtime's own tools quantized them, all on the "
+    "images that ours takes. Top-1 as float is the share of 200 crops of other photographs whose likeliest "
+    "class is PyTorch's in float32; below 0.75 no time counts. Logit error is the root mean square "
+    "difference of all logits, relative to theirs. The bound is multiply-adds over the measured FMA peak, or "
+    "four times as much where the CPU has dot products of bytes.",
+}
 
 
 def markdown(race: Race, *, picture: str) -> str:
@@ -41,10 +52,8 @@ def _about(race: Race) -> list[str]:
         "",
         "Every runtime is a process of its own, pinned to the same processors, and frozen while another "
         f"runs. {' or '.join(map(str, rounds))} rounds; in each, in an order drawn anew, each makes 2 "
-        "untimed and 10 timed calls (fewer where ten would take over 0.5 s). Float32, batch 1, the same "
-        "weights and photographs; outputs within 1e-4 of PyTorch's, relative to the largest logit, before "
-        "a time counts. Spread is the interquartile range over the median. The bound is multiply-adds "
-        "over the measured FMA peak.",
+        "untimed and 10 timed calls (fewer where ten would take over 0.5 s). Spread is the interquartile "
+        f"range over the median. {PRECISE[race.precision]}",
     ]
 
 
@@ -59,22 +68,25 @@ def _model(race: Race, model: str) -> Iterable[str]:
     scaling = [f"{a.threads} to {b.threads}" for a, b in itertools.pairwise(contests)]
     columns = ["runtime", "version", *" | ".join(heads).split(" | ")]
     columns += [f"scaling {text}" for text in scaling]
-    columns += ["error", "model MB", "library MB", "memory MB", "workspace MB"]
+    columns += _likeness_columns(race)
+    columns += ["model MB", "library MB", "memory MB", "workspace MB"]
     yield from _table(columns, _rows(race, contests))
 
 
 def _verdict(race: Race, contest: Contest) -> Iterable[str]:
     """One line: the bound, and our median against the best peer's."""
-    rivals = [entry for entry in contest.timed() if entry.peer not in OURS]
+    rivals = [entry for entry in contest.timed() if not is_ours(entry.peer)]
     line = f"- {count(contest.threads)}: bound {_ms(contest.bound)} ms"
     line += f" ({contest.macs / 1e6:.1f}M multiply-adds at {contest.peak_gflops:.0f} GFLOP/s)"
+    others = {rivals[0].peer: f"{race.titles[rivals[0].peer]}, the best peer"} if rivals else {}
     for key in OURS:
-        ratio = contest.ratio(key, to=rivals[0].peer) if rivals else None
-        if ratio is not None:
-            line += (
-                f"; {race.titles[key]} takes {ratio[0]:.3f} [{ratio[1]:.3f}, {ratio[2]:.3f}] of "
-                f"{race.titles[rivals[0].peer]}, the best peer"
-            )
+        for other, words in {**others, f"{key}{IN_FLOAT}": "itself in float32"}.items():
+            ratio = contest.ratio(key, to=other)
+            if ratio is not None:
+                low, high = ratio[1:]
+                line += (
+                    f"; {race.titles[key]} takes {ratio[0]:.3f} [{low:.3f}, {high:.3f}] of {words}"
+                )
     yield f"{line}. Other programs used {contest.others_busy:.1%} of the processors in the pauses."
 
 
@@ -90,8 +102,8 @@ def _footprint(race: Race, contest: Contest) -> Iterable[str]:
     parts = []
     for name, size in FOOTPRINTS:
         known = [(size(entry) or 0, entry) for entry in contest.timed() if size(entry) is not None]
-        ours = min((n for n, entry in known if entry.peer in OURS), default=None)
-        rivals = [(n, race.titles[entry.peer]) for n, entry in known if entry.peer not in OURS]
+        ours = min((n for n, entry in known if is_ours(entry.peer)), default=None)
+        rivals = [(n, race.titles[entry.peer]) for n, entry in known if not is_ours(entry.peer)]
         if ours is not None and rivals:
             least, title = min(rivals)
             parts.append(f"{name} {_mb(ours)} MB, {ours / least:.2f} of {title}'s {_mb(least)}")
@@ -109,10 +121,30 @@ def _rows(race: Race, contests: Sequence[Contest]) -> Iterable[list[str]]:
             times += _time(entry, contest.bound)
         known = first.entry(key) or next(entry for entry in entries if entry)
         scaling = [_scaling(a, b) for a, b in itertools.pairwise(entries)]
-        name = f"**{race.titles[key]}**" if key in OURS else race.titles[key]
-        error = "-" if known.error is None else f"{known.error:.0e}"
+        name = f"**{race.titles[key]}**" if is_ours(key) else race.titles[key]
         sizes = (known.model_bytes, known.library_bytes, known.peak_growth, known.workspace_bytes)
-        yield [name, _short(known.version), *times, *scaling, error, *map(_mb, sizes)]
+        yield [
+            name,
+            _short(known.version),
+            *times,
+            *scaling,
+            *_likeness(race, known),
+            *map(_mb, sizes),
+        ]
+
+
+def _likeness_columns(race: Race) -> list[str]:
+    return ["error"] if race.precision == "float32" else ["top-1 as float", "logit error"]
+
+
+def _likeness(race: Race, entry: Entry) -> list[str]:
+    if race.precision == "float32":
+        return ["-" if entry.error is None else f"{entry.error:.0e}"]
+    agreement, error = entry.agreement, entry.logit_error
+    return [
+        "-" if agreement is None else f"{agreement:.3f}",
+        "-" if error is None else f"{error:.3f}",
+    ]
 
 
 def _time(entry: Entry | None, bound: float) -> list[str]:
@@ -156,6 +188,11 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[st
     yield "|" + "---|" * len(columns)
     for row in rows:
         yield "| " + " | ".join(row) + " |"
+
+
+def is_ours(key: str) -> bool:
+    """Whether a runtime is this project."""
+    return key.removesuffix(IN_FLOAT) in OURS
 
 
 def count(threads: int) -> str:

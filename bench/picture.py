@@ -12,7 +12,7 @@ mpl.use("agg")
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from bench.page import OURS, count
+from bench.page import count, is_ours
 from bench.results import Contest, Race
 
 OURS_COLOUR, PEER_COLOUR, BOUND_COLOUR = "#1f6f8b", "#b8bfc6", "#c8553d"
@@ -39,7 +39,9 @@ def draw(race: Race, path: Path) -> None:
                 _panel(axes, found[0], race)
             else:
                 axes.set_axis_off()
-    figure.suptitle(f"Median latency, float32, batch 1: {race.machine.cpu}, {race.started[:10]}")
+    figure.suptitle(
+        f"Median latency, {race.precision}, batch 1: {race.machine.cpu}, {race.started[:10]}"
+    )
     figure.savefig(path, format="svg", metadata={"Date": None})
     pyplot.close(figure)
 
@@ -48,7 +50,7 @@ def _panel(axes: Axes, contest: Contest, race: Race) -> None:
     entries = contest.timed()
     medians = [1e3 * (entry.median or 0) for entry in entries]
     limit = LONGEST * medians[0]
-    colours = [OURS_COLOUR if entry.peer in OURS else PEER_COLOUR for entry in entries]
+    colours = [OURS_COLOUR if is_ours(entry.peer) else PEER_COLOUR for entry in entries]
     places = range(len(entries))
     axes.barh(places, [min(value, limit) for value in medians], color=colours)
     for place, entry, value in zip(places, entries, medians, strict=True):
@@ -64,5 +66,5 @@ def _panel(axes: Axes, contest: Contest, race: Race) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0, 1.25 * limit)
     axes.set_title(f"{contest.model}, {count(contest.threads)}", fontsize=9)
-    axes.set_xlabel("ms; black: quartiles; red: bound at measured FMA peak", fontsize=8)
+    axes.set_xlabel("ms; black: quartiles; red: bound at measured peak", fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)

@@ -9,7 +9,6 @@ calls untimed and a few timed, and is frozen again, so that none can disturb ano
 import os
 import random
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -17,14 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from bench.peers import Peer
+from bench import judging
+from bench.peer import Peer, home
 from bench.results import Entry, quartiles
 from bench.worker_process import Worker
 from mnc.support.errors import UserError
 
-TOLERANCE = 1e-4  # of the largest logit; the product's own (compile/runtime/verify.py)
 UNTIMED, CALLS = 2, 10
 BURST = 0.5  # seconds a burst may take about; slow runtimes make fewer calls, at least 1 of each
 WARM, WARM_CALLS = 2.0, 30  # seconds, calls before the first round: JITs settle
@@ -56,8 +53,8 @@ def contest(
 ) -> tuple[tuple[Entry, ...], float]:
     """(entries in the order of `peers`, share of the processors that others used in the pauses).
 
-    `failures` maps recipes to why there is no model file. A runtime that fails, or whose outputs differ
-    from PyTorch's by more than `TOLERANCE`, gets an Entry that says so and no times.
+    `failures` maps recipes to why there is no model file. A runtime that fails, or whose outputs are wrong
+    (`judging`), gets an Entry that says so and no times.
     """
     entries: dict[str, Entry] = {}
     busy = Busy(cpus)
@@ -67,8 +64,9 @@ def contest(
             try:
                 if peer.recipe in failures:
                     raise UserError(failures[peer.recipe])
-                worker = stack.enter_context(Worker(peer, folder, threads=threads, cpus=cpus))
-                runners.append(_admit(peer, worker, folder))
+                place = home(folder, peer.precision)
+                worker = stack.enter_context(Worker(peer, place, threads=threads, cpus=cpus))
+                runners.append(_admit(peer, worker, place))
             except UserError as error:
                 say(f"  {peer.title}: {error}")
                 entries[peer.key] = Entry(peer=peer.key, why=str(error))
@@ -80,9 +78,7 @@ def contest(
 
 def _admit(peer: Peer, worker: Worker, folder: Path) -> Runner:
     """Compare with PyTorch, warm up, freeze."""
-    error = _error(worker, folder)
-    if not error <= TOLERANCE:
-        raise UserError(f"wrong: differs from PyTorch by {error:.1e} of the largest logit")
+    likeness = judging.judge(worker, folder, peer.precision)
     (first,) = worker.ask("run", untimed=1, calls=1)["seconds"]
     warm = max(1, min(WARM_CALLS, int(WARM / first)))
     each = statistics.median(worker.ask("run", untimed=0, calls=warm)["seconds"])
@@ -91,7 +87,9 @@ def _admit(peer: Peer, worker: Worker, folder: Path) -> Runner:
     before = worker.facts["rss_before"]
     known = {
         "version": worker.facts["version"],
-        "error": error,
+        "error": likeness.error,
+        "logit_error": likeness.logit_error,
+        "agreement": likeness.agreement,
         "load_seconds": worker.facts["load_seconds"],
         "workspace_bytes": worker.facts["workspace_bytes"],
         "rss_growth": memory["rss"] - before,
@@ -101,26 +99,6 @@ def _admit(peer: Peer, worker: Worker, folder: Path) -> Runner:
     }
     untimed, calls = (max(1, min(most, int(BURST / each))) for most in (UNTIMED, CALLS))
     return Runner(peer, worker, known, untimed=untimed, calls=calls)
-
-
-def _error(worker: Worker, folder: Path) -> float:
-    """The largest absolute difference of any example, relative to that example's largest logit."""
-    with tempfile.TemporaryDirectory() as scratch:
-        outputs = Path(scratch) / "outputs.npy"
-        worker.ask("check", inputs=str(folder / "inputs.npy"), outputs=str(outputs))
-        found = np.load(outputs, allow_pickle=False)
-    truth = np.load(folder / "expected.npy", allow_pickle=False)
-    if found.size != truth.size:
-        raise UserError(f"wrong: gave {found.shape}, not {truth.shape}")
-    return largest_error(truth, found.reshape(truth.shape))
-
-
-def largest_error(truth: np.ndarray[Any, Any], found: np.ndarray[Any, Any]) -> float:
-    """As `_error` says, of arrays whose first axis is the example; infinite for what is no number."""
-    if not np.isfinite(found).all():
-        return float("inf")
-    rows, others = (a.reshape(len(a), -1).astype(np.float64) for a in (truth, found))
-    return float((np.abs(rows - others).max(1) / np.abs(rows).max(1)).max())
 
 
 def _rounds(runners: list[Runner], rounds: int, busy: "Busy", say: Callable[[str], None]) -> None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import environments
-from bench.peers import RECIPES, Recipe
+from bench.peer import Recipe, home
+from bench.peers import RECIPES
 from mnc.support import error_text
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir
@@ -90,21 +91,24 @@ class Kitchen:
                 self.say(f"{self.model}: {search}: {error}")
 
     def _cook(self, recipe: Recipe) -> None:
+        place = home(self.folder, recipe.precision)
+        place.mkdir(exist_ok=True)
         for file in recipe.files:
-            path = self.folder / file
+            path = place / file
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        arguments = [self.model] if recipe.takes_model else []
+        arguments = [self.model, recipe.precision] if recipe.takes_model else []
         if recipe.tuned_by:
             arguments.append(str(self.records(recipe.tuned_by)))
         self._run(recipe.environment, recipe.script or recipe.name, arguments, limit=LIMIT)
-        missing = [file for file in recipe.files if not (self.folder / file).exists()]
+        missing = [file for file in recipe.files if not (place / file).exists()]
         if missing:
             raise UserError(f"made no {', '.join(missing)}")
         self._stamp(recipe).write_text(self._digest(recipe))
 
     def _is_current(self, recipe: Recipe) -> bool:
         stamp = self._stamp(recipe)
-        present = all((self.folder / file).exists() for file in recipe.files)
+        place = home(self.folder, recipe.precision)
+        present = all((place / file).exists() for file in recipe.files)
         same = stamp.is_file() and stamp.read_text() == self._digest(recipe)
         return present and same and not recipe.fresh
 
@@ -112,7 +116,9 @@ class Kitchen:
         return self.folder / f".{recipe.name}.stamp"
 
     def _digest(self, recipe: Recipe) -> str:
-        """Of the script, its environment, what it was made from and, where tuned, the records."""
+        """Of the script, its environment, what it was made from and, where tuned, the records. What is made
+        anew in every race counts by its contents.
+        """
         parts = [
             (CONVERT / f"{recipe.script or recipe.name}.py").read_bytes(),
             environments.digest(recipe.environment).encode(),
@@ -121,6 +127,9 @@ class Kitchen:
         ]
         if recipe.tuned_by:
             parts += [path.read_bytes() for path in _files(self.records(recipe.tuned_by))]
+        for needed in (KNOWN[name] for name in recipe.needs):
+            paths = [home(self.folder, needed.precision) / file for file in needed.files]
+            parts += [path.read_bytes() for path in paths if needed.fresh and path.is_file()]
         return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
     def _run(
@@ -136,7 +145,7 @@ class Kitchen:
         interpreter = environments.python(environment)
         log = self.folder / f"{script}.log"
         variables = os.environ | {
-            "PYTHONPATH": str(environments.ROOT),
+            "PYTHONPATH": environments.SOURCES,
             "OMP_NUM_THREADS": str(threads),
         }
         command = [str(interpreter), str(CONVERT / f"{script}.py"), str(self.folder), *arguments]

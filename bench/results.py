@@ -7,21 +7,24 @@ from pathlib import Path
 
 import msgspec
 
+from mnc.model.names import Precision
 from mnc.support.files import write_atomic
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One runtime in one contest. `why` says why it has no times; "" when it has.
 
-    `error` is its largest difference from PyTorch's logits relative to the largest logit. `rounds` are
-    the medians of its bursts in the order run, None in a round in which it did not answer. `median`,
-    `low` and `high` (quartiles) and `minimum` are over all `calls` timed calls.
+    `error`, `logit_error` and `agreement` compare it with PyTorch in float32, as `judging.Likeness` says.
+    `rounds` are the medians of its bursts in the order run, None in a round in which it did not answer.
+    `median`, `low` and `high` (quartiles) and `minimum` are over all `calls` timed calls.
     """
 
     peer: str
     version: str = ""
     why: str = ""
     error: float | None = None
+    logit_error: float | None = None
+    agreement: float | None = None
     calls: int = 0
     median: float | None = None
     low: float | None = None
@@ -51,9 +54,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Contest(msgspec.Struct, frozen=True, kw_only=True):
-    """All runtimes on one network with one number of threads. `bound` is multiply-adds over measured
-    peak, in seconds; `others_busy` the share of the used processors' time that other programs took in the
-    pauses.
+    """All runtimes on one network with one number of threads. `bound` is multiply-adds over the peak, which
+    for int8 is of its dot products, in seconds; `others_busy` the share of the used processors' time that
+    other programs took in the pauses.
     """
 
     model: str
@@ -109,6 +112,7 @@ class Race(msgspec.Struct, frozen=True, kw_only=True):
     finished: str
     commit: str
     dirty: bool
+    precision: Precision = "float32"
     machine: Machine
     settings: dict[str, str]
     titles: dict[str, str]

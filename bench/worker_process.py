@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench import environments
-from bench.peers import Peer
+from bench.peer import Peer
 from mnc.support import child_process, error_text
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir
@@ -113,6 +113,6 @@ def _variables(peer: Peer, threads: int, cpus: Sequence[int]) -> dict[str, str]:
         "VARIANT": peer.variant,
         "CPUS": ",".join(str(cpu) for cpu in cpus),
         "OMP_NUM_THREADS": str(threads),
-        "PYTHONPATH": str(environments.ROOT),
+        "PYTHONPATH": environments.SOURCES,
         "TORCHINDUCTOR_CACHE_DIR": str(cache_dir("peers", "inductor")),
     }

@@ -1,30 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """artifact/ and exported/: what this project makes of the network with its committed log.
 
-Usage: python mnc_artifact.py FOLDER MODEL.
+Usage: python mnc_artifact.py FOLDER MODEL PRECISION.
 """
 
 import shutil
 import sys
 from pathlib import Path
 
+from bench.peer import home
 from mnc import build
+from mnc.compile.api import ModelSpec
+from mnc.compile.artifact import store as artifacts
 from mnc.compile.export import exporter
+from mnc.model.names import Precision
 from mnc.targets import load
 
 
-def main(folder: Path, name: str) -> None:
+def main(folder: Path, name: str, precision: Precision) -> None:
     """Build for this machine, then export the freestanding library."""
-    target = load("host")
-    artifact = build(name, target, out=folder / "built")
-    kept = folder / "artifact"
+    target, place = load("host"), home(folder, precision)
+    artifact = build(ModelSpec(name, precision=precision), target, out=place / "built")
+    kept = place / "artifact"
     shutil.rmtree(kept, ignore_errors=True)
     artifact.folder.rename(kept)
-    shutil.rmtree(folder / "built")
-    from mnc.compile.artifact import store as artifacts
-
-    exporter.export(artifacts.load(kept), folder / "exported", target=target)
+    shutil.rmtree(place / "built")
+    exporter.export(artifacts.load(kept), place / "exported", target=target)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], "int8" if sys.argv[3] == "int8" else "float32")

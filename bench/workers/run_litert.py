@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LiteRT with its XNNPACK delegate (the default of the builtin resolver), channels last."""
+"""LiteRT with its XNNPACK delegate (the default of the builtin resolver), channels last.
+
+Where a file takes and gives int8, `prepare` and `finish` convert.
+"""
 
 from pathlib import Path
 
@@ -23,11 +26,21 @@ def load(folder: Path, threads: int) -> Network:
     channels_last = source["shape"][-1] in (1, 3)
 
     def prepare(image: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(image.transpose(0, 2, 3, 1) if channels_last else image)
+        image = image.transpose(0, 2, 3, 1) if channels_last else image
+        if source["dtype"] == np.int8:
+            scale, zero_point = source["quantization"]
+            image = np.clip(np.rint(image / scale) + zero_point, -128, 127).astype(np.int8)
+        return np.ascontiguousarray(image)
+
+    def finish(output: np.ndarray) -> np.ndarray:
+        if result["dtype"] != np.int8:
+            return output
+        scale, zero_point = result["quantization"]
+        return (output.astype(np.float32) - zero_point) * np.float32(scale)
 
     def call(image: np.ndarray) -> np.ndarray:
         network.set_tensor(source["index"], image)
         network.invoke()
         return network.get_tensor(result["index"])
 
-    return Network(version, call, prepare=prepare)
+    return Network(version, call, prepare=prepare, finish=finish)

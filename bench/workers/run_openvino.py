@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenVINO, CPU plugin: latency hint, one stream, float32 asked for (on AMX it would take bfloat16)."""
 
+import os
 from pathlib import Path
 
 import openvino
@@ -8,10 +9,10 @@ from network import Network
 
 
 def load(folder: Path, threads: int) -> Network:
-    """The ONNX file compiled for the CPU with `threads` threads; tensors are shared, not copied."""
+    """The file that VARIANT names, compiled for `threads` threads; tensors are shared, not copied."""
     core = openvino.Core()
     compiled = core.compile_model(
-        core.read_model(str(folder / "model.onnx")),
+        core.read_model(str(folder / os.environ["VARIANT"])),
         "CPU",
         {
             "PERFORMANCE_HINT": "LATENCY",

@@ -7,14 +7,12 @@ the photographs is one that networks are compared on.
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from mnc.model import datasets, photos
 from mnc.model import images as files
+from mnc.model.crops import cut
 from mnc.model.examples import noise
 from mnc.model.preprocess import Preprocess, load_image, normalise
 from mnc.model.zoo import Model
@@ -100,16 +98,6 @@ def _crops(paths: list[Path], preprocess: Preprocess) -> list[Tensor]:
         if preprocess.crop != "squash" and more:
             whole = files.read(path, gray=preprocess.channels == "gray", side=preprocess.resize)
             made += [
-                normalise(_cut(whole, preprocess.size, *crop)[None], preprocess) for crop in more
+                normalise(cut(whole, preprocess.size, *crop)[None], preprocess) for crop in more
             ]
     return [torch.from_numpy(one) for one in made]
-
-
-def _cut(
-    image: Image.Image, size: int, left: float, top: float, share: float, mirror: bool
-) -> NDArray[np.uint8]:
-    side = min(image.size) * share
-    x, y = left * (image.width - side), top * (image.height - side)
-    square = image.resize((size, size), Image.Resampling.BILINEAR, box=(x, y, x + side, y + side))
-    pixels = np.asarray(square, np.uint8)
-    return np.ascontiguousarray(pixels[:, ::-1]) if mirror else pixels

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Races of real processes: PyTorch and stock TVM, in the project's environment, on a tiny network."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -15,14 +16,15 @@ import pytest
 import torch
 from torch import nn
 
-from bench import environments, race
-from bench.peers import PEERS, Peer
+from bench import environments, judging, race
+from bench.peer import Peer
+from bench.peers import find
 from bench.recipes import Kitchen
 from bench.results import Entry
 from bench.worker_process import Worker
 from mnc.support.errors import UserError
 
-KNOWN = {peer.key: peer for peer in PEERS}
+KNOWN = {peer.key: peer for peer in find(None)}
 EAGER, SCRIPT = KNOWN["torch"], KNOWN["torch-script"]
 SHAPE = (1, 3, 16, 16)
 
@@ -96,6 +98,12 @@ def test_wrong_outputs_get_no_time(folder: Path, tmp_path: Path) -> None:
     (entry,) = run(tmp_path, EAGER)
     assert entry.why.startswith("wrong: differs from PyTorch by 1.0e-03")
     assert entry.median is None
+    (tmp_path / "int8").mkdir()
+    for name in ("model.pt2", "inputs.npy"):
+        (tmp_path / "int8" / name).write_bytes((folder / name).read_bytes())
+    np.save(tmp_path / "int8" / "expected.npy", -truth)
+    (entry,) = run(tmp_path, dataclasses.replace(EAGER, precision="int8"))
+    assert entry.why.startswith("wrong: the likeliest class is float32's in 0% of the crops")
 
 
 @pytest.mark.slow
@@ -110,9 +118,9 @@ def test_a_frozen_worker_is_stopped_on_its_processor_and_dies_with_its_driver(fo
     driver = f"""
 import sys, time
 from pathlib import Path
-from bench.peers import PEERS
+from bench.peers import find
 from bench.worker_process import Worker
-peer = next(peer for peer in PEERS if peer.key == "torch-script")
+(peer,) = find("torch-script")
 worker = Worker(peer, Path({str(folder)!r}), threads=1, cpus=[{cpu}])
 worker.freeze()
 print(worker._process.pid, flush=True)
@@ -142,8 +150,14 @@ def test_a_killed_worker_says_how_it_ended(folder: Path) -> None:
 def test_the_error_is_relative_to_each_examples_largest_logit() -> None:
     truth = np.array([[1.0, -2.0], [100.0, 50.0]])
     found = np.array([[1.0, -2.02], [100.0, 50.5]])
-    assert race.largest_error(truth, found) == pytest.approx(0.01)
-    assert race.largest_error(truth, np.full((2, 2), np.nan)) == float("inf")
+    alike = judging.likeness(truth, found)
+    assert alike.error == pytest.approx(0.01)
+    assert alike.logit_error == pytest.approx(
+        (0.02**2 + 0.5**2) ** 0.5 / (1 + 4 + 1e4 + 2500) ** 0.5
+    )
+    assert alike.agreement == 1.0
+    assert judging.likeness(truth, np.array([[1.0, -2.0], [100.0, 101.0]])).agreement == 0.5
+    assert judging.likeness(truth, np.full((2, 2), np.nan)).error == float("inf")
 
 
 def test_pauses_see_what_others_use() -> None:

@@ -106,6 +106,19 @@ def test_the_page_has_a_row_a_runtime_and_says_who_is_left_out(small: Race) -> N
     assert all(row.count(" | ") == rows[0].count(" | ") for row in rows[:4])
 
 
+def test_a_race_in_integers_says_how_alike_the_answers_are_and_what_it_gains(small: Race) -> None:
+    alike = {"agreement": 0.915, "logit_error": 0.2266}
+    one = contest(1, entry("mnc", 0.01), entry("mnc-float32", 0.04), entry("fast", 0.02, **alike))
+    titles = {**small.titles, "mnc-float32": "mnc, float32"}
+    text = page.markdown(
+        msgspec.structs.replace(race(one), precision="int8", titles=titles), picture=""
+    )
+    assert "mnc takes 0.500 [0.500, 0.500] of Fast, the best peer" in text
+    assert "mnc takes 0.250 [0.250, 0.250] of itself in float32" in text
+    assert "| 0.915 | 0.227 |" in text and "| top-1 as float | logit error |" in text
+    assert "**mnc, float32**" in text
+
+
 def test_the_page_compares_memory_and_size_with_the_least_of_any_peer() -> None:
     sizes = {"model_bytes": 17_000_000, "library_bytes": 0, "peak_growth": 25_000_000}
     big = {"model_bytes": 16_000_000, "library_bytes": 34_000_000, "peak_growth": 40_000_000}
