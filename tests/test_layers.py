@@ -23,6 +23,7 @@ LAYERS = (
     "compile.simulator.core",
     "compile.simulator",
     "compile.rpc",
+    "compile.tracing",
     "compile.machine",
     "compile.codegen",
     "compile.artifact",

@@ -44,10 +44,12 @@ from mnc.compile.api.profiling import ProfileReport, draw_roofline, profile
 from mnc.compile.api.reporting import report
 from mnc.compile.api.reranking import rerank
 from mnc.compile.api.running import classify, load, read_images, runs_here
+from mnc.compile.api.tracing import trace
 from mnc.compile.api.tuning import tune
 from mnc.compile.device.device import BenchReport
 from mnc.compile.records.trial import Trial
 from mnc.compile.report.explain import Explanation
+from mnc.compile.report.traced import TraceReport
 from mnc.compile.rpc.address import HOST, PORT, Cores
 from mnc.compile.runtime.verify import Check, VerifyReport
 from mnc.compile.tuning.options import TRIALS_PER_TASK, TUNERS
@@ -79,6 +81,7 @@ __all__ = [
     "ProfileReport",
     "RerankSummary",
     "TaskRow",
+    "TraceReport",
     "Trial",
     "TuningProgress",
     "TuningSummary",
@@ -113,6 +116,7 @@ __all__ = [
     "target_names",
     "targets",
     "tasks",
+    "trace",
     "tune",
     "verify",
     "virtual_boards",

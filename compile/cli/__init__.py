@@ -23,6 +23,7 @@ from mnc.compile.cli import (
     reporting,
     reranking,
     timing,
+    tracing,
     tuning,
 )
 from mnc.compile.cli.common import Console, console
@@ -67,7 +68,18 @@ def _others_logged_from(level: int) -> Iterator[None]:
             logger.setLevel(old)
 
 
-GROUPS = (listing, tuning, reranking, explaining, building, artifacts, timing, devices, reporting)
+GROUPS = (
+    listing,
+    tuning,
+    reranking,
+    explaining,
+    building,
+    artifacts,
+    timing,
+    tracing,
+    devices,
+    reporting,
+)
 for group in GROUPS:
     for verb in group.VERBS:
         cli.add_command(verb)

@@ -107,11 +107,12 @@ def _show(one: Explanation, lines: int) -> None:
     shown = 0.0
     for loop in one.loops[:LOOPS]:
         if shown < SHOWN * one.cycles:
-            _show_loop(loop, one.cycles, lines)
+            show_loop(loop, one.cycles, lines)
             shown += loop.cycles
 
 
-def _show_loop(loop: Any, cycles: float, lines: int) -> None:
+def show_loop(loop: Any, cycles: float, lines: int) -> None:
+    """Print a loop, of whose instructions `lines` at most, beside the `cycles` of the whole."""
     first = loop.lines[0].address
     console.result("")
     console.result(

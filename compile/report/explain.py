@@ -116,7 +116,6 @@ def explain(
     kernel = kernel_of(module, arguments)
     found = simulate(kernel, target, threads=threads, state=STATE, exact=True)
     traffic = sum(math.prod(one.shape) * np.dtype(one.dtype).itemsize for one in arguments)
-    causes = [Share(cause.label, cycles, cycles / found.cycles) for cause, cycles in found.causes]
     clock = f" at {target.fast.clock_ghz:g} GHz" if target.fast.clock_ghz else ""
     levels = [f"L{level}" for level in range(1, len(found.misses) + 1)]
     return Explanation(
@@ -133,11 +132,11 @@ def explain(
         instructions=found.instructions,
         gflops=task.flops / found.seconds / 1e9,
         bounds=_bounds(task, target, found, traffic=traffic, threads=threads),
-        causes=tuple(sorted((one for one in causes if one.cycles), key=lambda one: -one.cycles)),
+        causes=shares(found),
         spills=found.spill_loads + found.spill_stores,
         spill_cycles=found.spill_cycles,
         misses=tuple(zip(levels, found.misses, strict=True)),
-        loops=loops([_line(one) for one in found.listing]),
+        loops=loops([listed(one) for one in found.listing]),
     )
 
 
@@ -160,7 +159,14 @@ def _knobs(config: Any) -> str:
     return " ".join(f"{name}={value.val}" for name, value in config._entity_map.items())
 
 
-def _line(executed: "Executed") -> ListedInstruction:
+def shares(found: "Simulation") -> tuple[Share, ...]:
+    """Where the cycles went, most first."""
+    causes = [Share(cause.label, cycles, cycles / found.cycles) for cause, cycles in found.causes]
+    return tuple(sorted((one for one in causes if one.cycles), key=lambda one: -one.cycles))
+
+
+def listed(executed: "Executed") -> ListedInstruction:
+    """An executed instruction as loops are made of."""
     line = executed.line
     why = "" if executed.cause is None else executed.cause.label
     return ListedInstruction(line.address, line.text, executed.count, executed.cycles, why)

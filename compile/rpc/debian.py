@@ -13,12 +13,15 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     """A Debian release, as far as its packages are called or cut otherwise than another's.
 
     `python` is the board's ("3.13"), whatever runs here; the programs of package `qemu` end in `suffix`.
+    `tracing` are packages of an emulator that takes plugins, and of its libraries; none where all emulators
+    are linked statically.
     """
 
     python: str
     ssl: str
     qemu: str
     suffix: str = ""
+    tracing: tuple[str, ...] = ()
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -34,8 +37,18 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
         return f"qemu-{arch}{self.suffix}"
 
 
+TRACING = (
+    "qemu-user libcapstone4 liburing2 libnuma1 libglib2.0-0 libpcre2-8-0 libgnutls30 libp11-kit0 libidn2-0 "
+    "libunistring2 libtasn1-6 libnettle8 libhogweed6 libgmp10 libffi8 zlib1g"
+)
 RELEASES = {
-    "bookworm": Release(python="3.11", ssl="libssl3", qemu="qemu-user-static", suffix="-static"),
+    "bookworm": Release(
+        python="3.11",
+        ssl="libssl3",
+        qemu="qemu-user-static",
+        suffix="-static",
+        tracing=tuple(TRACING.split()),
+    ),
     "trixie": Release(python="3.13", ssl="libssl3t64", qemu="qemu-user"),
 }
 
