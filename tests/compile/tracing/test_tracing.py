@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Anyone's AArch64 program on a core: every instruction and access of the region, the guide's cycles, twice the same."""
+"""A program on a core: every instruction and access of the region, the guide's cycles, twice the same."""
 
 import subprocess
 from pathlib import Path
