@@ -77,7 +77,8 @@ def _verdict(race: Race, contest: Contest) -> Iterable[str]:
     """One line: the bound, and our median against the best peer's."""
     rivals = [entry for entry in contest.timed() if not is_ours(entry.peer)]
     line = f"- {count(contest.threads)}: bound {_ms(contest.bound)} ms"
-    line += f" ({contest.macs / 1e6:.1f}M multiply-adds at {contest.peak_gflops:.0f} GFLOP/s)"
+    unit = "GFLOP/s" if race.precision == "float32" else "GOP/s"
+    line += f" ({contest.macs / 1e6:.1f}M multiply-adds at {contest.peak_gflops:.0f} {unit})"
     others = {rivals[0].peer: f"{race.titles[rivals[0].peer]}, the best peer"} if rivals else {}
     for key in OURS:
         for other, words in {**others, f"{key}{IN_FLOAT}": "itself in float32"}.items():

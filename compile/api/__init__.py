@@ -47,6 +47,7 @@ from mnc.compile.api.running import classify, load, read_images, runs_here
 from mnc.compile.api.tracing import trace
 from mnc.compile.api.tuning import tune
 from mnc.compile.device.device import BenchReport
+from mnc.compile.export.numbers import InputType, OutputType
 from mnc.compile.records.trial import Trial
 from mnc.compile.report.explain import Explanation
 from mnc.compile.report.traced import TraceReport
@@ -72,11 +73,13 @@ __all__ = [
     "Cores",
     "Explanation",
     "ExportResult",
+    "InputType",
     "JoinedWorkers",
     "Latency",
     "MachineReport",
     "ModelSpec",
     "Observer",
+    "OutputType",
     "Precision",
     "ProfileReport",
     "RerankSummary",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnc.compile.api.named import as_target, open_artifact
+from mnc.compile.export.numbers import InputType, Numbers, OutputType
 from mnc.support.errors import UserError
 from mnc.support.progress import working
 
@@ -30,15 +31,19 @@ def export(
     *,
     prefix: str = "mnc",
     cc: str | None = None,
+    inputs: InputType = "float32",
+    outputs: OutputType = "float32",
     target: "AnyTarget | None" = None,
     allow_failed: bool = False,
 ) -> ExportResult:
     """Write a C library of `artifact` that needs no TVM to the folder `out` (None: the artifact's, with
     -export after it), whole or not at all.
 
-    Every C name begins with `prefix`. `cc` is the C compiler to use, `target` the artifact's where that has
-    a file of its own. What failed its comparison with PyTorch is refused, unless `allow_failed`: an artifact
-    when it was built, a library here, of which nothing is left.
+    Its functions take `inputs` and give `outputs`: float32 as the network's own, uint8 pixels as they are in
+    a picture, int8 numbers of a network in 8-bit integers. Every C name begins with `prefix`. `cc` is the C
+    compiler to use, `target` the artifact's where that has a file of its own. What failed its comparison
+    with PyTorch is refused, unless `allow_failed`: an artifact when it was built, a library here, of which
+    nothing is left.
     """
     from mnc.compile.export import exporter, loading
 
@@ -58,5 +63,13 @@ def export(
             )
 
     with working(f"linking {checked.manifest.network.name} into a C library"):
-        made = exporter.export(checked, folder, target=cpu, prefix=prefix, cc=cc, judge=judge)
+        made = exporter.export(
+            checked,
+            folder,
+            target=cpu,
+            prefix=prefix,
+            cc=cc,
+            numbers=Numbers(inputs, outputs),
+            judge=judge,
+        )
     return ExportResult(made, check, note)

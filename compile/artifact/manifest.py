@@ -29,13 +29,25 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 DType = Literal["float32", "float16", "int8", "uint8", "int32", "int64"]
 
 
+class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Values in 8 bits: q stands for (q - zero_point) * scale, `scale` a float32. q is 0 to 255, as int8 -128
+    to 127.
+    """
+
+    scale: Annotated[float, msgspec.Meta(gt=0)]
+    zero_point: Annotated[int, msgspec.Meta(ge=-128, le=255)]
+
+
 class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One input or output. `layout` names the axes, as in "NCHW"."""
+    """One input or output. `layout` names the axes, as in "NCHW". `grid` is the one that a network in 8-bit
+    integers puts an input on first, and for its outputs one that they fit on.
+    """
 
     name: Text
     shape: Annotated[tuple[Dimension, ...], msgspec.Meta(min_length=1, max_length=8)]
     dtype: DType = "float32"
     layout: Text
+    grid: Grid | None = None
 
     def __post_init__(self) -> None:
         """ValueError for a tensor of more than `LARGEST_TENSOR` elements."""

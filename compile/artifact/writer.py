@@ -2,6 +2,7 @@
 """Writes a compiled network as an artifact: library, manifest, golden inputs and outputs, labels."""
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import msgspec
 import numpy as np
 
 from mnc.compile.artifact import provenance, store
-from mnc.compile.artifact.manifest import KernelEntry, Manifest, Network, Platform, Tensor
-from mnc.compile.artifact.store import Artifact, Golden
+from mnc.compile.artifact.manifest import Grid, KernelEntry, Manifest, Network, Platform, Tensor
+from mnc.compile.artifact.store import Array, Artifact, Golden
 from mnc.compile.codegen import kernel_object
 from mnc.compile.codegen.network import Built
 from mnc.compile.codegen.own_outputs import own_reference
@@ -22,6 +23,7 @@ from mnc.compile.toolchain import cpu_features
 from mnc.compile.toolchain.linker import link_library
 from mnc.model.examples import examples, noise
 from mnc.model.extras import MissingPackageError
+from mnc.model.quantization import ends, ranges
 from mnc.model.zoo import Model
 from mnc.targets import Target
 
@@ -83,6 +85,7 @@ def _manifest(
     built: Built, model: Model, target: Target, *, log: Path | None, outputs: Any
 ) -> Manifest:
     arch: Any = target.arch
+    grids = _grids(model, outputs)
     return Manifest(
         network=Network(
             name=model.name,
@@ -100,12 +103,17 @@ def _manifest(
         versions=provenance.versions(),
         dtype=model.precision,
         inputs=tuple(
-            Tensor(name=one.name, shape=one.shape, layout=model.layout[: len(one.shape)])
-            for one in built.program.inputs
+            Tensor(name=one.name, shape=one.shape, layout=model.layout[: len(one.shape)], grid=grid)
+            for one, grid in zip(built.program.inputs, grids[0], strict=True)
         ),
         outputs=tuple(
-            Tensor(name=f"output{i}", shape=array.shape[1:], layout=model.layout[: array.ndim - 1])
-            for i, array in enumerate(outputs)
+            Tensor(
+                name=f"output{i}",
+                shape=array.shape[1:],
+                layout=model.layout[: array.ndim - 1],
+                grid=grid,
+            )
+            for i, (array, grid) in enumerate(zip(outputs, grids[1], strict=True))
         ),
         preprocess=model.preprocess,
         kernels=tuple(_kernel(task, built.used.get(task.key), log) for task in built.tasks),
@@ -114,6 +122,18 @@ def _manifest(
         source=provenance.source(),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+
+
+def _grids(model: Model, outputs: Sequence[Array]) -> tuple[list[Grid | None], list[Grid | None]]:
+    """Of inputs and outputs; none of a network in float32."""
+    if model.precision != "int8":
+        return [None] * len(model.inputs), [None] * len(outputs)
+    inputs = ends.input_grids(model.module, len(model.inputs))
+    return [_grid(one) for one in inputs], [_grid(ends.output_grid(one)) for one in outputs]
+
+
+def _grid(found: ranges.Grid | None) -> Grid | None:
+    return None if found is None else Grid(scale=found.scale, zero_point=found.zero_point)
 
 
 def _kernel(task: TunableTask, trial: Trial | None, log: Path | None) -> KernelEntry:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from mnc.compile import api
-from mnc.compile.api import Check, Cores
+from mnc.compile.api import Check, Cores, InputType, OutputType
 from mnc.compile.cli import complete
 from mnc.compile.cli.common import (
     as_json_option,
@@ -165,6 +165,20 @@ def check_rows(checks: Sequence[Check]) -> list[dict[str, Any]]:
     help="Folder to write. [default: ARTIFACT's, with -export after it]",
 )
 @click.option("--prefix", default="mnc", show_default=True, help="What every C name begins with.")
+@click.option(
+    "--inputs",
+    type=click.Choice(get_args(InputType)),
+    default="float32",
+    show_default=True,
+    help="What it takes: the network's floats, pixels of 0 to 255, or int8 on the network's grid.",
+)
+@click.option(
+    "--outputs",
+    type=click.Choice(get_args(OutputType)),
+    default="float32",
+    show_default=True,
+    help="What it gives: the network's floats, or int8 on a grid that the header states.",
+)
 @click.option("--cc", help="C compiler to use, instead of the target's default.")
 @click.option("--target", "target_name", help="The artifact's target, when it has a file of yours.")
 @allow_failed_option
@@ -175,6 +189,8 @@ def export(
     folder: Path,
     out: Path | None,
     prefix: str,
+    inputs: InputType,
+    outputs: OutputType,
     cc: str | None,
     target_name: str | None,
     allow_failed: bool,
@@ -185,7 +201,14 @@ def export(
     One header, one .so and one .a, weights and runtime inside; docs/deploying.md shows how to call it.
     """
     made = api.export(
-        folder, out, prefix=prefix, cc=cc, target=target_name, allow_failed=allow_failed
+        folder,
+        out,
+        prefix=prefix,
+        inputs=inputs,
+        outputs=outputs,
+        cc=cc,
+        target=target_name,
+        allow_failed=allow_failed,
     )
     library, check = made.library, made.check
     if made.note:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from mnc.compile.codegen import alignment, kernel_tasks, thread_sharing
+from mnc.compile.codegen import alignment, kernel_storing, kernel_tasks, thread_sharing
 from mnc.compile.toolchain.graph import GRAPH, OBJECT
 
 # TVM counts a kernel's allocations without what rounding each of them up costs.
@@ -21,8 +21,8 @@ ROUNDING = 16 * alignment.ALIGNMENT
 
 
 def write(factory: Any, folder: Path, *, keys: Collection[str]) -> None:
-    """Write both files. `keys` are those of the network's tasks. The graph gains "scratch_bytes", "ways" and
-    "tasks": see `scratch_bytes`, `thread_sharing` and `kernel_tasks`.
+    """Write both files. `keys` are those of the network's tasks. The graph gains "scratch_bytes", "ways",
+    "tasks" and "storing": see `scratch_bytes`, `thread_sharing`, `kernel_tasks` and `kernel_storing`.
     """
     _write_object(factory, folder / OBJECT)
     kernels = {
@@ -34,6 +34,7 @@ def write(factory: Any, folder: Path, *, keys: Collection[str]) -> None:
     graph["scratch_bytes"] = scratch_bytes(kernels)
     graph["ways"] = thread_sharing.ways(kernels)
     graph["tasks"] = kernel_tasks.tasks(kernels, keys)
+    graph["storing"] = kernel_storing.storing(kernels)
     (folder / GRAPH).write_bytes(msgspec.json.encode(graph))
 
 

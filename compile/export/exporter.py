@@ -18,12 +18,15 @@ from mnc.compile.artifact.store import Artifact
 from mnc.compile.export import (
     elf_check,
     graph_check,
+    header,
     memory_plan,
     objects,
     source,
     toolchain,
     weights,
 )
+from mnc.compile.export.intakes import intakes
+from mnc.compile.export.numbers import FLOATS, Numbers, input_ports, output_ports
 from mnc.compile.export.source import Contents
 from mnc.compile.toolchain import graph
 from mnc.support.errors import UserError
@@ -74,15 +77,16 @@ def export(
     target: Target,
     prefix: str = "mnc",
     cc: str | None = None,
+    numbers: Numbers = FLOATS,
     judge: Callable[[Path], None] | None = None,
 ) -> Exported:
     """Write the freestanding library of `artifact` to `folder`, whole or not at all.
 
     `target` is what the artifact was built for, or another that its code runs on: it says which system to
     link for. `prefix` begins every public name; two libraries in one program need different ones. `cc` names
-    a C compiler for the target (None: ziglang's). `judge` is given the shared library before it is in
-    `folder`, and nothing comes there when it raises. UserError when the artifact has no kernels to link, or
-    they need more than there is.
+    a C compiler for the target (None: ziglang's). `numbers` are what its functions take and give. `judge` is
+    given the shared library before it is in `folder`, and nothing comes there when it raises. UserError when
+    the artifact has no kernels to link, they need more than there is, or nothing says what the numbers mean.
     """
     if not PREFIX.match(prefix):
         raise UserError(
@@ -90,7 +94,7 @@ def export(
         )
     check_replaceable(folder, marker=RECORD, kind="export")
     _check_target(artifact, target)
-    contents = _contents(artifact, prefix)
+    contents = _contents(artifact, prefix, numbers)
     tools = toolchain.find(target, cc=cc)
     with folder_atomic(folder) as scratch:
         _write(artifact, contents, tools, scratch)
@@ -121,7 +125,7 @@ def export(
     )
 
 
-def _contents(artifact: Artifact, prefix: str) -> Contents:
+def _contents(artifact: Artifact, prefix: str, numbers: Numbers) -> Contents:
     """All that is read of the artifact, checked against each other."""
     where = str(artifact.folder)
     for name in (graph.OBJECT, graph.GRAPH):
@@ -137,6 +141,8 @@ def _contents(artifact: Artifact, prefix: str) -> Contents:
         tensor = network.tensors[entry]
         if arrays[name].shape != tensor.shape or arrays[name].dtype.name != tensor.dtype:
             raise UserError(f"{where}: weights {name} do not fit the graph; build it again")
+    manifest, whole = artifact.manifest, network
+    network, taken = intakes(whole, manifest, numbers)
     return Contents(
         prefix=prefix,
         manifest=artifact.manifest,
@@ -146,6 +152,11 @@ def _contents(artifact: Artifact, prefix: str) -> Contents:
         arrays=arrays,
         labels=artifact.labels,
         cores=_cores(artifact),
+        numbers=numbers,
+        intakes=tuple(taken),
+        inputs=input_ports(manifest, numbers),
+        outputs=output_ports(manifest, numbers),
+        entries=tuple(whole.inputs[port.name] for port in manifest.inputs),
     )
 
 
@@ -166,8 +177,8 @@ def _write(
 ) -> None:
     """Header and libraries into `folder`."""
     prefix = contents.prefix
-    header = folder / f"{prefix}.h"
-    header.write_text(source.header(contents))
+    included = folder / f"{prefix}.h"
+    included.write_text(header.header(contents))
     with tempfile.TemporaryDirectory(prefix="mnc-export-") as name:
         work = Path(name)
         parts = [

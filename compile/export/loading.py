@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from mnc.compile.artifact.manifest import Tensor
+from mnc.compile.artifact.manifest import Grid, Tensor
 from mnc.compile.artifact.store import Artifact
+from mnc.compile.export import numbers as numbering
+from mnc.compile.export.numbers import FLOATS, Numbers
 from mnc.compile.runtime import session
 from mnc.compile.runtime import verify as parity
 from mnc.compile.runtime.inputs import check_inputs
@@ -25,7 +27,8 @@ ALIGNMENT = 64  # bytes: of an input that the library reads where it is
 
 
 class Freestanding(Closing):
-    """One instance of an exported network with `threads` threads (0: the library's choice).
+    """One instance of an exported network with `threads` threads (0: the library's choice). `inputs` and
+    `outputs` are what it takes and gives, with the grids of 8-bit numbers.
 
     UserError when it cannot be loaded or made, with the library's own words.
     """
@@ -41,21 +44,24 @@ class Freestanding(Closing):
         if not self._instance:
             raise UserError(f"{library}: {self.last_error()}")
         self._run = getattr(self._library, f"{prefix}_run")
-        self._inputs, outputs = self._ports("input"), self._ports("output")
-        ends = list(itertools.accumulate(math.prod(port.shape) for port in outputs))
-        self._outputs = list(zip([0, *ends], ends, [port.shape for port in outputs], strict=False))
+        self.inputs, self.outputs = self._ports("input"), self._ports("output")
+        self.numbers = Numbers(self.inputs[0].dtype, self.outputs[0].dtype)  # type: ignore[arg-type]
+        ends = list(itertools.accumulate(math.prod(port.shape) for port in self.outputs))
+        self._outputs = list(
+            zip([0, *ends], ends, [port.shape for port in self.outputs], strict=False)
+        )
 
     def run(self, *inputs: Array) -> tuple[Array, ...]:
-        """The outputs for `inputs`, float32 arrays of exactly the library's shapes. UserError for any others;
-        RuntimeError when the run fails.
+        """The outputs for `inputs`, arrays of exactly the library's shapes and types. UserError for any
+        others; RuntimeError when the run fails.
 
         A single contiguous input that is `aligned` is read where it is.
         """
-        check_inputs(inputs, self._inputs, name="the library")
+        check_inputs(inputs, self.inputs, name="the library")
         flat = np.ascontiguousarray(inputs[0])
         if len(inputs) > 1:
             flat = np.concatenate([array.ravel() for array in inputs])
-        out = np.empty(self._outputs[-1][1], np.float32)
+        out = np.empty(self._outputs[-1][1], self.numbers.outputs)
         if self._run(self._instance, flat.ctypes.data, out.ctypes.data) != 0:
             raise RuntimeError(self.last_error())
         return tuple(out[first:end].reshape(shape) for first, end, shape in self._outputs)
@@ -105,6 +111,9 @@ class Freestanding(Closing):
             prototypes[f"{kind}_count"] = (ctypes.c_int, [])
             prototypes[f"{kind}_name"] = (text, [ctypes.c_int])
             prototypes[f"{kind}_shape"] = (shape, [ctypes.c_int, ctypes.POINTER(ctypes.c_int)])
+            prototypes[f"{kind}_type"] = (text, [ctypes.c_int])
+            prototypes[f"{kind}_scale"] = (ctypes.c_float, [ctypes.c_int])
+            prototypes[f"{kind}_zero_point"] = (ctypes.c_int, [ctypes.c_int])
         for name, (result, arguments) in prototypes.items():
             try:
                 function = getattr(self._library, f"{self._prefix}_{name}")
@@ -121,7 +130,13 @@ class Freestanding(Closing):
             extents = self._call(f"{kind}_shape", index, ctypes.byref(rank))
             shape = tuple(extents[axis] for axis in range(rank.value))
             name = self._call(f"{kind}_name", index).decode(errors="replace")
-            ports.append(Tensor(name=name, shape=shape, layout=""))
+            dtype = self._call(f"{kind}_type", index).decode()
+            scale, zero = (
+                self._call(f"{kind}_scale", index),
+                self._call(f"{kind}_zero_point", index),
+            )
+            grid = Grid(scale=scale, zero_point=zero) if dtype == "int8" else None
+            ports.append(Tensor(name=name, shape=shape, dtype=dtype, layout="", grid=grid))
         return tuple(ports)
 
 
@@ -135,11 +150,26 @@ def aligned(array: Array) -> Array:
 
 
 def verify(artifact: Artifact, library: Freestanding) -> parity.Check:
-    """Compare the library with what PyTorch gave for the artifact's golden inputs."""
+    """Compare the library with what PyTorch gave for the artifact's golden inputs; where it takes or gives
+    8-bit numbers, with what the artifact itself gives for what they stand for.
+    """
     golden = artifact.golden()
-    inputs = [tuple(array[i] for array in golden.inputs) for i in range(golden.count)]
-    wanted = [tuple(array[i] for array in golden.outputs) for i in range(golden.count)]
-    return parity.compare("golden outputs", wanted, [library.run(*one) for one in inputs])
+    rows = [tuple(array[i] for array in golden.inputs) for i in range(golden.count)]
+    tolerance = parity.tolerance_of(artifact.manifest)
+    if library.numbers == FLOATS:
+        wanted = [tuple(array[i] for array in golden.outputs) for i in range(golden.count)]
+        found = [library.run(*one) for one in rows]
+        return parity.compare("golden outputs", wanted, found, tolerance=tolerance)
+    manifest, numbers = artifact.manifest, library.numbers
+    given = [numbering.given(one, manifest, numbers) for one in rows]
+    hosted = session.Session(artifact)
+    outputs = [hosted.run(*numbering.meant(one, manifest, numbers)) for one in given]
+    return parity.compare(
+        "the artifact",
+        [numbering.returned(one, manifest, numbers) for one in outputs],
+        [library.run(*one) for one in given],
+        tolerance=tolerance,
+    )
 
 
 def verify_here(

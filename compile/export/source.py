@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C of an export: the header an app includes, and the tables the runtime works on.
+"""The C of an export: the tables the runtime works on.
 
 Takes a `Graph`, its memory layout and the manifest; gives text. Every name with linkage gets the
 export's prefix.
 """
 
-import string
-import textwrap
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mnc.compile.artifact.manifest import Manifest
+from mnc.compile.artifact.manifest import Grid, Manifest
 from mnc.compile.artifact.manifest import Tensor as Port
 from mnc.compile.codegen import alignment
 from mnc.compile.export import feature_checks
+from mnc.compile.export.intakes import Intake
 from mnc.compile.export.memory_plan import MemoryPlan
+from mnc.compile.export.numbers import Numbers
 from mnc.compile.export.weights import Array
 from mnc.compile.toolchain.graph import Call, Graph, Tensor
 
@@ -33,7 +34,9 @@ SMALL_BYTES = 32 * 1024
 @dataclass(frozen=True)
 class Contents:
     """All that goes into the C. `scratch_bytes` are what a kernel asks for on one thread, `arrays` the
-    weights by name, `cores` the fast cores of the target.
+    weights by name, `cores` the fast cores of the target. `inputs` and `outputs` are as its functions have
+    them, with the type and grid of those numbers, `entries` the inputs' own tensors. `graph` is without the
+    kernels whose work the `intakes` do.
     """
 
     prefix: str
@@ -44,6 +47,11 @@ class Contents:
     arrays: dict[str, Array]
     labels: tuple[str, ...]
     cores: int
+    numbers: Numbers
+    intakes: tuple[Intake, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    entries: tuple[int, ...]
 
     @property
     def fixed_bytes(self) -> int:
@@ -71,37 +79,6 @@ class Contents:
         return self.fixed_bytes + self.layout.size + threads * each + stacks
 
 
-def header(contents: Contents) -> str:
-    """The text of `PREFIX.h`."""
-    manifest, prefix = contents.manifest, contents.prefix
-    commit = (manifest.source.commit or "")[:12]
-    numbers = {
-        "weight_bytes": contents.weight_offsets()[1],
-        "arena_bytes": contents.layout.size,
-        "scratch_bytes": contents.scratch_bytes,
-        "stack_bytes": STACK_BYTES,
-        "fixed_bytes": contents.fixed_bytes,
-        "max_threads": MAX_THREADS,
-        "input_size": sum(_elements(port) for port in manifest.inputs),
-        "output_size": sum(_elements(port) for port in manifest.outputs),
-    }
-    return string.Template((RUNTIME / "header.h").read_text()).substitute(
-        prefix=prefix,
-        PREFIX=prefix.upper(),
-        summary=_comment(f"{manifest.network.name} for {manifest.target.description}"),
-        version=_harmless(manifest.versions.mnc),
-        commit=f" (commit {commit}{', changed' if manifest.source.dirty else ''})"
-        if commit
-        else "",
-        link=f"-l{prefix} -lm -lpthread",
-        version_text=quote(manifest.versions.mnc),
-        model_text=quote(manifest.network.name),
-        inputs=_comment(f"`in`: {_ports(manifest.inputs)}{_preprocess(manifest)}."),
-        outputs=_comment(f"`out`: {_ports(manifest.outputs)}."),
-        **{name: str(value) for name, value in numbers.items()},
-    )
-
-
 def tables(contents: Contents) -> str:
     """The text of the C file that, with the runtime it includes, is the network."""
     graph, prefix, platform = contents.graph, contents.prefix, contents.manifest.target
@@ -115,6 +92,8 @@ def tables(contents: Contents) -> str:
         f"#define PUBLIC(name) {prefix}_##name",
         f"#define PRIVATE(name) {private(prefix)}##name",
         *(f"#define {name} {value}" for name, value in _constants(contents, arguments).items()),
+        f'#define INPUTS "inputs_{"bytes" if contents.intakes else "float"}.c"',
+        f'#define OUTPUTS "outputs_{"float" if contents.numbers.outputs == "float32" else "int8"}.c"',
         f"#define FEATURES(F) {feature_checks.macro(platform.features, platform.arch)}",
         '#include "tables.h"',
         "extern const char PRIVATE(weights)[];",
@@ -123,11 +102,9 @@ def tables(contents: Contents) -> str:
         _array("struct tensor", "tensors", _tensor_rows(contents)),
         _array("int32_t", "arguments", [str(entry) for entry in arguments]),
         _array("struct call", "calls", _call_rows(graph)),
-        _array("struct port", "inputs", _port_rows(graph, graph.inputs, contents.manifest.inputs)),
-        _array("struct view", "views", _view_rows(graph, contents.manifest.inputs)),
-        _array(
-            "struct port", "outputs", _port_rows(graph, graph.outputs, contents.manifest.outputs)
-        ),
+        _array("struct port", "inputs", _port_rows(contents.entries, contents.inputs)),
+        *(_intakes(contents) if contents.intakes else [_views(graph, contents.inputs)]),
+        _array("struct port", "outputs", _port_rows(graph.outputs, contents.outputs)),
         _array("char *const", "labels", [quote(label) for label in labels]),
         '#include "runtime.c"',
     ]
@@ -237,65 +214,42 @@ def _way(graph: Graph, call: Call) -> str:
     return "ALONE" if is_small else call.way.upper()
 
 
-def _port_rows(
-    graph: Graph, entries: dict[str, int] | tuple[int, ...], ports: tuple[Port, ...]
-) -> list[str]:
-    """The manifest's ports, each with its tensor in the graph: by name for inputs, in order for outputs."""
-    numbers = [entries[port.name] for port in ports] if isinstance(entries, dict) else list(entries)
+def _port_rows(entries: tuple[int, ...], ports: tuple[Port, ...]) -> list[str]:
+    """The library's ports, each with a tensor of its shape in the graph, type, scale and zero point."""
     return [
-        f"{{{quote(port.name)}, {number}, {graph.tensors[number].elements}}}"
-        for port, number in zip(ports, numbers, strict=True)
+        f"{{{quote(port.name)}, {entry}, {math.prod(port.shape)}, {quote(port.dtype)}, {_grid(port.grid)}}}"
+        for port, entry in zip(ports, entries, strict=True)
     ]
 
 
-def _view_rows(graph: Graph, ports: tuple[Port, ...]) -> list[str]:
+def _grid(grid: Grid | None) -> str:
+    return "1, 0" if grid is None else f"{grid.scale:.9g}f, {grid.zero_point}"
+
+
+def _intakes(contents: Contents) -> list[str]:
+    """The tables that bytes are looked up in, and what they are tables of."""
+    tables, rows = [], []
+    for number, one in enumerate(contents.intakes):
+        size = one.table.dtype.itemsize
+        bits = one.table.view(np.uint8 if size == 1 else np.uint32).ravel()
+        kind = "uint8_t" if size == 1 else "uint32_t"
+        tables.append(_array(kind, f"table_{number}", [str(value) for value in bits]))
+        extents = (*one.plain, one.block, *one.laid, *one.corner, one.fill)
+        rows.append(f"{{{one.tensor}, {size}, {', '.join(map(str, extents))}, table_{number}}}")
+    return [*tables, _array("struct intake", "intakes", rows)]
+
+
+def _views(graph: Graph, ports: tuple[Port, ...]) -> str:
     """Every tensor that is an input, by its own name or in another shape, with the input's number."""
     inputs = {graph.tensors[graph.inputs[port.name]].buffer: i for i, port in enumerate(ports)}
-    return [
+    rows = [
         f"{{{entry}, {inputs[tensor.buffer]}}}"
         for entry, tensor in enumerate(graph.tensors)
         if tensor.buffer in inputs
     ]
+    return _array("struct view", "views", rows)
 
 
 def _array(kind: str, name: str, rows: list[str]) -> str:
     body = "".join(f"    {row},\n" for row in rows)
     return f"static const {kind} {name}[] = {{\n{body}}};"
-
-
-def _elements(port: Port) -> int:
-    return int(np.prod(port.shape))
-
-
-def _ports(ports: tuple[Port, ...]) -> str:
-    return "; then ".join(map(_port, ports))
-
-
-def _port(port: Port) -> str:
-    size = " x ".join(map(str, port.shape))
-    return f"{_elements(port)} floats, {port.name}, {size} ({port.layout})"
-
-
-def _preprocess(manifest: Manifest) -> str:
-    how = manifest.preprocess
-    if how is None:
-        return ""
-    mean, scale = (", ".join(f"{v:.9g}" for v in values) for values in (how.mean, how.scale))
-    return f": {how.channels} pixels x of 0..255 as (x - mean) * scale, mean {mean}, scale {scale}"
-
-
-def _comment(text: str) -> str:
-    """Lines of a comment that has begun."""
-    return textwrap.fill(
-        _harmless(text),
-        width=100,
-        initial_indent=" * ",
-        subsequent_indent=" * ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _harmless(text: str) -> str:
-    """One line that cannot end the comment it stands in."""
-    return " ".join(text.replace("*/", "* /").replace("/*", "/ *").split())

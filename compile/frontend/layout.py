@@ -213,17 +213,15 @@ class _Rewriter:
         if per_group == 1 and 1 < groups == weight.shape[0]:
             source, packed = self.blocked(data), packing.pack_depthwise(weight, self.block)
         else:
-            plain = [int(v) for v in (*attrs["strides"], *attrs["padding"])] == [1, 1, 0, 0, 0, 0]
-            one_to_one = weight.shape[2:] == (1, 1) and plain and groups == 1
-            group = instructions.weight_group(pointwise=one_to_one)
-            source, in_block = self._convolution_input(data, group)
+            found = instructions.available()
+            source, in_block = self._convolution_input(data, found.group if found else 1)
             if groups > 1:
                 weight, groups = packing.merge_groups(
                     weight, groups, in_block=in_block, out_block=self.block
                 )
             packed = packing.pack_convolution(weight, in_block, self.block)
-            if group > 1 and in_block % group == 0:
-                packed = packing.in_groups(packed, group)
+            if found and in_block % found.group == 0:
+                packed = packing.in_groups(packed, found.group)
                 source = _bordered(source, kept, data.checked_type.dtype)
                 kept["padding"] = (0, 0, 0, 0)
         expr = markers.convolution(source, relay.const(packed), blocked=True, groups=groups, **kept)

@@ -67,6 +67,11 @@ class VerifyReport:
         return all(check.ok for check in self.checks)
 
 
+def tolerance_of(manifest: Manifest) -> float:
+    """What outputs may differ by, relative as errors are: nothing where the network is in integers."""
+    return EXACT if manifest.dtype == "int8" else TOLERANCE
+
+
 def verify(
     artifact: Artifact,
     *,
@@ -83,7 +88,7 @@ def verify(
     """
     is_integer = artifact.manifest.dtype == "int8"
     if tolerance is None:
-        tolerance = EXACT if is_integer else TOLERANCE
+        tolerance = tolerance_of(artifact.manifest)
     session = session or Session(artifact)
     golden = artifact.golden()
     runs = [tuple(array[i] for array in golden.inputs) for i in range(golden.count)]
@@ -111,8 +116,8 @@ def check_golden(artifact: Artifact, session: Session) -> None:
     golden = artifact.golden()
     wanted = [tuple(array[i] for array in golden.outputs) for i in range(golden.count)]
     found = [session.run(*(array[i] for array in golden.inputs)) for i in range(golden.count)]
-    exact = artifact.manifest.dtype == "int8"
-    compared = compare("golden outputs", wanted, found, tolerance=EXACT if exact else TOLERANCE)
+    tolerance = tolerance_of(artifact.manifest)
+    compared = compare("golden outputs", wanted, found, tolerance=tolerance)
     if not compared.ok:
         raise UserError(f"its outputs are off by {compared.max_relative:.1e} of the largest logit")
 

@@ -27,7 +27,7 @@ class MultiplyAdd:
     emit: Callable[[Any, Any, Any], Any]
 
 
-def step(found: MultiplyAdd, block: int, *, scope: str) -> Any:
+def step(found: MultiplyAdd, block: int) -> Any:
     """The tensor intrinsic of `group` input channels of a pixel, the same for all `block` output channels,
     times weights (block, group).
     """
@@ -43,7 +43,7 @@ def step(found: MultiplyAdd, block: int, *, scope: str) -> Any:
     buffers = {
         pixels: buffer(pixels, [te.var("apart")]),
         weights: buffer(weights, [te.var("row"), 1]),
-        sums: buffer(sums, [1], scope=scope),
+        sums: buffer(sums, [1], scope="local"),
     }
 
     def part(ins: Any, at: int) -> tuple[Any, Any]:

@@ -18,6 +18,7 @@ OBJECT, GRAPH = "kernels.o", "graph.json"  # an artifact's files
 BYTES = {"float32": 4, "float16": 2, "int8": 1, "uint8": 1, "bool": 1, "int32": 4, "int64": 8}
 RESHAPE = "__nop"  # nothing is called
 LARGEST_SCRATCH = 2**30  # bytes of one thread
+LARGEST_BORDER = 2**16  # pixels
 
 # How threads do a kernel: see `codegen.thread_sharing`.
 Way = Literal["shares", "alone", "forks"]
@@ -54,6 +55,15 @@ class KernelTask(msgspec.Struct, frozen=True):
     roles: tuple[Role, ...]
 
 
+class Storing(msgspec.Struct, frozen=True):
+    """A kernel that does nothing but put floats on a grid of 8 bits, in blocks of channels and with a border
+    of zero points around each image: of `top` rows and `left` columns before it.
+    """
+
+    top: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_BORDER)]
+    left: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_BORDER)]
+
+
 class Call(msgspec.Struct, frozen=True):
     """A kernel called with tensors, by number: first `inputs`, then `outputs`. `task` is None for a kernel
     that does none of ours, and in graphs of before tasks were written down.
@@ -64,6 +74,7 @@ class Call(msgspec.Struct, frozen=True):
     outputs: tuple[int, ...]
     way: Way = "forks"
     task: KernelTask | None = None
+    storing: Storing | None = None
 
     def of_roles(self, *wanted: Role) -> tuple[int, ...]:
         """The tensors that have these roles in its task, in the order of `wanted`."""
@@ -107,7 +118,7 @@ class _Attrs(msgspec.Struct, frozen=True):
 
 
 class _Json(msgspec.Struct, frozen=True):
-    """What is read of the executor's JSON. The last three are ours, by kernel where they are of kernels."""
+    """What is read of the executor's JSON. The last four are ours, by kernel where they are of kernels."""
 
     nodes: tuple[_Node, ...]
     arg_nodes: tuple[int, ...]
@@ -117,6 +128,7 @@ class _Json(msgspec.Struct, frozen=True):
     scratch_bytes: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_SCRATCH)] | None = None
     ways: dict[str, Way] = {}
     tasks: dict[str, KernelTask] = {}
+    storing: dict[str, Storing] = {}
 
 
 def load(folder: Path, *, weights: Collection[str] = ()) -> Graph:
@@ -202,4 +214,5 @@ def _call(json: _Json, kernel: str, inputs: tuple[int, ...], outputs: tuple[int,
     task = json.tasks.get(kernel)
     if task is not None and len(task.roles) != len(inputs) + len(outputs):
         raise ValueError(f"{len(task.roles)} roles for the arguments of {kernel}")
-    return Call(kernel, inputs, outputs, json.ways.get(kernel, "forks"), task)
+    way, storing = json.ways.get(kernel, "forks"), json.storing.get(kernel)
+    return Call(kernel, inputs, outputs, way, task, storing)

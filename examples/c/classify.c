@@ -6,7 +6,8 @@
  *     cc -O2 -Iexported classify.c -Lexported -lmnc -lm -lpthread -o classify
  *     LD_LIBRARY_PATH=exported ./classify input.f32 2 50
  *
- * input.f32 holds MNC_INPUT_SIZE floats, ready for the network: mnc.h says how pixels become them.
+ * input.f32 holds MNC_INPUT_SIZE floats, ready for the network: mnc.h says how pixels become them. A library made
+ * with `--inputs uint8` or `int8` reads bytes instead, one with `--outputs int8` gives them.
  * The second word is the number of threads, the third how many runs to time.
  */
 #include <stdio.h>
@@ -17,7 +18,9 @@
 
 #define TOP 5
 
-static float input[MNC_INPUT_SIZE], output[MNC_OUTPUT_SIZE];
+static mnc_input input[MNC_INPUT_SIZE];
+static mnc_output output[MNC_OUTPUT_SIZE];
+static float logits[MNC_OUTPUT_SIZE];
 
 static double seconds(void)
 {
@@ -35,7 +38,7 @@ static int by_time(const void *a, const void *b)
 static int read_input(const char *path)
 {
     FILE *file = fopen(path, "rb");
-    size_t count = file ? fread(input, sizeof(float), MNC_INPUT_SIZE, file) : 0;
+    size_t count = file ? fread(input, sizeof(input[0]), MNC_INPUT_SIZE, file) : 0;
     if (file)
         fclose(file);
     return count == MNC_INPUT_SIZE;
@@ -44,14 +47,16 @@ static int read_input(const char *path)
 static void print_best(void)
 {
     int classes = (int)mnc_output_size(0); /* further outputs, if any, follow the first */
+    for (int i = 0; i < classes; i++)
+        logits[i] = ((float)output[i] - (float)mnc_output_zero_point(0)) * mnc_output_scale(0);
     for (int rank = 0; rank < TOP && rank < classes; rank++) {
         int best = 0;
         for (int i = 1; i < classes; i++)
-            if (output[i] > output[best])
+            if (logits[i] > logits[best])
                 best = i;
         const char *name = mnc_label(best);
-        printf("%4d %10.4f  %s\n", best, output[best], name ? name : "");
-        output[best] = -1e30f;
+        printf("%4d %10.4f  %s\n", best, logits[best], name ? name : "");
+        logits[best] = -1e30f;
     }
 }
 
@@ -78,7 +83,7 @@ int main(int count, char **words)
 {
     int threads = count > 2 ? atoi(words[2]) : 0, runs = count > 3 ? atoi(words[3]) : 0;
     if (count < 2 || !read_input(words[1])) {
-        fprintf(stderr, "usage: classify FILE-OF-%d-FLOATS [THREADS [RUNS]]\n", MNC_INPUT_SIZE);
+        fprintf(stderr, "usage: classify FILE-OF-%d-NUMBERS [THREADS [RUNS]]\n", MNC_INPUT_SIZE);
         return 2;
     }
     mnc_instance *network = mnc_create(threads);

@@ -22,7 +22,9 @@ extern "C" {
 #define ${PREFIX}_VERSION $version_text
 #define ${PREFIX}_MODEL $model_text
 
-/* Floats that ${prefix}_run reads and writes. */
+/* What ${prefix}_run reads and writes, and how many. */
+typedef $input_type ${prefix}_input;
+typedef $output_type ${prefix}_output;
 #define ${PREFIX}_INPUT_SIZE $input_size
 #define ${PREFIX}_OUTPUT_SIZE $output_size
 
@@ -54,11 +56,9 @@ $inputs
 $outputs
  * They are what the network's last layer gives: of a classifier logits, no probabilities, unless the network
  * itself ends in a softmax.
- * Neither needs an alignment beyond a float's (4 bytes); an `in` that is aligned to 64 bytes is read where it is,
- * which saves a copy. Nothing may write to it meanwhile. Values are not checked: NaN and infinities go through
- * the network as they do in PyTorch, and an output that depends on a NaN is NaN; that is no error.
+$reading
  * Returns 0, or another number with the reason in ${prefix}_last_error. */
-int ${prefix}_run(${prefix}_instance *instance, const float *in, float *out);
+int ${prefix}_run(${prefix}_instance *instance, const ${prefix}_input *in, ${prefix}_output *out);
 
 /* Frees an instance that no thread is running; NULL is allowed. As with free(), the instance is then gone:
  * destroying it a second time, or running it, is undefined and mostly aborts the process. */
@@ -76,15 +76,23 @@ const char *${prefix}_last_error(void);
 const char *${prefix}_version(void);
 const char *${prefix}_model(void);
 
-/* Inputs and outputs by index: name, number of floats, and shape with its rank. NULL or 0 beyond the last. */
+/* Inputs and outputs by index: name, how many numbers, shape with its rank, type ("float32", "uint8", "int8"), and
+ * what a number x stands for: (x - zero_point) * scale, scale 1 and zero point 0 where it is itself. NULL or 0
+ * beyond the last. */
 int ${prefix}_input_count(void);
 const char *${prefix}_input_name(int index);
 size_t ${prefix}_input_size(int index);
 const int64_t *${prefix}_input_shape(int index, int *rank);
+const char *${prefix}_input_type(int index);
+float ${prefix}_input_scale(int index);
+int ${prefix}_input_zero_point(int index);
 int ${prefix}_output_count(void);
 const char *${prefix}_output_name(int index);
 size_t ${prefix}_output_size(int index);
 const int64_t *${prefix}_output_shape(int index, int *rank);
+const char *${prefix}_output_type(int index);
+float ${prefix}_output_scale(int index);
+int ${prefix}_output_zero_point(int index);
 
 /* A class's name, or NULL when it has none. */
 const char *${prefix}_label(int index);

@@ -162,55 +162,8 @@ API struct PUBLIC(instance) *PUBLIC(create)(int threads)
     return self;
 }
 
-/* Kernels take it for granted that their tensors are aligned. */
-static bool is_aligned(const float *in)
-{
-    return (uintptr_t)in % ALIGNMENT == 0;
-}
-
-/* Lets kernels read the inputs where they are, if aligned, else where they will be copied to. Returns whether
- * any is to be copied. */
-static bool place_inputs(struct PUBLIC(instance) *self, const float *in)
-{
-    bool copies = false;
-    for (int i = 0; i < COUNT(inputs); in += inputs[i++].size) {
-        /* Kernels only read it; DLTensor has no word for that. */
-        void *place = is_aligned(in) ? (void *)(uintptr_t)in : self->arena + tensors[inputs[i].tensor].offset;
-        for (int k = 0; k < COUNT(views); k++)
-            if (views[k].input == i)
-                self->tensors[views[k].tensor].data = place;
-        copies |= !is_aligned(in);
-    }
-    return copies;
-}
-
-/* memcpy, line by line: a race detector that an app is built with sees calls of memcpy, but nothing of how the
- * threads of the library wait for each other. */
-static void copy(char *to, const char *from, size_t size)
-{
-    for (; size >= LINE; size -= LINE, to += LINE, from += LINE) {
-        __builtin_memcpy(to, from, LINE);
-        __asm__ volatile("" ::: "memory"); /* or the compiler makes it a memcpy again */
-    }
-    for (; size > 0; size--, to++, from++) {
-        *to = *from;
-        __asm__ volatile("" ::: "memory");
-    }
-}
-
-/* Copies this thread's part of the inputs that are not aligned. */
-static void copy_inputs(struct worker *worker, struct PUBLIC(instance) *self, const float *in)
-{
-    size_t threads = (size_t)self->pool.threads, index = (size_t)worker->index;
-    for (int i = 0; i < COUNT(inputs); in += inputs[i++].size) {
-        size_t size = inputs[i].size, part = ROUND_UP((size + threads - 1) / threads);
-        size_t first = part * index < size ? part * index : size;
-        size_t end = size - first < part ? size : first + part;
-        if (!is_aligned(in))
-            copy((char *)((float *)self->tensors[inputs[i].tensor].data + first),
-                 (const char *)(in + first), (end - first) * sizeof(float));
-    }
-}
+#include INPUTS
+#include OUTPUTS
 
 static int run_call(struct PUBLIC(instance) *self, const struct call *call)
 {
@@ -220,11 +173,11 @@ static int run_call(struct PUBLIC(instance) *self, const struct call *call)
                      NULL);
 }
 
-/* Calls [first, last), none of which FORKS; `in` is to be copied before them unless NULL. */
+/* Calls [first, last), none of which FORKS; `in` is to be fetched before them unless NULL. */
 struct walk {
     struct PUBLIC(instance) *self;
     int first, last;
-    const float *in;
+    const PUBLIC(input) *in;
 };
 
 /* What each thread does. A failure ends nothing, for the others would wait: it is reported at the end. */
@@ -235,7 +188,7 @@ static int walk_through(int task, void *environment, void *data)
     int failure = 0;
     (void)task, (void)environment;
     if (walk->in) {
-        copy_inputs(worker, walk->self, walk->in);
+        fetch_inputs(worker, walk->self, walk->in);
         meet(worker);
     }
     for (int i = walk->first; i < walk->last; i++) {
@@ -253,7 +206,7 @@ static int walk_through(int task, void *environment, void *data)
 }
 
 /* Stretches of calls that can be shared out are walked through by all threads at once. */
-static int run_calls(struct PUBLIC(instance) *self, const float *in)
+static int run_calls(struct PUBLIC(instance) *self, const PUBLIC(input) *in)
 {
     struct walk walk = {self, 0, 0, place_inputs(self, in) ? in : NULL};
     int status = 0;
@@ -280,7 +233,7 @@ static void notice_fork(struct PUBLIC(instance) *self)
     self->pool.threads = 1;
 }
 
-API int PUBLIC(run)(struct PUBLIC(instance) *self, const float *in, float *out)
+API int PUBLIC(run)(struct PUBLIC(instance) *self, const PUBLIC(input) *in, PUBLIC(output) *out)
 {
     if (!self || !in || !out) {
         set_error("run needs an instance, an input and an output, not NULL");
@@ -295,7 +248,7 @@ API int PUBLIC(run)(struct PUBLIC(instance) *self, const float *in, float *out)
     int status = run_calls(self, in);
     if (status == 0)
         for (int i = 0; i < COUNT(outputs); out += outputs[i++].size)
-            memcpy(out, self->tensors[outputs[i].tensor].data, outputs[i].size * sizeof(float));
+            give(out, self->tensors[outputs[i].tensor].data, &outputs[i]);
     else if (!error_text[0])
         set_error("a kernel failed with status %d", status);
     current_worker = outer;
@@ -350,6 +303,21 @@ static const int64_t *shape_of(const struct port *port, int *rank)
     {                                                                                    \
         const struct port *port = port_at(ports, COUNT(ports), index);                   \
         return port ? port->size : 0;                                                    \
+    }                                                                                    \
+    API const char *PUBLIC(kind##_type)(int index)                                       \
+    {                                                                                    \
+        const struct port *port = port_at(ports, COUNT(ports), index);                   \
+        return port ? port->type : NULL;                                                 \
+    }                                                                                    \
+    API float PUBLIC(kind##_scale)(int index)                                            \
+    {                                                                                    \
+        const struct port *port = port_at(ports, COUNT(ports), index);                   \
+        return port ? port->scale : 0;                                                   \
+    }                                                                                    \
+    API int PUBLIC(kind##_zero_point)(int index)                                         \
+    {                                                                                    \
+        const struct port *port = port_at(ports, COUNT(ports), index);                   \
+        return port ? port->zero_point : 0;                                              \
     }                                                                                    \
     API const int64_t *PUBLIC(kind##_shape)(int index, int *rank)                        \
     {                                                                                    \

@@ -51,11 +51,26 @@ struct call {
     enum way way;
 };
 
-/* An input or output: its tensor, and how many floats it has. */
+/* An input or output: its tensor, which tells the shape, and its numbers: how many, of which type, and what they
+ * stand for, (x - zero_point) * scale. */
 struct port {
     const char *name;
     int32_t tensor;
     size_t size;
+    const char *type;
+    float scale;
+    int32_t zero_point;
+};
+
+/* How an input's bytes become numbers of `tensor`, each of `size` bytes (1 or 4), by a table of 256 numbers for
+ * each channel: images of so many channels of height x width become rows x columns in blocks of so many channels,
+ * with a border of `fill` whose upper left corner has `top` rows and `left` columns. */
+struct intake {
+    int32_t tensor;
+    size_t size, images, channels, height, width;
+    size_t block, rows, columns, top, left;
+    uint8_t fill;
+    const void *table;
 };
 
 /* A tensor that is an input's memory, seen in its own shape or in another. */

@@ -4,8 +4,8 @@
  *
  *     check GOLDEN THREADS
  *
- * GOLDEN holds float32: for each example the inputs, then PyTorch's outputs. Prints what was checked;
- * exits with 1 and the reason when something is wrong.
+ * GOLDEN holds for each example the inputs, then the outputs that are wanted, as the library has them. Prints
+ * what was checked; exits with 1 and the reason when something is wrong.
  */
 #define _DEFAULT_SOURCE /* fork and others, under -std=c11 */
 #include <math.h>
@@ -20,10 +20,14 @@
 
 #include "mnc.h"
 
+#ifndef TOLERANCE
 #define TOLERANCE 1e-4f /* of the largest output of an example */
+#endif
 #define CALLERS 4
+#define INPUT_BYTES (MNC_INPUT_SIZE * sizeof(mnc_input))
+#define ROW_BYTES (INPUT_BYTES + MNC_OUTPUT_SIZE * sizeof(mnc_output))
 
-static float *rows;
+static char *rows;
 static int examples;
 
 static void require(int holds, const char *what)
@@ -34,48 +38,48 @@ static void require(int holds, const char *what)
     exit(1);
 }
 
-static const float *input(int example)
-{
-    return rows + (size_t)example * (MNC_INPUT_SIZE + MNC_OUTPUT_SIZE);
-}
+static const char *input(int example) { return rows + (size_t)example * ROW_BYTES; }
 
 static void read_golden(const char *path)
 {
-    size_t row = MNC_INPUT_SIZE + MNC_OUTPUT_SIZE;
     FILE *file = fopen(path, "rb");
     require(file != NULL, "golden file");
     fseek(file, 0, SEEK_END);
-    examples = (int)((size_t)ftell(file) / sizeof(float) / row);
+    examples = (int)((size_t)ftell(file) / ROW_BYTES);
     rewind(file);
-    rows = malloc((size_t)examples * row * sizeof(float));
-    require(rows && fread(rows, sizeof(float) * row, (size_t)examples, file) == (size_t)examples, "golden");
+    rows = malloc((size_t)examples * ROW_BYTES);
+    require(rows && fread(rows, ROW_BYTES, (size_t)examples, file) == (size_t)examples, "golden");
     fclose(file);
 }
 
-static int same(const float *out, const float *wanted)
+static int same(const mnc_output *out, const char *row)
 {
     float largest = 0, worst = 0;
+    mnc_output wanted[MNC_OUTPUT_SIZE];
+    memcpy(wanted, row + INPUT_BYTES, sizeof(wanted));
     for (int i = 0; i < MNC_OUTPUT_SIZE; i++) {
-        if (isnan(out[i]) != isnan(wanted[i]))
+        float found = (float)out[i], right = (float)wanted[i];
+        if (isnan(found) != isnan(right))
             return 0;
-        if (isnan(out[i]))
+        if (isnan(found))
             continue;
-        largest = fmaxf(largest, fabsf(wanted[i]));
-        worst = fmaxf(worst, fabsf(out[i] - wanted[i]));
+        largest = fmaxf(largest, fabsf(right));
+        worst = fmaxf(worst, fabsf(found - right));
     }
-    return isnan(wanted[0]) || (largest > 0 && worst <= TOLERANCE * largest);
+    return isnan((float)wanted[0]) || (largest > 0 && worst <= TOLERANCE * largest);
 }
 
-/* Every example, the input aligned and then, as the output always, one float off any alignment. */
+/* Every example, the input aligned and then, as the output always, one number off any alignment. */
 static int run_all(mnc_instance *instance)
 {
-    float *in = NULL, *out = malloc((MNC_OUTPUT_SIZE + 1) * sizeof(float));
-    int good = out && posix_memalign((void **)&in, 64, (MNC_INPUT_SIZE + 1) * sizeof(float)) == 0;
+    mnc_input *in = NULL;
+    mnc_output *out = malloc((MNC_OUTPUT_SIZE + 1) * sizeof(mnc_output));
+    int good = out && posix_memalign((void **)&in, 64, INPUT_BYTES + sizeof(mnc_input)) == 0;
     for (int i = 0; good && i < 2 * examples; i++) {
-        float *place = in + i % 2;
-        memcpy(place, input(i / 2), MNC_INPUT_SIZE * sizeof(float));
-        good = mnc_run(instance, place, out + 1) == 0 && same(out + 1, input(i / 2) + MNC_INPUT_SIZE) &&
-               !memcmp(place, input(i / 2), MNC_INPUT_SIZE * sizeof(float));
+        mnc_input *place = in + i % 2;
+        memcpy(place, input(i / 2), INPUT_BYTES);
+        good = mnc_run(instance, place, out + 1) == 0 && same(out + 1, input(i / 2)) &&
+               !memcmp(place, input(i / 2), INPUT_BYTES);
     }
     free(in);
     free(out);
@@ -122,13 +126,16 @@ static void check_description(void)
     require(!mnc_input_name(-1) && !mnc_output_name(99) && !mnc_input_size(99), "no such input");
     require(!mnc_output_shape(99, &rank) && rank == 0 && mnc_output_shape(0, NULL), "shapes");
     require(!strcmp(mnc_version(), MNC_VERSION) && !strcmp(mnc_model(), MNC_MODEL), "version, model");
+    require(mnc_input_type(0)[0] && mnc_input_scale(0) > 0 && !mnc_output_type(99), "types");
+    require(mnc_output_scale(0) > 0 && !mnc_output_zero_point(99), "scales");
     require(mnc_label(0) && !mnc_label(-1) && !mnc_label(1 << 30), "labels");
     printf("label 0: %s\n", mnc_label(0));
 }
 
 static void check_refusals(mnc_instance *instance)
 {
-    float in[MNC_INPUT_SIZE] = {0}, out[MNC_OUTPUT_SIZE];
+    mnc_input in[MNC_INPUT_SIZE] = {0};
+    mnc_output out[MNC_OUTPUT_SIZE];
     require(!mnc_create(-1) && mnc_last_error()[0], "negative threads");
     require(!mnc_create(MNC_MAX_THREADS + 1), "too many threads");
     require(mnc_run(NULL, in, out) != 0 && mnc_last_error()[0], "no instance");

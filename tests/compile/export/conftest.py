@@ -12,9 +12,12 @@ import torch
 
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.export import exporter
+from mnc.compile.export import numbers as numbering
 from mnc.compile.export.exporter import Exported
+from mnc.compile.export.numbers import Numbers
+from mnc.model.zoo import Model
 from mnc.targets import load
-from tests.compile.export.networks import make_artifact, two_heads
+from tests.compile.export.networks import in_integers, make_artifact, two_heads
 
 torch.set_num_threads(1)
 CHECK = Path(__file__).with_name("check.c")
@@ -27,6 +30,19 @@ class Shipped:
     artifact: Artifact
     exported: Exported
     golden: Path
+    exact: bool = False
+
+
+def write_golden_numbers(artifact: Artifact, model: Model, numbers: Numbers, path: Path) -> Path:
+    """As `write_golden`, of `numbers`, with the outputs that the network's reference gives for them."""
+    golden, manifest, reference = artifact.golden(), artifact.manifest, model.reference()
+    with path.open("wb") as file:
+        for i in range(golden.count):
+            given = numbering.given([array[i] for array in golden.inputs], manifest, numbers)
+            outputs = reference(*numbering.meant(given, manifest, numbers))
+            for array in (*given, *numbering.returned(outputs, manifest, numbers)):
+                file.write(array.tobytes())
+    return path
 
 
 def write_golden(artifact: Artifact, path: Path) -> Path:
@@ -53,6 +69,21 @@ def ship(artifact: Artifact, folder: Path, target: str, *, prefix: str = "mnc") 
     return Shipped(artifact, exported, write_golden(artifact, folder / "golden.f32"))
 
 
+def ship_integers(folder: Path, target: str, numbers: Numbers) -> Shipped:
+    """The two-headed network in 8 bits, whose functions take and give `numbers`."""
+    cpu, model = load(target), in_integers(two_heads())
+    artifact = make_artifact(model, cpu, folder)
+    exported = exporter.export(artifact, folder / "integers", target=cpu, numbers=numbers)
+    golden = write_golden_numbers(artifact, model, numbers, folder / "golden.bytes")
+    return Shipped(artifact, exported, golden, exact=True)
+
+
+@pytest.fixture(scope="session")
+def integers(tmp_path_factory: pytest.TempPathFactory) -> Shipped:
+    """The two-headed network in 8 bits for this machine: pixels in, int8 out."""
+    return ship_integers(tmp_path_factory.mktemp("integers"), "host", Numbers("uint8", "int8"))
+
+
 @pytest.fixture(scope="session")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Shipped:
     """The two-headed network for this machine, in a folder whose name has a space and an umlaut."""
@@ -72,6 +103,7 @@ def compile_check(
     out = shipped.exported
     library = [f"-L{out.folder}", f"-l{out.prefix}"] if shared else [str(out.static)]
     words = ["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", *flags, f"-I{out.folder}"]
+    words += ["-DTOLERANCE=0"] if shipped.exact else []
     subprocess.run(
         [*command, *words, str(CHECK), *library, "-lm", "-lpthread", "-o", str(program)],
         check=True,

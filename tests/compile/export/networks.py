@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small networks with every kind of layer, compiled for any target, as artifacts that can be exported."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from mnc.compile.artifact import store, writer
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.codegen import kernel_object, network
 from mnc.model import weights
+from mnc.model.examples import noise
+from mnc.model.preprocess import Preprocess
+from mnc.model.quantization.post_training import quantize
 from mnc.model.zoo import Model
 from mnc.targets import Target
 
@@ -58,6 +62,13 @@ def two_heads(seed: int = 0) -> Model:
         weights="random",
         weights_hash=weights.weights_hash(module),
     )
+
+
+def in_integers(model: Model) -> Model:
+    """The network in 8 bits, of pixels."""
+    pixels = Preprocess(size=32, resize=32, mean=(127.5,) * 3, scale=(1 / 127.5, 1 / 64, 1 / 127.5))
+    images = [torch.from_numpy(one) for one in noise(SHAPE, 8)]
+    return quantize(dataclasses.replace(model, preprocess=pixels), images).model
 
 
 def make_artifact(model: Model, target: Target, folder: Path) -> Artifact:

@@ -9,6 +9,8 @@ import pytest
 import tvm
 
 from mnc.compile.artifact.store import Artifact
+from mnc.compile.export import numbers
+from mnc.compile.export.loading import Freestanding
 from mnc.compile.rpc import rootfs
 from mnc.compile.toolchain.zig import zig
 from mnc.support.errors import UserError
@@ -21,6 +23,7 @@ C, CXX, RUST = (ROOT / "examples" / name for name in ("c", "cpp", "rust"))
 TVM = Path(tvm.__file__).parent
 INCLUDE = [f"-I{TVM / 'include'}", f"-I{TVM / '3rdparty' / 'dlpack' / 'include'}"]
 Words = list[str | Path]
+PIXELS = numbers.Numbers("uint8", "int8")
 STRICT = ["-O2", "-Wall", "-Wextra", "-Werror"]
 
 
@@ -46,6 +49,37 @@ def test_c_classifies_and_times(shipped: Shipped, tmp_path: Path) -> None:
     said = run([program, shipped.golden, "2", "5"], LD_LIBRARY_PATH=str(folder))
     check_ranking(said, shipped.artifact)
     assert "5 runs, 2 threads: median" in said
+
+
+def test_c_classifies_pixels_and_says_what_8_bit_outputs_stand_for(
+    integers: Shipped, tmp_path: Path
+) -> None:
+    program, out = tmp_path / "classify", integers.exported
+    run(
+        [
+            "cc",
+            *STRICT,
+            f"-I{out.folder}",
+            C / "classify.c",
+            out.static,
+            "-lm",
+            "-lpthread",
+            "-o",
+            program,
+        ]
+    )
+    (pixels,) = numbers.given(
+        [integers.artifact.golden().inputs[0][0]], integers.artifact.manifest, PIXELS
+    )
+    pixels.tofile(tmp_path / "input.u8")
+    said = run([program, tmp_path / "input.u8", "2"])
+    with Freestanding(out.shared) as library:
+        logits, grid = library.run(pixels)[0][0], library.outputs[0].grid
+    assert grid is not None
+    best = int(np.argmax(logits))
+    index, value = said.split()[:2]
+    assert int(index) == best
+    assert abs(float(value) - (logits[best] - grid.zero_point) * grid.scale) < 1e-3
 
 
 def test_rust_classifies(shipped: Shipped, tmp_path: Path) -> None:

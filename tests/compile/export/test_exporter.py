@@ -18,7 +18,7 @@ from mnc.compile.artifact import manifest as manifests
 from mnc.compile.artifact import store as artifacts
 from mnc.compile.artifact.manifest import FileInfo
 from mnc.compile.artifact.store import Artifact
-from mnc.compile.export import exporter, objects, source, weights
+from mnc.compile.export import exporter, header, objects, source, weights
 from mnc.compile.toolchain.graph import GRAPH, OBJECT
 from mnc.support.errors import UserError
 from mnc.support.files import sha256
@@ -182,8 +182,8 @@ def test_the_weights_are_read_as_tvm_wrote_them(shipped: Shipped) -> None:
 
 def test_text_cannot_leave_its_literal_or_comment() -> None:
     assert source.quote('a"b\\c?ü\n') == '"a\\042b\\134c\\077\\303\\274\\012"'
-    assert "*/" not in source._comment("x */ int y; /* z")
-    assert all(line.startswith(" * ") for line in source._comment("word " * 99).splitlines())
+    assert "*/" not in header._comment("x */ int y; /* z")
+    assert all(line.startswith(" * ") for line in header._comment("word " * 99).splitlines())
 
 
 def test_no_room_for_the_library_is_one_clear_line(shipped: Shipped, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from elftools.elf.elffile import ELFFile
 
 from mnc.compile.export import elf_check, exporter
 from mnc.compile.export.loading import Freestanding, aligned, verify, verify_here
+from mnc.compile.export.numbers import FLOATS, Numbers
 from mnc.compile.rpc import rootfs
 from mnc.compile.runtime.session import Session
 from mnc.compile.toolchain.zig import zig
@@ -25,7 +26,7 @@ from mnc.model import zoo
 from mnc.support.errors import UserError
 from mnc.support.files import sha256
 from mnc.targets import load
-from tests.compile.export.conftest import Shipped, compile_check, run, ship
+from tests.compile.export.conftest import Shipped, compile_check, run, ship, ship_integers
 from tests.compile.export.networks import make_artifact, two_heads
 
 ALLOWED = ("libc.so.6", "libm.so.6", "libpthread.so.0", "ld-linux")
@@ -79,8 +80,14 @@ def test_the_compilers_of_c_and_cxx_take_the_header_without_a_warning(
     run(["c++", "-x", "c++", "-std=c++11", *strict, source])
 
 
-@pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
-def test_sanitizers_find_nothing(shipped: Shipped, tmp_path: Path, sanitizer: str) -> None:
+@pytest.mark.parametrize(
+    ("network", "sanitizer"),
+    [("shipped", "address,undefined"), ("shipped", "thread"), ("integers", "address,undefined")],
+)
+def test_sanitizers_find_nothing(
+    request: pytest.FixtureRequest, tmp_path: Path, network: str, sanitizer: str
+) -> None:
+    shipped: Shipped = request.getfixturevalue(network)
     flags = [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
     program = compile_check(shipped, tmp_path / "check", flags=flags)
     assert "done" in run([program, shipped.golden, "3"])
@@ -88,25 +95,32 @@ def test_sanitizers_find_nothing(shipped: Shipped, tmp_path: Path, sanitizer: st
 
 @pytest.mark.slow
 def test_the_instrumented_runtime_has_no_race_and_no_stray_access(
-    shipped: Shipped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shipped: Shipped, integers: Shipped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As above, with the library's own C compiled by gcc and instrumented, not the program alone."""
     from mnc.compile.export import toolchain
 
-    for sanitizer in ("address,undefined", "thread"):
+    for network, numbers, sanitizer in (
+        (shipped, FLOATS, "address,undefined"),
+        (shipped, FLOATS, "thread"),
+        (integers, Numbers("uint8", "int8"), "thread"),
+    ):
         flags = f"-fsanitize={sanitizer}"
         with monkeypatch.context() as patch:
             patch.setattr(toolchain, "FLAGS", (*toolchain.FLAGS, flags, "-g"))
             # A sanitizer's own library is not one of the allowed: only the static library is used.
             patch.setattr(toolchain.Toolchain, "share", lambda _self, _parts, to: to.touch())
             patch.setattr(elf_check, "check", lambda *_words, **_options: ())
-            folder = tmp_path / sanitizer
             exported = exporter.export(
-                shipped.artifact, folder, target=load("host"), cc=shutil.which("gcc")
+                network.artifact,
+                tmp_path / sanitizer,
+                target=load("host"),
+                cc=shutil.which("gcc"),
+                numbers=numbers,
             )
-        instrumented = Shipped(shipped.artifact, exported, shipped.golden)
-        program = compile_check(instrumented, tmp_path / f"check-{sanitizer}", flags=[flags])
-        assert "done" in run([program, shipped.golden, "3"])
+        instrumented = dataclasses.replace(network, exported=exported)
+        program = compile_check(instrumented, tmp_path / "check", flags=[flags])
+        assert "done" in run([program, network.golden, "3"])
 
 
 @pytest.mark.slow
@@ -224,14 +238,15 @@ def test_a_library_that_differs_is_found_out(shipped: Shipped, tmp_path: Path) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("target", "debian", "triple"),
+    ("target", "debian", "triple", "numbers"),
     [
-        ("rpi4", "arm64", "aarch64-linux-gnu.2.28"),
-        ("armv7", "armhf", "arm-linux-gnueabihf.2.28"),
+        ("rpi4", "arm64", "aarch64-linux-gnu.2.28", FLOATS),
+        ("armv7", "armhf", "arm-linux-gnueabihf.2.28", FLOATS),
+        ("rpi4", "arm64", "aarch64-linux-gnu.2.28", Numbers("int8", "int8")),
     ],
 )
 def test_an_arm_library_computes_the_same_under_qemu(
-    tmp_path: Path, target: str, debian: str, triple: str
+    tmp_path: Path, target: str, debian: str, triple: str, numbers: Numbers
 ) -> None:
     root = tmp_path / "root"
     root.mkdir()
@@ -240,7 +255,10 @@ def test_an_arm_library_computes_the_same_under_qemu(
         rootfs.add_packages(root, ["libc6"], arch=debian)
     except UserError as error:
         pytest.skip(f"no emulator: {error}")
-    shipped = ship(make_artifact(two_heads(), load(target), tmp_path), tmp_path, target)
+    if numbers == FLOATS:
+        shipped = ship(make_artifact(two_heads(), load(target), tmp_path), tmp_path, target)
+    else:
+        shipped = ship_integers(tmp_path, target, numbers)
     for shared in (True, False):
         program = tmp_path / f"check-{shared}"
         compile_check(shipped, program, command=[*ZIG, "-target", triple], shared=shared)
