@@ -16,7 +16,7 @@ from tvm import relay
 
 from mnc.compile.frontend import markers, packing
 from mnc.compile.frontend.expressions import is_zero, rebuilt
-from mnc.compile.templates import instructions
+from mnc.compile.templates import instructions, integer_depthwise
 
 UNARY = frozenset(
     "nn.relu clip sigmoid tanh exp erf negative abs sqrt rsqrt nn.leaky_relu nn.dropout cast"
@@ -212,6 +212,8 @@ class _Rewriter:
         kept = {name: attrs[name] for name in names}
         if per_group == 1 and 1 < groups == weight.shape[0]:
             source, packed = self.blocked(data), packing.pack_depthwise(weight, self.block)
+            if integer_depthwise.fits(_shape(data)[3], attrs["dilation"]):
+                packed = packing.in_groups(packed, 1)
         else:
             found = instructions.available()
             source, in_block = self._convolution_input(data, found.group if found else 1)

@@ -30,6 +30,14 @@ def available() -> MultiplyAdd | None:
     return next((found for feature, found in known if has_feature(feature, target)), None)
 
 
+def needed() -> MultiplyAdd:
+    """That of the current target. ValueError where it has none: no workload of ours is for it then."""
+    found = available()
+    if found is None:
+        raise ValueError("the target has no multiply-add of 8-bit numbers that is known")
+    return found
+
+
 def stored() -> str:
     """The type in which the current target keeps 8-bit maps: what its instruction multiplies by int8."""
     return "int8" if blocked.on_arm() else "uint8"

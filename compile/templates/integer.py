@@ -15,14 +15,16 @@ from mnc.compile.templates import (
     blocked,
     depthwise,
     direct,
+    integer_depthwise,
     integer_direct,
     integer_pointwise,
 )
 
+COLUMNS = integer_depthwise.NAME
 POINTWISE, GROUPED = integer_pointwise.NAME, integer_direct.NAME
 DEPTHWISE = "depthwise_int8_NCHWc.mnc"
 DIRECT = "direct_int8_NCHWc.mnc"
-NAMES = (POINTWISE, GROUPED, DEPTHWISE, DIRECT)
+NAMES = (POINTWISE, COLUMNS, GROUPED, DEPTHWISE, DIRECT)
 SUMS = "int32"
 
 
@@ -32,11 +34,14 @@ def template_name(
     """The template for blocked `data` (N, I, H, W, i) and `kernel`, whose input channels lie in groups where
     it has seven axes (O, I, KH, KW, i / g, o, g).
     """
+    alone = kernel[1] == 1 and kernel[4] == 1 and data[4] == kernel[5] and data[1] == kernel[0]
+    alone = alone and data[4] > 1
+    if len(kernel) == 7 and alone and kernel[6] == 1:
+        return COLUMNS
     if len(kernel) == 7:
         one_to_one = kernel[2:4] == (1, 1) and blocked.pair(strides) == (1, 1)
         return POINTWISE if one_to_one and kernel[1] == data[1] else GROUPED
-    alone = kernel[1] == 1 and kernel[4] == 1 and data[4] == kernel[5] and data[1] == kernel[0]
-    return DEPTHWISE if alone and data[4] > 1 else DIRECT
+    return DEPTHWISE if alone else DIRECT
 
 
 def _widened(template: Any) -> Any:
@@ -62,7 +67,7 @@ def _widened(template: Any) -> Any:
 # (compute, schedule) by name.
 TEMPLATES = {
     template.NAME: (template.compute, template.schedule)
-    for template in (integer_pointwise, integer_direct)
+    for template in (integer_pointwise, integer_depthwise, integer_direct)
 } | {
     name: (
         autotvm.register_topi_compute(name)(_widened(template)),

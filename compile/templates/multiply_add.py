@@ -53,6 +53,41 @@ def step(found: MultiplyAdd, block: int) -> Any:
     return te.decl_tensor_intrin(sums.op, emitter(found, block, part), binds=buffers)
 
 
+def columns(found: MultiplyAdd, block: int) -> Any:
+    """The tensor intrinsic of `group` neighbouring pixels of a block of channels, each channel times the
+    weights in its word: int32 for a group of four, int16 of two.
+    """
+    kind = f"int{8 * found.group}"
+    pixels = te.placeholder((found.group, block), dtype=found.data, name="bytes")
+    words = te.placeholder((block,), dtype=kind, name="words")
+    byte = te.reduce_axis((0, found.group), name="byte")
+    sums = te.compute(
+        (block,),
+        lambda v: te.sum(
+            pixels[byte, v].astype("int32") * byte_of(words[v], byte).astype("int32"), axis=byte
+        ),
+    )
+    buffers = {
+        pixels: buffer(pixels, [block, 1]),
+        words: buffer(words, [1]),
+        sums: buffer(sums, [1], scope="local"),
+    }
+
+    def part(ins: Any, at: int) -> tuple[Any, Any]:
+        whole = ins[0].vload([0, 0], f"{found.data}x{found.group * block}")
+        order = [at + lane + block * j for lane in range(found.lanes) for j in range(found.group)]
+        weights = ins[1].vload([at], f"{kind}x{found.lanes}")
+        as_bytes = f"int8x{found.group * found.lanes}"
+        return tir.Shuffle([whole], order), tir.call_intrin(as_bytes, "tir.reinterpret", weights)
+
+    return te.decl_tensor_intrin(sums.op, emitter(found, block, part), binds=buffers)
+
+
+def byte_of(word: Any, byte: Any) -> Any:
+    """A signed byte of a word, the lowest first."""
+    return (word >> (8 * byte).astype(word.dtype)).astype("int8")
+
+
 def buffer(tensor: Any, strides: list[Any], **more: Any) -> Any:
     """A tensor intrinsic's view of a tensor."""
     return tir.decl_buffer(tensor.shape, tensor.dtype, offset_factor=1, strides=strides, **more)

@@ -31,6 +31,12 @@ GROUPED = {
     "dense": ((1, 4, 1, 1, 16), (3, 4, 1, 1, 16), (1, 1), (0, 0, 0, 0)),
     "first": ((1, 1, 21, 23, 4), (2, 1, 3, 3, 4), (2, 2), (0, 0, 0, 0)),
     "grouped": ((1, 4, 9, 9, 16), (4, 2, 3, 3, 16), (1, 1), (0, 0, 0, 0)),
+    # Of channels alone: as narrow as a load; one step wider; windows that move by two, by three.
+    "narrow": ((1, 2, 5, 4, 16), (2, 1, 3, 3, 1), (1, 1), (1, 1, 1, 1)),
+    "same": ((1, 2, 14, 14, 16), (2, 1, 3, 3, 1), (2, 2), (0, 0, 1, 1)),
+    "large": ((2, 1, 9, 8, 16), (1, 1, 5, 5, 1), (2, 2), (2, 2, 2, 2)),
+    "all border": ((1, 1, 4, 4, 16), (1, 1, 5, 5, 1), (1, 1), (2, 2, 2, 2)),
+    "uneven": ((1, 1, 6, 11, 16), (1, 1, 7, 3, 1), (1, 3), (3, 2, 1, 0)),
 }
 
 
@@ -86,7 +92,7 @@ def test_every_family_of_x86_instructions_gives_them(name: str, cpu: str) -> Non
         pytest.skip(f"this machine cannot run code for {cpu}")
     made = tvm.target.Target(f"llvm -mtriple=x86_64-linux-gnu -mcpu={cpu} -num-cores=2")
     data, (*outer, channels), strides, padding = GROUPED[name]
-    group = X86_GROUPS[cpu]
+    group = 1 if channels == 1 else X86_GROUPS[cpu]
     kernel = (*outer, channels // group, 16, group)
     agrees(workload(data, "uint8", kernel, strides, padding, made))
 
