@@ -8,6 +8,7 @@ of both sides: nothing that says where to read is one.
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 from tvm import te, tir
@@ -76,21 +77,26 @@ class Columns:
         """Output pixels whose taps the vectors of a step hold."""
         return (self.loads * self.width - self.axis.taps) // self.axis.stride + 1
 
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Of an output of a step and one of its loads."""
+        return list(product(range(self.outputs), range(self.loads)))
+
     def start(self, step: Any, load: Any) -> Any:
         """The column where a load begins: at an edge where it would begin, or end, outside."""
         return te.max(te.min(self._wanted(step, load), self.axis.size - self.width), 0)
 
     def moved(self, step: Any, load: Any) -> Any:
-        """How far that is from where it would begin, from 0 to `moves`."""
-        return self.start(step, load) - self._wanted(step, load) + self._back
+        """How far that is from where it would begin, from 0 to `moves`; `back` of it is where it would."""
+        return self.start(step, load) - self._wanted(step, load) + self.back
 
     @property
     def moves(self) -> int:
         """The farthest."""
-        return self._back + self.axis.before
+        return self.back + self.axis.before
 
     @property
-    def _back(self) -> int:
+    def back(self) -> int:
         """Columns by which the last load goes back."""
         last = self._wanted((self.axis.out - 1) // self.outputs, self.loads - 1)
         return max(int(last) + self.width - self.axis.size, 0)
@@ -98,8 +104,14 @@ class Columns:
     def _wanted(self, step: Any, load: Any) -> Any:
         return step * (self.outputs * self.axis.stride) + load * self.width - self.axis.before
 
-    def tap(self, output: Any, load: Any, moved: Any, byte: int) -> tuple[Any, Any]:
-        """Which tap a byte of a load has for an output of the step, and whether the load is to have it."""
-        column = moved + (byte - self._back)
-        tap = column + load * self.width - output * self.axis.stride
-        return tap, tir.all(column >= 0, column < self.width)
+    def tap(self, output: int, load: int, byte: int) -> int | None:
+        """Which tap a byte of a load that begins where it would has for an output of the step."""
+        tap = load * self.width + byte - output * self.axis.stride
+        return tap if 0 <= tap < self.axis.taps else None
+
+
+def whole(index: Any, size: int, *axes: Any) -> Any:
+    """`index`, of an axis of this size, in a form by which TE takes that to be read from end to end at every
+    turn of `axes`: it bounds each mention of an axis alone.
+    """
+    return index + size * sum(axis - axis for axis in axes)

@@ -13,10 +13,11 @@ from tvm import autotvm, te, tir, topi
 from tvm.topi.nn.utils import get_pad_tuple
 
 from mnc.compile.templates import blocked, depthwise, instructions, multiply_add
-from mnc.compile.templates.columns import Axis, Columns
+from mnc.compile.templates.columns import Axis, Columns, whole
 
 NAME = "depthwise_columns_int8_NCHWc.mnc"
 TAG = "mnc_depthwise_columns_int8"
+MADE_ONCE = ("unmoved", "words", "row_sums", "border")
 
 
 def fits(width: int, dilation: Any) -> bool:
@@ -44,12 +45,13 @@ def compute(
     if not pad_value or rows.cases == across.cases == 1:
         return summed
     border = _border(kernel, rows, across, pad_value, out_dtype)
-    return te.compute(
-        summed.shape,
-        lambda n, c, y, x, v: summed[n, c, y, x, v] + border[c, rows.case(y), across.case(x), v],
-        name="bordered",
-        tag="injective",
-    )
+
+    def with_border(n: Any, c: Any, y: Any, x: Any, v: Any) -> Any:
+        row = whole(rows.case(y), rows.cases, y, x)
+        column = whole(across.case(x), across.cases, y, x)
+        return summed[n, c, y, x, v] + border[c, row, column, v]
+
+    return te.compute(summed.shape, with_border, name="bordered", tag="injective")
 
 
 def _axes(data: Any, kernel: Any, strides: Any, padding: Any, dilation: Any) -> tuple[Axis, Axis]:
@@ -74,25 +76,32 @@ def _axes(data: Any, kernel: Any, strides: Any, padding: Any, dilation: Any) -> 
 
 
 def _words(kernel: Any, columns: Columns) -> Any:
-    """The weights of a load in one word a channel, (C, row of taps, output of a step, load, moved, v); before
-    the first row of taps is one of zeros.
+    """The weights of a load in one word a channel, (C, row of taps, output of a step and load, moved, v);
+    before the first row of taps is one of zeros.
     """
-    chunks, _, height, taps, _, block, _ = topi.utils.get_const_tuple(kernel.shape)
-    kind = f"int{8 * columns.width}"
+    chunks, _, height, _, _, block, _ = topi.utils.get_const_tuple(kernel.shape)
+    kind = f"uint{8 * columns.width}"
 
-    def word(c: Any, row: Any, output: Any, load: Any, moved: Any, v: Any) -> Any:
+    def unmoved(c: Any, row: Any, kept: Any, v: Any) -> Any:
         made: Any = tir.const(0, kind)
         for byte in range(columns.width):
-            tap, whole = columns.tap(output, load, moved, byte)
-            here = tir.all(row > 0, whole, tap >= 0, tap < taps)
-            weight = tir.if_then_else(
-                here, kernel[c, 0, row - 1, tap, 0, v, 0], tir.const(0, "int8")
-            )
+            weight: Any = tir.const(0, "int8")
+            for number, (output, load) in enumerate(columns.pairs):
+                # Chosen here: of a tap's number with TE's variables, TVM 0.19 proves l * 4 - o * 2 >= 0.
+                if (tap := columns.tap(output, load, byte)) is not None:
+                    here = tir.all(row > 0, kept == number)
+                    weight = tir.if_then_else(here, kernel[c, 0, row - 1, tap, 0, v, 0], weight)
             made = made | (weight.astype("uint8").astype(kind) << tir.const(8 * byte, kind))
         return made
 
-    shape = (chunks, height + 1, columns.outputs, columns.loads, columns.moves + 1, block)
-    return te.compute(shape, word, name="words")
+    def moved(c: Any, row: Any, kept: Any, by: Any, v: Any) -> Any:
+        down, up = te.max(by - columns.back, 0), te.max(columns.back - by, 0)
+        word = unmoved_words[c, row, kept, v]
+        return (word >> (8 * down).astype(kind)) << (8 * up).astype(kind)
+
+    shape = (chunks, height + 1, len(columns.pairs))
+    unmoved_words = te.compute((*shape, block), unmoved, name="unmoved")
+    return te.compute((*shape, columns.moves + 1, block), moved, name="words")
 
 
 def _product(data: Any, words: Any, rows: Axis, columns: Columns, sums: str) -> Any:
@@ -105,10 +114,11 @@ def _product(data: Any, words: Any, rows: Axis, columns: Columns, sums: str) -> 
         step, output = x // columns.outputs, x % columns.outputs
         wanted = rows.pixel(y, row)
         at = te.max(te.min(wanted, rows.size - 1), 0)
-        # Arithmetic, as TE's bounds of a choice are those of both sides.
         inside = 1 - te.min(te.max(wanted - at, at - wanted), 1)
+        kept = whole((row + 1) * inside, rows.taps + 1, y, x)
+        moved = whole(columns.moved(step, load), columns.moves + 1, y, x)
         number = data[n, c, at, columns.start(step, load) + byte, v]
-        word = words[c, (row + 1) * inside, output, load, columns.moved(step, load), v]
+        word = words[c, kept, output * columns.loads + load, moved, v]
         weight = multiply_add.byte_of(word, byte)
         return te.sum(number.astype(sums) * weight.astype(sums), axis=[row, load, byte])
 
@@ -117,18 +127,27 @@ def _product(data: Any, words: Any, rows: Axis, columns: Columns, sums: str) -> 
 
 
 def _border(kernel: Any, rows: Axis, across: Axis, pad_value: int, sums: str) -> Any:
-    """What the taps beyond the edges add, by cases."""
+    """What the taps beyond the edges add, (C, case of rows, case of columns, v)."""
     chunks, _, height, width, _, block, _ = topi.utils.get_const_tuple(kernel.shape)
+    zero = tir.const(0, sums)
+
+    def within(c: Any, i: Any, x: Any, v: Any) -> Any:
+        total: Any = zero
+        for j in range(width):
+            weight = kernel[c, 0, i, j, 0, v, 0].astype(sums)
+            seen = tir.any(x == across.cases, across.inside(across.output(x), j))
+            total += tir.if_then_else(seen, weight, zero)
+        return total
 
     def beyond(c: Any, y: Any, x: Any, v: Any) -> Any:
-        total: Any = tir.const(0, sums)
+        total: Any = zero
         for i in range(height):
-            for j in range(width):
-                inside = tir.all(rows.inside(rows.output(y), i), across.inside(across.output(x), j))
-                weight = kernel[c, 0, i, j, 0, v, 0].astype(sums)
-                total = total + tir.if_then_else(inside, tir.const(0, sums), weight)
+            seen = tir.if_then_else(rows.inside(rows.output(y), i), row[c, i, x, v], zero)
+            total += row[c, i, across.cases, v] - seen
         return total * tir.const(pad_value, sums)
 
+    # The last case has all taps.
+    row = te.compute((chunks, height, across.cases + 1, block), within, name="row_sums")
     return te.compute((chunks, rows.cases, across.cases, block), beyond, name="border")
 
 
@@ -181,7 +200,7 @@ def schedule(cfg: Any, outs: Any) -> Any:
             s[output].parallel(c)
         s[accumulator].compute_at(s[output], x_outer)
         _schedule_taps(s[accumulator], convolution)
-        for made in _once_a_block(convolution, output):
+        for made in reversed(_once_a_block(output)):
             s[made].compute_at(s[output], c)
             *outer, lanes = s[made].op.axis
             s[made].vectorize(lanes)
@@ -198,18 +217,18 @@ def _schedule_taps(stage: Any, convolution: Any) -> None:
     for axis in (row, load, y, x):
         stage.unroll(axis)
     words = convolution.op.input_tensors[1]
-    stage.tensorize(v, multiply_add.columns(instructions.needed(), int(words.shape[5])))
+    stage.tensorize(v, multiply_add.columns(instructions.needed(), int(words.shape[4])))
 
 
-def _once_a_block(convolution: Any, output: Any) -> list[Any]:
-    """The stages that make words, and sums of a border, of a block's weights."""
-    found = [tensor for tensor in convolution.op.input_tensors if tensor.op.name == "words"]
-    pending = [output]
-    while pending:
-        tensor = pending.pop()
+def _once_a_block(output: Any) -> list[Any]:
+    """The stages that make words, and sums of a border, of a block's weights, each behind what it reads."""
+    found: list[Any] = []
+
+    def visit(tensor: Any) -> None:
         for one in tensor.op.input_tensors:
-            if one.op.name == "border":
-                found.append(one)
-            elif isinstance(one.op, te.ComputeOp) and one != convolution:
-                pending.append(one)
+            visit(one)
+        if tensor.op.name in MADE_ONCE and tensor not in found:
+            found.append(tensor)
+
+    visit(output)
     return found

@@ -55,9 +55,9 @@ def step(found: MultiplyAdd, block: int) -> Any:
 
 def columns(found: MultiplyAdd, block: int) -> Any:
     """The tensor intrinsic of `group` neighbouring pixels of a block of channels, each channel times the
-    weights in its word: int32 for a group of four, int16 of two.
+    weights in its word: uint32 for a group of four, uint16 of two.
     """
-    kind = f"int{8 * found.group}"
+    kind = f"uint{8 * found.group}"
     pixels = te.placeholder((found.group, block), dtype=found.data, name="bytes")
     words = te.placeholder((block,), dtype=kind, name="words")
     byte = te.reduce_axis((0, found.group), name="byte")
