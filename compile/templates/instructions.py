@@ -9,7 +9,7 @@ from typing import Any
 import tvm
 
 from mnc.compile.templates import blocked, dot_product, pairwise
-from mnc.compile.templates.multiply_add import MultiplyAdd, step
+from mnc.compile.templates.multiply_add import MultiplyAdd, columns, step
 
 # By LLVM's name of the feature, the best first.
 _X86 = (
@@ -30,14 +30,6 @@ def available() -> MultiplyAdd | None:
     return next((found for feature, found in known if has_feature(feature, target)), None)
 
 
-def needed() -> MultiplyAdd:
-    """That of the current target. ValueError where it has none: no workload of ours is for it then."""
-    found = available()
-    if found is None:
-        raise ValueError("the target has no multiply-add of 8-bit numbers that is known")
-    return found
-
-
 def stored() -> str:
     """The type in which the current target keeps 8-bit maps: what its instruction multiplies by int8."""
     return "int8" if blocked.on_arm() else "uint8"
@@ -52,13 +44,35 @@ def registers_a_block(block: int = 16) -> int:
     return max(1, block // lanes)
 
 
+def group() -> int:
+    """Products that go into a sum at once; 4 where that makes no difference."""
+    found = available()
+    return found.group if found else 4
+
+
 def vectorize(stage: Any, channel: Any, byte: Any, data: Any, kernel: Any) -> None:
     """The innermost axes of sums, output channels and a group of input channels, become the CPU's
     `MultiplyAdd`; plain vectors where it has none for such data.
     """
-    found, (block, group) = available(), (int(extent) for extent in kernel.shape[5:])
-    if found and (found.data, found.group) == (data.dtype, group) and block % found.lanes == 0:
-        stage.tensorize(channel, step(found, block))
+    block, size = (int(extent) for extent in kernel.shape[5:])
+    _tensorize(stage, channel, byte, _for(data, size), step, block)
+
+
+def vectorize_columns(stage: Any, channel: Any, byte: Any, data: Any, words: Any) -> None:
+    """As `vectorize`, of a block of channels and neighbouring columns, with weights in words."""
+    _tensorize(stage, channel, byte, _for(data, group()), columns, int(words.shape[-1]))
+
+
+def _for(data: Any, size: int) -> MultiplyAdd | None:
+    found = available()
+    return found if found and (found.data, found.group) == (data.dtype, size) else None
+
+
+def _tensorize(
+    stage: Any, channel: Any, byte: Any, found: MultiplyAdd | None, make: Any, block: int
+) -> None:
+    if found and block % found.lanes == 0:
+        stage.tensorize(channel, make(found, block))
     else:
         stage.unroll(byte)
         stage.vectorize(channel)

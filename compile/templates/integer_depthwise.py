@@ -39,7 +39,7 @@ def compute(
 ) -> Any:
     """The sums over the taps."""
     rows, across = _axes(data, kernel, strides, padding, dilation)
-    columns = Columns(across, instructions.needed().group)
+    columns = Columns(across, instructions.group())
     _define_space(cfg, int(kernel.shape[0]), rows, columns)
     summed = _product(data, _words(kernel, columns), rows, columns, out_dtype)
     if not pad_value or rows.cases == across.cases == 1:
@@ -95,9 +95,11 @@ def _words(kernel: Any, columns: Columns) -> Any:
         return made
 
     def moved(c: Any, row: Any, kept: Any, by: Any, v: Any) -> Any:
-        down, up = te.max(by - columns.back, 0), te.max(columns.back - by, 0)
-        word = unmoved_words[c, row, kept, v]
-        return (word >> (8 * down).astype(kind)) << (8 * up).astype(kind)
+        last = columns.width - 1
+        down, up = (te.max(one, 0) for one in (by - columns.back, columns.back - by))
+        bits = [(8 * te.min(one, last)).astype(kind) for one in (down, up)]
+        word = (unmoved_words[c, row, kept, v] >> bits[0]) << bits[1]
+        return tir.if_then_else(tir.all(down <= last, up <= last), word, tir.const(0, kind))
 
     shape = (chunks, height + 1, len(columns.pairs))
     unmoved_words = te.compute((*shape, block), unmoved, name="unmoved")
@@ -216,8 +218,7 @@ def _schedule_taps(stage: Any, convolution: Any) -> None:
     stage.reorder(n, c, row, load, y, x, v, byte)
     for axis in (row, load, y, x):
         stage.unroll(axis)
-    words = convolution.op.input_tensors[1]
-    stage.tensorize(v, multiply_add.columns(instructions.needed(), int(words.shape[4])))
+    instructions.vectorize_columns(stage, v, byte, *convolution.op.input_tensors)
 
 
 def _once_a_block(output: Any) -> list[Any]:
