@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import relay
 
+from mnc.compile.frontend import rounding
 from mnc.compile.frontend.expressions import is_call
 from mnc.model.quantization.operators import LARGEST_BIAS
 
@@ -131,8 +132,13 @@ class Sums:
 
     def quantized(self, grid: Grid) -> Any:
         """One multiplication, one rounding."""
-        by = _channels(self.scale / np.float64(grid.scale))
-        return _rounded(relay.multiply(_float(self.expr), by), grid, self.bounds)
+        by = self.scale / np.float64(grid.scale)
+        value = relay.multiply(_float(self.expr), _channels(by))
+        return (
+            _saturated(value, grid, self.bounds)
+            if _small(by, grid)
+            else _rounded(value, grid, self.bounds)
+        )
 
     def floats(self) -> Any:
         """One multiplication."""
@@ -254,6 +260,25 @@ def _rounded(value: Any, grid: Grid, bounds: Bounds) -> Any:
     kept = relay.clip(value, float(low - grid.zero), float(high - grid.zero))
     shifted = relay.add(kept, _number(np.float64(ROUNDER + grid.stored_zero)))
     return relay.cast(relay.reinterpret(shifted, "int32"), grid.dtype)
+
+
+def _small(by: Doubles, grid: Grid) -> bool:
+    """Whether 32-bit sums times `by` can be rounded without their bounds, on this grid."""
+    return bool(grid.dtype == "uint8" and grid.zero % 2 == 0 and np.max(by) < 0.99)
+
+
+def _saturated(value: Any, grid: Grid, bounds: Bounds) -> Any:
+    """As `_rounded`, of values that 32 bits hold and a zero point that is even, so that ties stay even: x86
+    has an instruction that rounds, and one that makes 8 bits of 32 within their bounds.
+    """
+    level = relay.clip(
+        relay.add(rounding.nearest(value), _int(grid.zero))
+        if grid.zero
+        else rounding.nearest(value),
+        float(grid.level(bounds.low)),
+        float(grid.level(bounds.high)),
+    )
+    return relay.cast(level, grid.dtype)
 
 
 def _clipped(value: Any, bounds: Bounds) -> Any:

@@ -14,14 +14,14 @@ import numpy as np
 import tvm
 from tvm import relay
 
-from mnc.compile.frontend import markers, packing
+from mnc.compile.frontend import markers, packing, rounding
 from mnc.compile.frontend.expressions import is_zero, rebuilt
 from mnc.compile.templates import instructions, integer_depthwise
 
 UNARY = frozenset(
     "nn.relu clip sigmoid tanh exp erf negative abs sqrt rsqrt nn.leaky_relu nn.dropout cast"
     " reinterpret".split()
-)
+) | {rounding.NAME}
 BINARY = frozenset("add subtract multiply divide maximum minimum".split())
 POOLS = frozenset("nn.max_pool2d nn.avg_pool2d".split())
 GLOBAL_POOLS = frozenset(
