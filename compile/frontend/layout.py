@@ -215,15 +215,17 @@ class _Rewriter:
             if integer_depthwise.fits(_shape(data)[3], attrs["dilation"]):
                 packed = packing.in_groups(packed, 1)
         else:
-            found = instructions.available()
-            source, in_block = self._convolution_input(data, found.group if found else 1)
+            plain = [int(v) for v in (*attrs["strides"], *attrs["padding"])] == [1, 1, 0, 0, 0, 0]
+            one_to_one = weight.shape[2:] == (1, 1) and plain and groups == 1
+            group = instructions.weight_group(pointwise=one_to_one)
+            source, in_block = self._convolution_input(data, group)
             if groups > 1:
                 weight, groups = packing.merge_groups(
                     weight, groups, in_block=in_block, out_block=self.block
                 )
             packed = packing.pack_convolution(weight, in_block, self.block)
-            if found and in_block % found.group == 0:
-                packed = packing.in_groups(packed, found.group)
+            if group > 1 and in_block % group == 0:
+                packed = packing.in_groups(packed, group)
                 source = _bordered(source, kept, data.checked_type.dtype)
                 kept["padding"] = (0, 0, 0, 0)
         expr = markers.convolution(source, relay.const(packed), blocked=True, groups=groups, **kept)

@@ -168,13 +168,18 @@ def tile_knobs(
 
 
 def schedule_convolution(
-    outs: Any, schedule_one: Callable[[Any, Any, Any, Any], None], *, tag: str
+    outs: Any,
+    schedule_one: Callable[[Any, Any, Any, Any], None],
+    *,
+    tag: str,
+    scope: str = "local",
 ) -> Any:
     """Create a schedule for `outs`, find the convolution with `tag` in it and schedule that.
 
     Calls `schedule_one(schedule, convolution, accumulator, output)`. The accumulator is the stage that holds
     partial sums: the convolution itself when an epilogue (bias, activation, residual) follows it in the same
-    kernel, otherwise a cache of its output. Element-wise stages in between are inlined into `output`.
+    kernel, otherwise a cache of its output; its buffer is of `scope`. Element-wise stages in between are
+    inlined into `output`.
     """
     outs = [outs] if isinstance(outs, te.tensor.Tensor) else outs
     schedule = te.create_schedule([out.op for out in outs])
@@ -187,10 +192,10 @@ def schedule_convolution(
         if "pad" in source.op.tag:
             schedule[source].compute_inline()
         if convolution == output:
-            accumulator = schedule.cache_write(convolution, "local")
+            accumulator = schedule.cache_write(convolution, scope)
         else:
             accumulator = convolution
-            schedule[convolution].set_scope("local")
+            schedule[convolution].set_scope(scope)
         schedule_one(schedule, convolution, accumulator, output)
 
     topi.utils.traverse_inline(schedule, outs[0].op, found)

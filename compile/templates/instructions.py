@@ -8,8 +8,9 @@ from typing import Any
 
 import tvm
 
-from mnc.compile.templates import blocked, dot_product, pairwise
+from mnc.compile.templates import blocked, dot_product, pairwise, widening
 from mnc.compile.templates.multiply_add import MultiplyAdd, columns, step
+from mnc.compile.templates.register_tile import BLOCK, RegisterTile
 
 # By LLVM's name of the feature, the best first.
 _X86 = (
@@ -18,7 +19,15 @@ _X86 = (
     ("avx512bw", pairwise.AVX512),
     ("avx2", pairwise.AVX2),
 )
-_AARCH64 = (("dotprod", dot_product.SDOT),)
+_AARCH64 = (("dotprod", dot_product.SDOT), ("neon", widening.AARCH64))
+_ARM = (("neon", widening.ARM),)
+
+
+_TILES: dict[MultiplyAdd, RegisterTile] = {
+    dot_product.SDOT: dot_product.SDOT_TILE,
+    widening.AARCH64: widening.AARCH64_TILE,
+    widening.ARM: widening.ARM_TILE,
+}
 
 
 def available() -> MultiplyAdd | None:
@@ -26,13 +35,37 @@ def available() -> MultiplyAdd | None:
     target = tvm.target.Target.current()
     has_feature = tvm.get_global_func("target.llvm_cpu_has_feature")
     on_arm = blocked.on_arm()
-    known = _X86 if not on_arm else _AARCH64 if blocked.vector_registers() == 32 else ()
+    known = _X86 if not on_arm else _AARCH64 if blocked.vector_registers() == 32 else _ARM
     return next((found for feature, found in known if has_feature(feature, target)), None)
+
+
+def weight_group(*, pointwise: bool) -> int:
+    """Input channels that lie side by side in a convolution's weights; 1 where there is no instruction."""
+    found = available()
+    tile = _TILES.get(found) if found and pointwise else None
+    return tile.group if tile else found.group if found else 1
+
+
+def tile_of(data: Any, kernel: Any) -> RegisterTile | None:
+    """How the current target multiplies a tile of a pointwise convolution; None where that is by vectors of
+    channels, a `MultiplyAdd` each.
+    """
+    found = available()
+    tile = _TILES.get(found) if found and found.data == data.dtype else None
+    blocks = [int(extent) for extent in (data.shape[4], *kernel.shape[5:])]
+    return tile if tile and blocks == [BLOCK, BLOCK, tile.group] else None
 
 
 def stored() -> str:
     """The type in which the current target keeps 8-bit maps: what its instruction multiplies by int8."""
     return "int8" if blocked.on_arm() else "uint8"
+
+
+def scope() -> str:
+    """Of the sums' buffer. "global" and small is on the stack, whence LLVM takes it into registers; "local"
+    is asked of the runtime, which costs more than a small tile.
+    """
+    return "global" if blocked.on_arm() else "local"
 
 
 def registers_a_block(block: int = 16) -> int:
@@ -72,7 +105,7 @@ def _tensorize(
     stage: Any, channel: Any, byte: Any, found: MultiplyAdd | None, make: Any, block: int
 ) -> None:
     if found and block % found.lanes == 0:
-        stage.tensorize(channel, make(found, block))
+        stage.tensorize(channel, make(found, block, scope=scope()))
     else:
         stage.unroll(byte)
         stage.vectorize(channel)

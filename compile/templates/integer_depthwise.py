@@ -23,6 +23,8 @@ MADE_ONCE = ("unmoved", "words", "row_sums", "border")
 def fits(width: int, dilation: Any) -> bool:
     """Whether the template is for maps of this width, on the current target."""
     found = instructions.available()
+    if blocked.on_arm():
+        return False
     return found is not None and width >= found.group and blocked.pair(dilation)[1] == 1
 
 

@@ -5,11 +5,13 @@ Takes data (N, I, H, W, i) and kernel (O, I, 1, 1, i / g, o, g) in the groups of
 CPU's `MultiplyAdd` takes; gives int32 sums (N, O, H, W, o). The classifier is the same with one pixel.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from tvm import autotvm, te, topi
 
-from mnc.compile.templates import blocked, instructions, pointwise
+from mnc.compile.templates import blocked, instructions, pointwise, register_tile
+from mnc.compile.templates.register_tile import RegisterTile
 
 NAME = "pointwise_int8_NCHWc.mnc"
 TAG = "mnc_pointwise_int8"
@@ -29,7 +31,13 @@ def compute(
     """The sums over the input channels."""
     batch, chunks, height, width, _ = topi.utils.get_const_tuple(data.shape)
     out_chunks, _, _, _, parts, out_block, group = topi.utils.get_const_tuple(kernel.shape)
-    _define_space(cfg, out_chunks, height, width, parts)
+    family = instructions.tile_of(data, kernel)
+    if family is None:
+        good = _define_tile(cfg, out_chunks, height, width)
+        blocked.knob(cfg, "unroll", [u for u in (1, 2, 4) if parts % u == 0], min(2, parts))
+    else:
+        good = _define_register_tile(cfg, family, out_chunks, height, width)
+    _define_order(cfg, good, out_chunks, height, width)
     chunk = te.reduce_axis((0, chunks), name="chunk")
     part = te.reduce_axis((0, parts), name="part")
     byte = te.reduce_axis((0, group), name="byte")
@@ -45,13 +53,10 @@ def compute(
     )
 
 
-def _define_space(cfg: Any, out_chunks: int, height: int, width: int, parts: int) -> None:
-    """As the float32 template's; a block of sums takes as many registers as `instructions` says."""
-    registers = blocked.vector_registers() // instructions.registers_a_block()
-    tile_p = pointwise.pixel_tiles(height, width, registers)
-    tile_oc = blocked.divisors(out_chunks, 8 if height * width > 1 else registers - 2)
-    good = blocked.tile_knobs(cfg, ("tile_oc", tile_oc), ("tile_p", tile_p), registers=registers)
-    blocked.knob(cfg, "unroll", [u for u in (1, 2, 4) if parts % u == 0], min(2, parts))
+def _define_order(
+    cfg: Any, good: Callable[[Any], bool], out_chunks: int, height: int, width: int
+) -> None:
+    """The loops around a tile, as the float32 template's."""
     blocked.knob(cfg, "block_k", [0], 0)  # int8 weights are a quarter: no slab of them is needed
     blocks = blocked.row_blocks(height)
     orders = [pointwise.CHANNEL_OUTER]
@@ -63,7 +68,7 @@ def _define_space(cfg: Any, out_chunks: int, height: int, width: int, parts: int
     cores = blocked.cores()
 
     def sensible(e: Any) -> bool:
-        if (e["tile_oc"].val, e["tile_p"].val) not in good:
+        if not good(e):
             return False
         if e["order"].val != pointwise.ROW_BLOCKS:
             return True
@@ -71,6 +76,41 @@ def _define_space(cfg: Any, out_chunks: int, height: int, width: int, parts: int
         return height // blocks * width % e["tile_p"].val == 0 and blocked.balanced(steps, cores)
 
     cfg.multi_filter(filter=sensible)
+
+
+def _define_tile(cfg: Any, out_chunks: int, height: int, width: int) -> Callable[[Any], bool]:
+    """Blocks of channels, of as many registers as `instructions` says, and pixels."""
+    registers = blocked.vector_registers() // instructions.registers_a_block()
+    tile_p = pointwise.pixel_tiles(height, width, registers)
+    tile_oc = blocked.divisors(out_chunks, 8 if height * width > 1 else registers - 2)
+    good = blocked.tile_knobs(cfg, ("tile_oc", tile_oc), ("tile_p", tile_p), registers=registers)
+    return lambda e: (e["tile_oc"].val, e["tile_p"].val) in good
+
+
+def _define_register_tile(
+    cfg: Any, family: RegisterTile, out_chunks: int, height: int, width: int
+) -> Callable[[Any], bool]:
+    """Pixels and channels at once (`tile_v`) whose sums fit the registers, beside the pixels' numbers, a
+    weight and two products.
+    """
+    registers = blocked.vector_registers() - 3
+    pixels = pointwise.pixel_tiles(height, width, registers)
+    shapes = [
+        (p, v)
+        for p in pixels
+        for v in (4, 8, 16)
+        if family.vectors(p, v) + p <= registers and not (family.even_pixels and p % 2)
+    ]
+    best = max(shapes, key=lambda shape: shape[0] * shape[1] / (shape[0] + shape[1]))
+    blocked.knob(cfg, "tile_oc", blocked.divisors(out_chunks, 8), 1)
+    blocked.knob(cfg, "tile_p", sorted({p for p, _ in shapes}), best[0])
+    blocked.knob(cfg, "tile_v", [4, 8, 16], best[1])
+    most = max(family.vectors(*shape) for shape in shapes)
+    return lambda e: (
+        (shape := (e["tile_p"].val, e["tile_v"].val)) in shapes
+        and family.vectors(*shape) >= min(most, 6)
+        and e["tile_oc"].val * shape[0] <= register_tile.STACKED_BLOCKS
+    )
 
 
 @autotvm.register_topi_schedule(NAME)  # type: ignore[untyped-decorator]
@@ -81,13 +121,38 @@ def schedule(cfg: Any, outs: Any) -> Any:
         _, inner = pointwise.tile_output(s, output, cfg)
         s[accumulator].compute_at(s[output], inner)
         stage = s[accumulator]
-        _, o, y, x, v = stage.op.axis
-        chunk, part, byte = stage.op.reduce_axis
-        pixel = stage.fuse(y, x)
-        rest, unrolled = stage.split(part, factor=cfg["unroll"].val)
-        stage.reorder(chunk, rest, unrolled, pixel, o, v, byte)
-        for axis in (unrolled, pixel, o):
-            stage.unroll(axis)
-        instructions.vectorize(stage, v, byte, *convolution.op.input_tensors)
+        data, kernel = convolution.op.input_tensors
+        family = instructions.tile_of(data, kernel)
+        if family is None:
+            _a_group_a_step(stage, cfg, data, kernel)
+        else:
+            _as_register_tile(stage, cfg, family, data)
 
-    return blocked.schedule_convolution(outs, one, tag=TAG)
+    return blocked.schedule_convolution(outs, one, tag=TAG, scope=instructions.scope())
+
+
+def _a_group_a_step(stage: Any, cfg: Any, data: Any, kernel: Any) -> None:
+    _, o, y, x, v = stage.op.axis
+    chunk, part, byte = stage.op.reduce_axis
+    pixel = stage.fuse(y, x)
+    # What is checked here for a CPU with register tiles has no such knob.
+    unroll = cfg["unroll"].val if "unroll" in cfg else 1
+    rest, unrolled = stage.split(part, factor=unroll)
+    stage.reorder(chunk, rest, unrolled, pixel, o, v, byte)
+    for axis in (unrolled, pixel, o):
+        stage.unroll(axis)
+    instructions.vectorize(stage, v, byte, data, kernel)
+
+
+def _as_register_tile(stage: Any, cfg: Any, family: RegisterTile, data: Any) -> None:
+    _, o, y, x, v = stage.op.axis
+    width, pixels = int(data.shape[3]), cfg["tile_p"].val
+    shape = register_tile.Shape(
+        blocks=cfg["tile_oc"].val,
+        rows=max(1, pixels // width),
+        columns=min(pixels, width),
+        chunks=int(data.shape[1]),
+        channels=cfg["tile_v"].val,
+    )
+    stage.reorder(o, y, x, v, *stage.op.reduce_axis)
+    stage.tensorize(o, register_tile.intrinsic(family, shape, scope=instructions.scope()))

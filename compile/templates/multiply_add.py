@@ -27,7 +27,7 @@ class MultiplyAdd:
     emit: Callable[[Any, Any, Any], Any]
 
 
-def step(found: MultiplyAdd, block: int) -> Any:
+def step(found: MultiplyAdd, block: int, *, scope: str) -> Any:
     """The tensor intrinsic of `group` input channels of a pixel, the same for all `block` output channels,
     times weights (block, group).
     """
@@ -43,7 +43,7 @@ def step(found: MultiplyAdd, block: int) -> Any:
     buffers = {
         pixels: buffer(pixels, [te.var("apart")]),
         weights: buffer(weights, [te.var("row"), 1]),
-        sums: buffer(sums, [1], scope="local"),
+        sums: buffer(sums, [1], scope=scope),
     }
 
     def part(ins: Any, at: int) -> tuple[Any, Any]:
@@ -53,7 +53,7 @@ def step(found: MultiplyAdd, block: int) -> Any:
     return te.decl_tensor_intrin(sums.op, emitter(found, block, part), binds=buffers)
 
 
-def columns(found: MultiplyAdd, block: int) -> Any:
+def columns(found: MultiplyAdd, block: int, *, scope: str) -> Any:
     """The tensor intrinsic of `group` neighbouring pixels of a block of channels, each channel times the
     weights in its word: uint32 for a group of four, uint16 of two.
     """
@@ -70,7 +70,7 @@ def columns(found: MultiplyAdd, block: int) -> Any:
     buffers = {
         pixels: buffer(pixels, [block, 1]),
         words: buffer(words, [1]),
-        sums: buffer(sums, [1], scope="local"),
+        sums: buffer(sums, [1], scope=scope),
     }
 
     def part(ins: Any, at: int) -> tuple[Any, Any]:

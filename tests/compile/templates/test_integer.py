@@ -109,13 +109,27 @@ def test_one_wrong_integer_is_a_difference() -> None:
     assert run_worker.difference(wanted + (wanted == 3), wanted) == "1 of 10 integers differ"
 
 
-@pytest.mark.parametrize(
-    ("target", "data", "instruction"), [("rpi5", "int8", "sdot"), ("cortex_a55", "int8", "sdot")]
-)
-def test_the_hot_loop_is_the_cpu_s_dot_product(target: str, data: str, instruction: str) -> None:
-    task = task_of("pointwise", data, target)
+# On ARM; `pointwise` weights lie in groups of their own.
+ARM = {
+    "rpi5": (4, "pointwise", "sdot"),
+    "cortex_a55": (4, "first", "sdot"),
+    "rpi4": (16, "pointwise", "smlal2"),
+    "rpi3b": (4, "first", "sadalp"),
+    "armv7": (16, "pointwise", "vpadal.s16"),
+}
+
+
+@pytest.mark.parametrize("target", ARM)
+def test_on_arm_the_hot_loop_is_the_cpu_s_and_its_sums_are_in_registers(target: str) -> None:
+    group, name, instruction = ARM[target]
+    data, (*outer, channels), strides, padding = GROUPED[name]
+    kernel = (*outer, channels // group, 16, group)
+    made = tvm.target.Target(load(target).tvm_target())
+    task = workload(data, "int8", kernel, strides, padding, made)
     module, _ = compile_worker.build(spec_of(task), configs(task)[0].to_json_dict())
-    assert module.get_source("asm").count(instruction) >= 4
+    assembly = module.get_source("asm")
+    assert assembly.count(instruction) >= 4
+    assert "AllocWorkspace" not in assembly
 
 
 def test_on_vnni_the_hot_loop_is_its_dot_product() -> None:

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ARM's widening multiplications of bytes, for CPUs without a dot product: 16-bit products, summed in pairs.
+
+Two products fit 16 bits, as weights are -127 to 127: 128 * 127 * 2 = 32512.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tvm import tir
+
+from mnc.compile.templates.multiply_add import MultiplyAdd
+from mnc.compile.templates.register_tile import RegisterTile
+
+
+def low(vector: Any) -> Any:
+    """The first half."""
+    return _half(vector, "tir.vectorlow")
+
+
+def high(vector: Any) -> Any:
+    """The second half."""
+    return _half(vector, "tir.vectorhigh")
+
+
+def llvm(kind: str, name: str, *args: Any) -> Any:
+    """A call of LLVM's intrinsic function of that name."""
+    return tir.call_llvm_pure_intrin(kind, name, tir.const(len(args), "uint32"), *args)
+
+
+def _half(vector: Any, which: str) -> Any:
+    kind, lanes = vector.dtype.split("x")
+    return tir.call_intrin(f"{kind}x{int(lanes) // 2}", which, vector)
+
+
+def products(numbers: Any, weights: Any) -> Any:
+    """int8 x 8 times int8 x 8, in 16 bits: smull."""
+    return llvm("int16x8", "llvm.aarch64.neon.smull.v8i16", numbers, weights)
+
+
+def pairs_added(sums: Any, products: Any) -> Any:
+    """sums (int32 x 4) and those of the pairs of `products` (int16 x 8): sadalp."""
+    return sums + llvm("int32x4", "llvm.aarch64.neon.saddlp.v4i32.v8i16", products)
+
+
+def _aarch64(sums: Any, numbers: Any, weights: Any) -> Any:
+    """smull, smull2, addp, sadalp."""
+    pair = products(low(numbers), low(weights)), products(high(numbers), high(weights))
+    return pairs_added(sums, llvm("int16x8", "llvm.aarch64.neon.addp.v8i16", *pair))
+
+
+def _arm(sums: Any, numbers: Any, weights: Any) -> Any:
+    """vmull, vmull, vpadd, vpadd, vpadal."""
+    halves = [
+        llvm("int16x8", "llvm.arm.neon.vmulls.v8i16", part(numbers), part(weights))
+        for part in (low, high)
+    ]
+    added = [llvm("int16x4", "llvm.arm.neon.vpadd.v4i16", low(half), high(half)) for half in halves]
+    pairs = tir.call_intrin("int16x8", "tir.vectorcombine", *added)
+    return llvm("int32x4", "llvm.arm.neon.vpadals.v4i32.v8i16", sums, pairs)
+
+
+AARCH64 = MultiplyAdd(4, 4, "int8", _aarch64)
+ARM = MultiplyAdd(4, 4, "int8", _arm)
+
+
+def _pairs(mull: Any, padal: Any) -> Any:
+    """Sixteen products: eight and eight more in 16 bits, whose pairs are added to the sum's four parts."""
+
+    def step(before: Sequence[Any], numbers: Sequence[Any], weights: Any) -> list[Any]:
+        after, channels = list(before), len(before) // len(numbers)
+        for channel in range(channels):
+            by = weights(0, channel)
+            for pixel, some in enumerate(numbers):
+                both = mull(low(some), low(by)) + mull(high(some), high(by))
+                at = pixel * channels + channel
+                after[at] = padal(before[at], both)
+        return after
+
+    return step
+
+
+def _added(add: Any) -> Any:
+    def finish(done: Sequence[Any], pixels: int, channels: int) -> dict[tuple[int, int], Any]:
+        return {
+            (p, v): add(*done[p * channels + v : p * channels + v + 4])
+            for p in range(pixels)
+            for v in range(0, channels, 4)
+        }
+
+    return finish
+
+
+def _addp(first: Any, second: Any) -> Any:
+    return llvm("int32x4", "llvm.aarch64.neon.addp.v4i32", first, second)
+
+
+def _vpadd(first: Any, second: Any) -> Any:
+    return llvm("int32x2", "llvm.arm.neon.vpadd.v2i32", first, second)
+
+
+def _vpadd4(*vectors: Any) -> Any:
+    halves = [_vpadd(low(one), high(one)) for one in vectors]
+    return tir.call_intrin("int32x4", "tir.vectorcombine", _vpadd(*halves[:2]), _vpadd(*halves[2:]))
+
+
+def _one_a_channel(pixels: int, channels: int) -> int:
+    return pixels * channels
+
+
+AARCH64_TILE = RegisterTile(
+    16,
+    _one_a_channel,
+    _pairs(products, pairs_added),
+    _added(lambda a, b, c, d: _addp(_addp(a, b), _addp(c, d))),
+)
+ARM_TILE = RegisterTile(
+    16,
+    _one_a_channel,
+    _pairs(
+        lambda numbers, weights: llvm("int16x8", "llvm.arm.neon.vmulls.v8i16", numbers, weights),
+        lambda sums, added: llvm("int32x4", "llvm.arm.neon.vpadals.v4i32.v8i16", sums, added),
+    ),
+    _added(_vpadd4),
+)
