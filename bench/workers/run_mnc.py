@@ -8,7 +8,7 @@ from pathlib import Path
 from network import Network
 
 if os.environ["VARIANT"] == "freestanding":
-    from mnc.compile.export.loading import Freestanding, aligned
+    from mnc.compile.runtime.freestanding import Freestanding, aligned
 else:
     import tvm  # noqa: F401 - what the import takes is not the network's
 

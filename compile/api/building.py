@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a model and its log to an artifact, with what there is to say of its making."""
 
+import logging
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from mnc.compile.api import quick_tuning
 from mnc.compile.api.named import LOGS, OUT, as_model, as_target, folder_name, read_log
+from mnc.compile.artifact import store
+from mnc.compile.artifact.manifest import FREESTANDING
 from mnc.compile.artifact.paths import artifact_folder
 from mnc.compile.artifact.store import Artifact, check_replaceable
 from mnc.compile.records.tuning_log import OTHER_DEVICE, TuningLog
+from mnc.support.errors import UserError
 from mnc.support.progress import working
 
 if TYPE_CHECKING:
@@ -20,6 +25,9 @@ if TYPE_CHECKING:
     from mnc.compile.runtime.build_check import BuildCheck
     from mnc.compile.runtime.verify import Check
     from mnc.model.zoo import Model
+    from mnc.targets import Target
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,7 @@ def build(
         built = codegen.compile_prepared(prepared, log.trials)
     with working(f"linking {network.name} for {cpu.name}, making golden outputs"):
         made = writer.save(built, network, cpu, folder, log=log.path, cc=cc, choice=choice)
+        made = _with_freestanding(made, cpu, cc)
     finished = time.monotonic()
     compared = _compared(made, built, network) if check else None
     return BuildResult(
@@ -97,6 +106,25 @@ def build(
         check_seconds=time.monotonic() - finished,
         not_checked=compared.note if compared else "nobody asked for it",
     )
+
+
+def _with_freestanding(made: Artifact, cpu: "Target", cc: str | None) -> Artifact:
+    """The artifact with its freestanding library, by which it runs on the machine it is for. As it is where
+    none can be linked, or what it gives here is not right, which the comparison of the build will show.
+    """
+    from mnc.compile.export import exporter
+    from mnc.compile.runtime.library_check import verify_here
+
+    with tempfile.TemporaryDirectory(prefix="mnc-link-") as scratch:
+        path = Path(scratch) / FREESTANDING
+        try:
+            exporter.link(made, path, target=cpu, cc=cc)
+            check, _ = verify_here(made, path, prefix="mnc")
+        except (UserError, RuntimeError) as error:
+            logger.info("%s will run in TVM's runtime: %s", made.folder, error)
+            return made
+        is_right = check is None or check.ok
+        return store.attach(made, FREESTANDING, path) if is_right else made
 
 
 def _compared(made: Artifact, built: "Built", network: "Model") -> "BuildCheck":

@@ -45,7 +45,8 @@ def export(
     with PyTorch is refused, unless `allow_failed`: an artifact when it was built, a library here, of which
     nothing is left.
     """
-    from mnc.compile.export import exporter, loading
+    from mnc.compile.export import exporter
+    from mnc.compile.runtime.library_check import verify_here
 
     checked = open_artifact(artifact, allow_failed=allow_failed)
     cpu = as_target(target or checked.manifest.target.name)
@@ -54,7 +55,7 @@ def export(
 
     def judge(shared: Path) -> None:
         nonlocal check, note
-        check, note = loading.verify_here(checked, shared, prefix=prefix)
+        check, note = verify_here(checked, shared, prefix=prefix)
         if check is not None and not check.ok and not allow_failed:
             raise UserError(
                 f"the library's outputs are off by {check.max_relative:.1e} of the largest, more than"

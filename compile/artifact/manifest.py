@@ -18,6 +18,7 @@ from mnc.support.errors import UserError
 
 FORMAT = 1
 MANIFEST, LIBRARY, GOLDEN, LABELS = "manifest.json", "library.so", "golden.npz", "labels.txt"
+FREESTANDING = "freestanding.so"  # the network without TVM; not in every artifact
 LARGEST_TENSOR = 2**31  # elements
 
 Text = Annotated[str, msgspec.Meta(max_length=2000)]

@@ -104,6 +104,15 @@ def record(artifact: Artifact, comparison: Comparison) -> Artifact:
     return replace(artifact, manifest=manifest)
 
 
+def attach(artifact: Artifact, name: str, file: Path) -> Artifact:
+    """The artifact with a copy of `file` in its folder as `name`, and in its manifest."""
+    files.write_atomic(artifact.folder / name, file.read_bytes())
+    listed = {**artifact.manifest.files, name: _info(artifact.folder / name)}
+    manifest = msgspec.structs.replace(artifact.manifest, files=listed)
+    files.write_atomic(artifact.folder / MANIFEST, manifests.encode(manifest))
+    return replace(artifact, manifest=manifest)
+
+
 def check_passed(artifact: Artifact) -> None:
     """UserError for an artifact whose outputs were not PyTorch's when it was built."""
     comparison = artifact.manifest.comparison

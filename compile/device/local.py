@@ -46,9 +46,9 @@ class LocalDevice(Device):
 
     def session(self, artifact: "Artifact") -> "Session":
         """As Device."""
-        from mnc.compile.runtime.session import Session
+        from mnc.compile.runtime.local_session import open_local
 
-        return Session(artifact, threads=self.options.threads)
+        return open_local(artifact, threads=self.options.threads)
 
     def bench(
         self, artifact: "Artifact", *, seconds: float, rivals: RivalsOf | None = None
@@ -67,8 +67,9 @@ class LocalDevice(Device):
     def profile(self, artifact: "Artifact", *, runs: int) -> "Profile":
         """As Device."""
         from mnc.compile.runtime.layer_profile import profile
+        from mnc.compile.runtime.session import Session
 
-        session = self.session(artifact)
+        session = Session(artifact, threads=self.options.threads)
         peak = self.peak_gflops(session.threads)
         with working(f"timing the layers of {artifact.manifest.network.name}"):
             return profile(session, runs=runs, peak_gflops=peak)

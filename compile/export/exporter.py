@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From an artifact to a folder an app links against: PREFIX.h, libPREFIX.so, libPREFIX.a.
+"""From an artifact to a folder an app links against: PREFIX.h, libPREFIX.so, libPREFIX.a; or to the shared
+library alone.
 
 Takes an `Artifact`; gives an `Exported`. Nothing of the artifact is loaded or run for it: kernels, graph
 and weights are read, checked, and linked with a runtime of ours.
 """
 
 import re
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -125,6 +127,15 @@ def export(
     )
 
 
+def link(artifact: Artifact, path: Path, *, target: Target, cc: str | None = None) -> None:
+    """The shared library alone, its names beginning with mnc_, at `path`. As `export` otherwise."""
+    contents = _contents(artifact, "mnc", FLOATS)
+    tools = toolchain.find(target, cc=cc)
+    with tempfile.TemporaryDirectory(prefix="mnc-link-") as name:
+        tools.share(_objects(artifact, contents, tools, Path(name)), path)
+    elf_check.check(path, target, prefix=contents.prefix)
+
+
 def _contents(artifact: Artifact, prefix: str, numbers: Numbers) -> Contents:
     """All that is read of the artifact, checked against each other."""
     where = str(artifact.folder)
@@ -177,26 +188,31 @@ def _write(
 ) -> None:
     """Header and libraries into `folder`."""
     prefix = contents.prefix
-    included = folder / f"{prefix}.h"
-    included.write_text(header.header(contents))
     with tempfile.TemporaryDirectory(prefix="mnc-export-") as name:
         work = Path(name)
-        parts = [
-            _compile_network(contents, tools, work, folder),
-            _compile_weights(contents, tools, work),
-            _private_kernels(artifact, contents, work),
-        ]
+        parts = _objects(artifact, contents, tools, work)
+        shutil.copyfile(work / f"{prefix}.h", folder / f"{prefix}.h")
         tools.share(parts, folder / f"lib{prefix}.so")
         tools.archive(parts, folder / f"lib{prefix}.a")
 
 
-def _compile_network(
-    contents: Contents, tools: toolchain.Toolchain, work: Path, headers: Path
-) -> Path:
+def _objects(
+    artifact: Artifact, contents: Contents, tools: toolchain.Toolchain, work: Path
+) -> list[Path]:
+    """The library's objects, and its header, in `work`."""
+    return [
+        _compile_network(contents, tools, work),
+        _compile_weights(contents, tools, work),
+        _private_kernels(artifact, contents, work),
+    ]
+
+
+def _compile_network(contents: Contents, tools: toolchain.Toolchain, work: Path) -> Path:
+    (work / f"{contents.prefix}.h").write_text(header.header(contents))
     network = work / f"{contents.prefix}_network.c"
     network.write_text(source.tables(contents))
     target = network.with_suffix(".o")
-    tools.compile(network, target, include=[headers, source.RUNTIME])
+    tools.compile(network, target, include=[work, source.RUNTIME])
     return target
 
 

@@ -16,6 +16,7 @@ from mnc.compile.report.data import Parity, Row, Timing
 from mnc.compile.runtime import benchmark, verify
 from mnc.compile.runtime import session as runner
 from mnc.compile.runtime.layer_profile import Profile, profile
+from mnc.compile.runtime.local_session import open_local
 from mnc.model import torch_run
 from mnc.support.errors import UserError
 from mnc.support.progress import working
@@ -48,7 +49,7 @@ def measure(artifact: Artifact, options: "ReportOptions") -> Measured:
     """Profile, race and compare, on each of the thread counts; layers on the first of them."""
     name, notes = artifact.manifest.network.name, []
     try:
-        sessions = [runner.Session(artifact, threads=count) for count in options.threads]
+        sessions = [open_local(artifact, threads=count) for count in options.threads]
     except UserError as error:
         return nothing(f"cannot be run here: {error}")
     host = load("host")
@@ -67,7 +68,8 @@ def measure(artifact: Artifact, options: "ReportOptions") -> Measured:
         timings += timed
         notes += left_out
     with working(f"timing the layers of {name}"):
-        layers = profile(sessions[0], peak_gflops=roof.gflops)
+        hosted = runner.Session(artifact, threads=sessions[0].threads)
+        layers = profile(hosted, peak_gflops=roof.gflops)
     return Measured(
         notes=tuple(dict.fromkeys(notes)),
         machine=_machine(host.description, roof),

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs an artifact on this machine and times it; imports TVM's runtime, never torch.
+"""Runs an artifact on this machine in TVM's runtime; never imports torch.
 
-Takes an `Artifact` and numpy arrays; gives numpy arrays, and `Latency`s in seconds.
+Takes an `Artifact` and numpy arrays; gives numpy arrays. `local_session` has a faster way; this one can time
+layers too, and works where an artifact has no other.
 """
 
 import contextlib
 import os
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class Session:
 
     def __init__(self, artifact: Artifact, *, threads: int | None = None) -> None:
         check_cpu(artifact.manifest.target)
-        self.threads = _checked_threads(threads)
+        self.threads = checked_threads(threads)
         self._open(artifact, _load_library(artifact))
 
     def _open(self, artifact: Artifact, factory: Any) -> None:
@@ -98,10 +99,15 @@ def check_signature(graph: Any, artifact: Artifact) -> None:
     said = [(tensor.shape, tensor.dtype) for tensor in (*manifest.inputs, *manifest.outputs)]
     found = [(x.shape, x.dtype) if x is not None else None for x in (*inputs, *outputs)]
     if said != found or len({tensor.name for tensor in manifest.inputs}) != len(inputs):
-        raise UserError(
-            f"{artifact.folder}: its library has other inputs or outputs than its manifest says;"
-            " build it again, or fetch it anew from where it came"
-        )
+        refuse_other_signature(artifact)
+
+
+def refuse_other_signature(artifact: Artifact) -> NoReturn:
+    """The UserError of a library that does not fit its manifest."""
+    raise UserError(
+        f"{artifact.folder}: its library has other inputs or outputs than its manifest says;"
+        " build it again, or fetch it anew from where it came"
+    )
 
 
 def can_run(target: Platform) -> bool:
@@ -170,8 +176,10 @@ def default_input(session: Session, *, seed: int = 0) -> tuple[Array, ...]:
     )
 
 
-def _checked_threads(threads: int | None) -> int:
-    """The number of threads, TVM's pool made large enough for it if it is not made yet."""
+def checked_threads(threads: int | None) -> int:
+    """The number of threads, by default one for each core of the fast class. UserError unless the machine has
+    so many.
+    """
     available = len(topology.usable_cpus())
     if threads is None:
         return fast_class().cores

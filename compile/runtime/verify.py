@@ -7,7 +7,7 @@ The relative error of an example is its largest absolute difference divided by t
 value of PyTorch's output for it: errors are judged by the scale of the logits, not by the smallest one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from mnc.compile.artifact.manifest import Manifest
 from mnc.compile.artifact.store import Artifact
+from mnc.compile.runtime.local_session import open_local
 from mnc.compile.runtime.session import Array, Session
 from mnc.model import torch_run
 from mnc.model.reference import Reference
@@ -89,7 +90,7 @@ def verify(
     is_integer = artifact.manifest.dtype == "int8"
     if tolerance is None:
         tolerance = tolerance_of(artifact.manifest)
-    session = session or Session(artifact)
+    session = session or open_local(artifact)
     golden = artifact.golden()
     runs = [tuple(array[i] for array in golden.inputs) for i in range(golden.count)]
     wanted = [tuple(array[i] for array in golden.outputs) for i in range(golden.count)]
@@ -113,13 +114,17 @@ def verify(
 
 def check_golden(artifact: Artifact, session: Session) -> None:
     """UserError unless the session gives what PyTorch gave when the artifact was built."""
-    golden = artifact.golden()
-    wanted = [tuple(array[i] for array in golden.outputs) for i in range(golden.count)]
-    found = [session.run(*(array[i] for array in golden.inputs)) for i in range(golden.count)]
-    tolerance = tolerance_of(artifact.manifest)
-    compared = compare("golden outputs", wanted, found, tolerance=tolerance)
+    compared = golden_check(artifact, session.run)
     if not compared.ok:
         raise UserError(f"its outputs are off by {compared.max_relative:.1e} of the largest logit")
+
+
+def golden_check(artifact: Artifact, run: Callable[..., tuple[Array, ...]]) -> Check:
+    """What `run` gives for the golden inputs, beside what PyTorch gave when the artifact was built."""
+    golden = artifact.golden()
+    wanted = [tuple(array[i] for array in golden.outputs) for i in range(golden.count)]
+    found = [run(*(array[i] for array in golden.inputs)) for i in range(golden.count)]
+    return compare("golden outputs", wanted, found, tolerance=tolerance_of(artifact.manifest))
 
 
 def compare(

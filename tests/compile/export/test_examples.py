@@ -10,8 +10,8 @@ import tvm
 
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.export import numbers
-from mnc.compile.export.loading import Freestanding
 from mnc.compile.rpc import rootfs
+from mnc.compile.runtime.freestanding import Freestanding
 from mnc.compile.toolchain.zig import zig
 from mnc.support.errors import UserError
 from mnc.targets import load

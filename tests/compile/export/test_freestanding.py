@@ -17,9 +17,10 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from mnc.compile.export import elf_check, exporter
-from mnc.compile.export.loading import Freestanding, aligned, verify, verify_here
 from mnc.compile.export.numbers import FLOATS, Numbers
 from mnc.compile.rpc import rootfs
+from mnc.compile.runtime.freestanding import Freestanding, aligned
+from mnc.compile.runtime.library_check import verify, verify_here
 from mnc.compile.runtime.session import Session
 from mnc.compile.toolchain.zig import zig
 from mnc.model import zoo

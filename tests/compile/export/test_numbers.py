@@ -10,8 +10,9 @@ import pytest
 
 from mnc.compile.artifact.manifest import Grid
 from mnc.compile.export import exporter, intakes, numbers
-from mnc.compile.export.loading import Freestanding, verify_here
 from mnc.compile.export.numbers import Numbers
+from mnc.compile.runtime.freestanding import Freestanding
+from mnc.compile.runtime.library_check import verify_here
 from mnc.compile.runtime.session import Session
 from mnc.compile.toolchain import graph
 from mnc.model.preprocess import Preprocess, normalise

@@ -7,35 +7,42 @@ Takes the path of a `libPREFIX.so`; gives numpy arrays. Loading it runs its nati
 import ctypes
 import itertools
 import math
+import weakref
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mnc.compile.artifact.manifest import Grid, Tensor
-from mnc.compile.artifact.store import Artifact
-from mnc.compile.export import numbers as numbering
-from mnc.compile.export.numbers import FLOATS, Numbers
-from mnc.compile.runtime import session
-from mnc.compile.runtime import verify as parity
+from mnc.compile.export.numbers import Numbers
 from mnc.compile.runtime.inputs import check_inputs
-from mnc.compile.runtime.session import Array
 from mnc.support.closing import Closing
 from mnc.support.errors import UserError
 
+Array = np.ndarray[Any, np.dtype[Any]]
+
 ALIGNMENT = 64  # bytes: of an input that the library reads where it is
+_loaded: dict[Path, list[int]] = {}  # the inodes that were loaded from a path, in order
 
 
 class Freestanding(Closing):
     """One instance of an exported network with `threads` threads (0: the library's choice). `inputs` and
     `outputs` are what it takes and gives, with the grids of 8-bit numbers.
 
-    UserError when it cannot be loaded or made, with the library's own words.
+    `name` is what errors call it. UserError when it cannot be loaded or made, with the library's own words.
     """
 
-    def __init__(self, library: Path, *, prefix: str = "mnc", threads: int = 0) -> None:
+    def __init__(
+        self,
+        library: Path,
+        *,
+        prefix: str = "mnc",
+        threads: int = 0,
+        name: str = "the library",
+    ) -> None:
+        self.name = name
         try:
-            self._library = ctypes.CDLL(str(library.resolve()))
+            self._library = ctypes.CDLL(_loader_name(library.resolve()))
         except OSError as error:
             raise UserError(f"cannot load {library}: {error}; export it for this machine") from None
         self._prefix = prefix
@@ -43,13 +50,14 @@ class Freestanding(Closing):
         self._instance = self._call("create", threads)
         if not self._instance:
             raise UserError(f"{library}: {self.last_error()}")
+        destroy = getattr(self._library, f"{prefix}_destroy")
+        self._end = weakref.finalize(self, destroy, self._instance)
         self._run = getattr(self._library, f"{prefix}_run")
         self.inputs, self.outputs = self._ports("input"), self._ports("output")
         self.numbers = Numbers(self.inputs[0].dtype, self.outputs[0].dtype)  # type: ignore[arg-type]
         ends = list(itertools.accumulate(math.prod(port.shape) for port in self.outputs))
-        self._outputs = list(
-            zip([0, *ends], ends, [port.shape for port in self.outputs], strict=False)
-        )
+        shapes = [port.shape for port in self.outputs]
+        self._parts = list(zip([0, *ends], ends, shapes, strict=False))
 
     def run(self, *inputs: Array) -> tuple[Array, ...]:
         """The outputs for `inputs`, arrays of exactly the library's shapes and types. UserError for any
@@ -57,14 +65,14 @@ class Freestanding(Closing):
 
         A single contiguous input that is `aligned` is read where it is.
         """
-        check_inputs(inputs, self.inputs, name="the library")
+        check_inputs(inputs, self.inputs, name=self.name)
         flat = np.ascontiguousarray(inputs[0])
         if len(inputs) > 1:
             flat = np.concatenate([array.ravel() for array in inputs])
-        out = np.empty(self._outputs[-1][1], self.numbers.outputs)
+        out = np.empty(self._parts[-1][1], self.numbers.outputs)
         if self._run(self._instance, flat.ctypes.data, out.ctypes.data) != 0:
             raise RuntimeError(self.last_error())
-        return tuple(out[first:end].reshape(shape) for first, end, shape in self._outputs)
+        return tuple(out[first:end].reshape(shape) for first, end, shape in self._parts)
 
     @property
     def threads(self) -> int:
@@ -86,10 +94,9 @@ class Freestanding(Closing):
         return None if text is None else str(text.decode())
 
     def close(self) -> None:
-        """Free the instance."""
-        if self._instance:
-            self._call("destroy", self._instance)
-            self._instance = None
+        """Free the instance, which else ends with this object."""
+        self._end()
+        self._instance = None
 
     def _call(self, name: str, *values: Any) -> Any:
         return getattr(self._library, f"{self._prefix}_{name}")(*values)
@@ -149,36 +156,12 @@ def aligned(array: Array) -> Array:
     return place
 
 
-def verify(artifact: Artifact, library: Freestanding) -> parity.Check:
-    """Compare the library with what PyTorch gave for the artifact's golden inputs; where it takes or gives
-    8-bit numbers, with what the artifact itself gives for what they stand for.
+def _loader_name(library: Path) -> str:
+    """What the dynamic loader is given. It takes a library of a name that it knows for the one it has, so a
+    file that has replaced a loaded one, as a build does, gets the next spelling of its path.
     """
-    golden = artifact.golden()
-    rows = [tuple(array[i] for array in golden.inputs) for i in range(golden.count)]
-    tolerance = parity.tolerance_of(artifact.manifest)
-    if library.numbers == FLOATS:
-        wanted = [tuple(array[i] for array in golden.outputs) for i in range(golden.count)]
-        found = [library.run(*one) for one in rows]
-        return parity.compare("golden outputs", wanted, found, tolerance=tolerance)
-    manifest, numbers = artifact.manifest, library.numbers
-    given = [numbering.given(one, manifest, numbers) for one in rows]
-    hosted = session.Session(artifact)
-    outputs = [hosted.run(*numbering.meant(one, manifest, numbers)) for one in given]
-    return parity.compare(
-        "the artifact",
-        [numbering.returned(one, manifest, numbers) for one in outputs],
-        [library.run(*one) for one in given],
-        tolerance=tolerance,
-    )
-
-
-def verify_here(
-    artifact: Artifact, shared: Path, *, prefix: str
-) -> tuple[parity.Check | None, str]:
-    """`verify` of the library in `shared`, or None and why it cannot run on this machine."""
-    try:
-        session.check_cpu(artifact.manifest.target)
-    except UserError as error:
-        return None, f"not run here: {error}"
-    with Freestanding(shared, prefix=prefix) as library:
-        return verify(artifact, library), ""
+    inodes = _loaded.setdefault(library, [])
+    inode = library.stat().st_ino
+    if inode not in inodes:
+        inodes.append(inode)
+    return f"{library.parent}/{'./' * inodes.index(inode)}{library.name}"
