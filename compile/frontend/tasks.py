@@ -148,5 +148,6 @@ def _kind(part: Convolution, *, is_classifier: bool) -> Kind:
         return "depthwise"
     if part.name in (pointwise.NAME, integer.POINTWISE):
         return "dense" if is_classifier else "pointwise"
-    # Only the image is read in blocks of one channel.
-    return "first conv" if part.data[4] == 1 else "conv"
+    # Only the image is read in blocks of one channel, or, in integers, of a few.
+    few = part.data[4] == 1 or (part.dtype != "float32" and part.data[4] < part.kernel[5])
+    return "first conv" if few else "conv"
