@@ -7,6 +7,7 @@ Takes the current TVM target; gives its widest `MultiplyAdd`, and how its 8-bit 
 from typing import Any
 
 import tvm
+from tvm import te
 
 from mnc.compile.templates import blocked, dot_product, pairwise, widening
 from mnc.compile.templates.multiply_add import MultiplyAdd, columns, step
@@ -83,29 +84,51 @@ def group() -> int:
     return found.group if found else 4
 
 
+def widened(data: Any) -> Any:
+    """`data` as `MultiplyAdd` best reads it again and again: a stage for each tile, or `data` itself."""
+    found = available()
+    if found is None or not found.wide or found.data != data.dtype:
+        return data
+    wide = found.wide
+    return te.compute(data.shape, lambda *at: data[at].astype(wide), name="widened")
+
+
+def schedule_widened(s: Any, convolution: Any, output: Any, tile: Any) -> None:
+    """Put that stage, if there is one, at axis `tile` of the output."""
+    source = convolution.op.input_tensors[0]
+    if source.op.name == "widened":
+        s[source].set_scope("local")
+        s[source].compute_at(s[output], tile)
+        s[source].vectorize(s[source].op.axis[-1])
+
+
 def vectorize(stage: Any, channel: Any, byte: Any, data: Any, kernel: Any) -> None:
     """The innermost axes of sums, output channels and a group of input channels, become the CPU's
     `MultiplyAdd`; plain vectors where it has none for such data.
     """
     block, size = (int(extent) for extent in kernel.shape[5:])
-    _tensorize(stage, channel, byte, _for(data, size), step, block)
+    found = _for(data, size, block)
+    _replace(stage, channel, byte, step(found, block, data.dtype, scope=scope()) if found else None)
 
 
 def vectorize_columns(stage: Any, channel: Any, byte: Any, data: Any, words: Any) -> None:
     """As `vectorize`, of a block of channels and neighbouring columns, with weights in words."""
-    _tensorize(stage, channel, byte, _for(data, group()), columns, int(words.shape[-1]))
+    block = int(words.shape[-1])
+    found = _for(data, group(), block)
+    _replace(stage, channel, byte, columns(found, block, scope=scope()) if found else None)
 
 
-def _for(data: Any, size: int) -> MultiplyAdd | None:
+def _for(data: Any, size: int, block: int) -> MultiplyAdd | None:
+    """The current target's, if it is for such data in groups of `size` and blocks of channels."""
     found = available()
-    return found if found and (found.data, found.group) == (data.dtype, size) else None
+    if found is None or found.group != size or block % found.lanes:
+        return None
+    return found if data.dtype in (found.data, found.wide) else None
 
 
-def _tensorize(
-    stage: Any, channel: Any, byte: Any, found: MultiplyAdd | None, make: Any, block: int
-) -> None:
-    if found and block % found.lanes == 0:
-        stage.tensorize(channel, make(found, block, scope=scope()))
+def _replace(stage: Any, channel: Any, byte: Any, intrinsic: Any) -> None:
+    if intrinsic is not None:
+        stage.tensorize(channel, intrinsic)
     else:
         stage.unroll(byte)
         stage.vectorize(channel)

@@ -38,13 +38,14 @@ def compute(
     else:
         good = _define_register_tile(cfg, family, out_chunks, height, width)
     _define_order(cfg, good, out_chunks, height, width)
+    source = instructions.widened(data)
     chunk = te.reduce_axis((0, chunks), name="chunk")
     part = te.reduce_axis((0, parts), name="part")
     byte = te.reduce_axis((0, group), name="byte")
     return te.compute(
         (batch, out_chunks, height, width, out_block),
         lambda n, o, y, x, v: te.sum(
-            data[n, chunk, y, x, part * group + byte].astype(out_dtype)
+            source[n, chunk, y, x, part * group + byte].astype(out_dtype)
             * kernel[o, chunk, 0, 0, part, v, byte].astype(out_dtype),
             axis=[chunk, part, byte],
         ),
@@ -120,6 +121,7 @@ def schedule(cfg: Any, outs: Any) -> Any:
     def one(s: Any, convolution: Any, accumulator: Any, output: Any) -> None:
         _, inner = pointwise.tile_output(s, output, cfg)
         s[accumulator].compute_at(s[output], inner)
+        instructions.schedule_widened(s, convolution, output, inner)
         stage = s[accumulator]
         data, kernel = convolution.op.input_tensors
         family = instructions.tile_of(data, kernel)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import tvm
 from tvm import te, tir
 
 
@@ -17,6 +18,7 @@ from tvm import te, tir
 class MultiplyAdd:
     """`lanes` sums, `group` products of a number of type `data` and an int8 weight into each.
 
+    Numbers come as they are or, where that spares a step, as `wide`, made once for a tile.
     `emit` takes the sums before (int32 x lanes), numbers and weights (both lanes x group of them, those of a
     sum side by side) and gives the sums after, as TIR vectors.
     """
@@ -25,13 +27,14 @@ class MultiplyAdd:
     group: int
     data: str
     emit: Callable[[Any, Any, Any], Any]
+    wide: str = ""
 
 
-def step(found: MultiplyAdd, block: int, *, scope: str) -> Any:
-    """The tensor intrinsic of `group` input channels of a pixel, the same for all `block` output channels,
-    times weights (block, group).
+def step(found: MultiplyAdd, block: int, data: str, *, scope: str) -> Any:
+    """The tensor intrinsic of `group` input channels of a pixel, of type `data` and the same for all `block`
+    output channels, times weights (block, group).
     """
-    pixels = te.placeholder((found.group,), dtype=found.data, name="bytes")
+    pixels = te.placeholder((found.group,), dtype=data, name="bytes")
     weights = te.placeholder((block, found.group), dtype="int8", name="weights")
     byte = te.reduce_axis((0, found.group), name="byte")
     sums = te.compute(
@@ -41,13 +44,15 @@ def step(found: MultiplyAdd, block: int, *, scope: str) -> Any:
         ),
     )
     buffers = {
-        pixels: buffer(pixels, [te.var("apart")]),
+        pixels: buffer(
+            pixels, [te.var("apart")], scope="global" if data == found.data else "local"
+        ),
         weights: buffer(weights, [te.var("row"), 1]),
         sums: buffer(sums, [1], scope=scope),
     }
 
     def part(ins: Any, at: int) -> tuple[Any, Any]:
-        pixel = spread(ins[0].vload([0], f"{found.data}x{found.group}"), found.lanes)
+        pixel = spread(ins[0].vload([0], f"{data}x{found.group}"), found.lanes)
         return pixel, ins[1].vload([at, 0], f"int8x{found.group * found.lanes}")
 
     return te.decl_tensor_intrin(sums.op, emitter(found, block, part), binds=buffers)
@@ -94,10 +99,10 @@ def buffer(tensor: Any, strides: list[Any], **more: Any) -> Any:
 
 
 def spread(few: Any, times: int) -> Any:
-    """A vector of 2 or 4 bytes, repeated."""
-    count = int(few.dtype.split("x")[1])
-    kind = few.dtype.split("x")[0]
-    word = tir.call_intrin(f"int{8 * count}", "tir.reinterpret", few)
+    """A vector of few numbers, 32 bits or less in all, repeated."""
+    kind, count = few.dtype.split("x")[0], int(few.dtype.split("x")[1])
+    bits = tvm.DataType(kind).bits * count
+    word = tir.call_intrin(f"int{bits}", "tir.reinterpret", few)
     return tir.call_intrin(f"{kind}x{count * times}", "tir.reinterpret", tir.Broadcast(word, times))
 
 
