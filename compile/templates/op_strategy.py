@@ -14,9 +14,15 @@ from tvm import topi
 from tvm.relay import op as relay_op
 from tvm.relay.op.strategy import arm_cpu, generic, x86
 
-from mnc.compile.templates import convolution_depthwise, depthwise, direct
+from mnc.compile.templates import convolution_depthwise, depthwise, direct, pooling
 
 _OURS = ContextVar("ours", default=True)
+POOLS = (
+    "nn.adaptive_avg_pool2d",
+    "nn.adaptive_max_pool2d",
+    "nn.global_avg_pool2d",
+    "nn.global_max_pool2d",
+)
 
 
 def register() -> None:
@@ -33,6 +39,9 @@ def register() -> None:
         generic.depthwise_conv2d_NCHWc_strategy.register(
             key, _prefer(_depthwise, depthwise_convolution)
         )
+    for name in POOLS:
+        strategy = relay_op.get(name).get_attr("FTVMStrategy")
+        strategy.register(_pool(relay_op.get(name).get_attr("FTVMCompute")), [*stock], True)
 
 
 def template_of(call: Any) -> Any:
@@ -72,6 +81,24 @@ def _prefer(template_for: Callable[[Any, Any], Any], stock: Any) -> Any:
         return answer
 
     return strategy
+
+
+def _pool(compute: Any) -> Any:
+    """A strategy for an operator that TVM computes so."""
+
+    def strategy(_attrs: Any, _inputs: Any, _out_type: Any, _target: Any) -> Any:
+        answer = relay_op.OpStrategy()
+        answer.add_implementation(compute, _schedule_pool, name="adaptive_pool.mnc")
+        return answer
+
+    return strategy
+
+
+def _schedule_pool(attrs: Any, outs: Any, target: Any) -> Any:
+    if _OURS.get() and pooling.applies(outs):
+        with target:
+            return pooling.schedule(outs)
+    return x86.schedule_adaptive_pool_cpu(attrs, outs, target)  # TVM's own for ARM too
 
 
 def _supported(inputs: Any) -> bool:
