@@ -42,8 +42,9 @@ def _pool(op: Any) -> Any:
         return op
     if not tag.is_broadcast(op.tag):
         return None
-    found = [_pool(one.op) for one in op.input_tensors if isinstance(one.op, te.ComputeOp)]
-    return found[0] if len(found) == 1 else None
+    before = [_pool(one.op) for one in op.input_tensors if isinstance(one.op, te.ComputeOp)]
+    pools = [one for one in before if one is not None]
+    return pools[0] if len(pools) == 1 else None
 
 
 def _between(op: Any, pool: Any) -> list[Any]:
