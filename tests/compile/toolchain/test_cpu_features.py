@@ -3,6 +3,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from mnc.compile.toolchain import cpu_features
 from mnc.targets import load
 
@@ -32,3 +34,22 @@ def test_features_of_other_machines(tmp_path: Path) -> None:
     assert "lse" in cpu_features.missing(a76, "aarch64", root=tmp_path)
     (tmp_path / "proc/cpuinfo").write_text("processor : 0\n")
     assert cpu_features.missing(a76, "aarch64", root=tmp_path) == ()
+
+
+@pytest.mark.parametrize(
+    ("cpu", "feature", "flag"),
+    [
+        ("cascadelake", "avx512vnni", "avx512_vnni"),
+        ("alderlake", "avxvnni", "avx_vnni"),
+        ("znver4", "avx512vnni", "avx512_vnni"),
+    ],
+)
+def test_code_of_8_bit_dot_products_needs_a_cpu_that_has_them(
+    cpu: str, feature: str, flag: str, tmp_path: Path
+) -> None:
+    needed = cpu_features.required(f"llvm -mtriple=x86_64-linux-gnu -mcpu={cpu}", "x86_64")
+    others = [name for own, name in cpu_features.X86.items() if own != feature]
+    (tmp_path / "proc").mkdir()
+    for flags, lacking in ((others, (feature,)), ([*others, flag], ())):
+        (tmp_path / "proc/cpuinfo").write_text(f"processor : 0\nflags : {' '.join(flags)}\n")
+        assert cpu_features.missing(needed, "x86_64", root=tmp_path) == lacking
