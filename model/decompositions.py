@@ -7,60 +7,24 @@ other operators, or NotImplemented where this call of it is fine as it is. `scri
 
 import math
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mnc.model import arithmetic, patches
+from mnc.model import activations, arithmetic, moves, normalisation, patches, resizing
 from mnc.model.trace_constants import known_now, shape_of
 
 Decomposition = Callable[..., Any]
 Ints = Sequence[int]
+DOUBLE = 7  # as TorchScript writes the type
 
 
-def _mish(x: Tensor) -> Tensor:
-    return x * torch.tanh(F.softplus(x))
-
-
-def _gelu(x: Tensor, approximate: str = "none") -> Any:
-    if approximate == "none":
-        return NotImplemented
-    return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
-
-
-def _hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
-    return torch.where(x.abs() <= lambd, torch.zeros_like(x), x)  # NaN is no more than anything
-
-
-def _softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
-    return torch.relu(x - lambd) - torch.relu(-x - lambd)
-
-
-def _threshold(x: Tensor, threshold: float, value: float) -> Tensor:
-    return torch.where(x <= threshold, torch.full_like(x, value), x)
-
-
-def _clamp(x: Tensor, least: Any = None, most: Any = None) -> Any:
-    """Numbers may be infinite, and one that is missing is; it is not the largest finite one."""
-    if isinstance(least, Tensor) or isinstance(most, Tensor):
-        x = x if least is None else torch.maximum(x, least)
-        return x if most is None else torch.minimum(x, most)
-    if least is not None and most is not None:
-        return NotImplemented
-    return torch.clamp(x, -math.inf if least is None else least, math.inf if most is None else most)
-
-
-def _clamp_max(x: Tensor, most: float) -> Any:
-    return _clamp(x, None, most)
-
-
-def _rrelu(
-    x: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *_: Any
-) -> Any:
-    """Without training its slope is the middle one."""
-    return NotImplemented if training else F.leaky_relu(x, (lower + upper) / 2)
+def _named(module: ModuleType, names: str) -> dict[str, Decomposition]:
+    """Those that are called as the operator is."""
+    return {f"aten::{name}": getattr(module, name) for name in names.split()}
 
 
 def _channel_shuffle(x: Tensor, groups: int) -> Tensor:
@@ -181,64 +145,6 @@ def _pair(value: Ints) -> tuple[int, int]:
     return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])
 
 
-def _batch_norm(
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    mean: Tensor | None,
-    variance: Tensor | None,
-    training: bool,
-    _momentum: float,
-    eps: float,
-    *_: Any,
-) -> Any:
-    """By the statistics of the batch itself."""
-    if not training and mean is not None and variance is not None:
-        return NotImplemented
-    axes = [axis for axis in range(x.dim()) if axis != 1]
-    return _normalised(x, axes, eps, _over_channels(weight, x), _over_channels(bias, x))
-
-
-def _over_channels(vector: Tensor | None, x: Tensor) -> Tensor | None:
-    return None if vector is None else vector.reshape(1, -1, *[1] * (x.dim() - 2))
-
-
-def _decomposed_batch_norm(
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    mean: Tensor,
-    variance: Tensor,
-    _momentum: float,
-    eps: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """As torch.export's decompositions leave it: its second and third results are empty."""
-    empty = torch.zeros(0)
-    return F.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps), empty, empty
-
-
-def _layer_norm(
-    x: Tensor,
-    shape: Ints,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-    *_: Any,
-) -> Any:
-    if len(shape) == 1 and weight is not None and bias is not None:
-        return NotImplemented
-    return _normalised(x, list(range(x.dim() - len(shape), x.dim())), eps, weight, bias)
-
-
-def _normalised(
-    x: Tensor, axes: list[int], eps: float, weight: Tensor | None, bias: Tensor | None
-) -> Tensor:
-    centred = x - x.mean(axes, keepdim=True)
-    result = centred * torch.rsqrt((centred * centred).mean(axes, keepdim=True) + eps)
-    result = result if weight is None else result * weight
-    return result if bias is None else result + bias
-
-
 def _attention(
     query: Tensor,
     key: Tensor,
@@ -262,56 +168,34 @@ def _attention(
     return torch.matmul(torch.softmax(scores, -1), value)
 
 
-def _resize(operator: Any) -> Decomposition:
-    """A resize is a matrix for the rows and one for the columns: those that it makes of unit vectors."""
-
-    def resized(x: Tensor, *options: Any) -> Any:
-        if _is_plain(operator, x, options):
-            return NotImplemented
-        with known_now():
-            height, width = x.shape[2:]
-            made = list(operator(x, *options).shape)
-            unit = torch.eye(height).reshape(1, height, height, 1).repeat(1, 1, 1, width)
-            rows = operator(unit, *options)[0, :, :, 0].T.contiguous()
-            unit = torch.eye(width).reshape(1, width, 1, width).repeat(1, 1, height, 1)
-            columns = operator(unit, *options)[0, :, 0, :].contiguous()
-            flat = [made[0] * made[1], height, width]
-        tall = torch.matmul(rows, x.reshape(flat))
-        return torch.matmul(tall, columns).reshape(made)
-
-    return resized
+def _to(x: Tensor, *options: Any) -> Any:
+    """No network is worked out in double precision."""
+    return x.float() if DOUBLE in options[:2] else NotImplemented
 
 
-def _is_plain(operator: Any, x: Tensor, options: tuple[Any, ...]) -> bool:
-    """Whether Relay's resize, which knows sizes only, gives the same: the scale is that of the sizes."""
-    if operator not in (torch.ops.aten.upsample_bilinear2d, torch.ops.aten.upsample_nearest2d):
-        return False
-    scales = next((one for one in options if _are_floats(one)), None)
-    if scales is None:
-        return True
-    return all(
-        float(size * scale).is_integer() for size, scale in zip(x.shape[2:], scales, strict=True)
-    )
+def _div(one: Any, other: Any, rounding: str | None = None) -> Any:
+    """Rounded, which the importer forgets."""
+    if rounding is None:
+        return NotImplemented
+    return torch.floor(one / other) if rounding == "floor" else torch.trunc(one / other)
 
 
-def _are_floats(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(one, float) for one in value)
+def _chunk(x: Tensor, count: int, axis: int = 0) -> list[Tensor]:
+    """The last may be smaller."""
+    size = shape_of(x)[axis]
+    step = -(-size // count)
+    return [x.narrow(axis, at, min(step, size - at)) for at in range(0, size, step)]
 
 
-RESIZES = (
-    "upsample_bilinear2d upsample_nearest2d upsample_bicubic2d _upsample_nearest_exact2d "
-    "_upsample_bilinear2d_aa _upsample_bicubic2d_aa"
-).split()
+def _sum(x: Tensor, *options: Any) -> Any:
+    """Of booleans: how many are true."""
+    if x.dtype != torch.bool:
+        return NotImplemented
+    numbers = x.to(torch.int64 if options[-1] is None else torch.float32)
+    return torch.sum(numbers, *options[:-1])
+
 
 DECOMPOSITIONS: dict[str, Decomposition] = {
-    "aten::mish": _mish,
-    "aten::gelu": _gelu,
-    "aten::hardshrink": _hardshrink,
-    "aten::softshrink": _softshrink,
-    "aten::threshold": _threshold,
-    "aten::clamp": _clamp,
-    "aten::clamp_min": _clamp,
-    "aten::clamp_max": _clamp_max,
     "aten::channel_shuffle": _channel_shuffle,
     "aten::native_channel_shuffle": _channel_shuffle,
     "aten::pixel_unshuffle": _pixel_unshuffle,
@@ -319,20 +203,29 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
     "aten::_convolution": _convolution,
     "aten::pad": _pad,
     "aten::avg_pool2d": _avg_pool2d,
-    "aten::batch_norm": _batch_norm,
-    "aten::_native_batch_norm_legit_no_training": _decomposed_batch_norm,
-    "aten::layer_norm": _layer_norm,
     "aten::scaled_dot_product_attention": _attention,
-    "aten::im2col": patches.im2col,
-    "aten::col2im": patches.col2im,
-    "aten::rrelu": _rrelu,
-    "aten::cosine_similarity": arithmetic.cosine_similarity,
-    "aten::cdist": arithmetic.cdist,
-    "aten::exp2": arithmetic.exp2,
-    "aten::lerp": arithmetic.lerp,
-    "aten::nan_to_num": arithmetic.nan_to_num,
-    "aten::diff": arithmetic.diff,
-    "aten::movedim": arithmetic.movedim,
-    "aten::rot90": arithmetic.rot90,
-    **{f"aten::{name}": _resize(getattr(torch.ops.aten, name)) for name in RESIZES},
+    "aten::to": _to,
+    "aten::div": _div,
+    "aten::chunk": _chunk,
+    "aten::_unsafe_view": lambda x, shape: x.reshape(shape),
+    "aten::sum": _sum,
+    "aten::batch_norm": normalisation.batch_norm,
+    "aten::_native_batch_norm_legit_no_training": normalisation.decomposed_batch_norm,
+    "aten::layer_norm": normalisation.layer_norm,
+    "aten::group_norm": normalisation.group_norm,
+    "aten::rms_norm": normalisation.rms_norm,
+    **_named(activations, "mish gelu hardshrink softshrink threshold clamp clamp_max rrelu"),
+    "aten::clamp_min": activations.clamp,
+    **_named(patches, "im2col col2im unfold"),
+    **_named(
+        arithmetic, "cosine_similarity cdist exp2 lerp nan_to_num std_mean nansum nanmean aminmax"
+    ),
+    **_named(
+        arithmetic,
+        "expm1 asinh acosh atanh erfc frac sgn logit sinc hypot atan2 xlogy bilinear dist",
+    ),
+    **_named(arithmetic, "logaddexp copysign fmin fmax bitwise_or bitwise_xor deg2rad rad2deg"),
+    **_named(moves, "index diff movedim rot90 tril triu diagonal linalg_cross"),
+    "aten::feature_alpha_dropout": activations.dropout,
+    **{f"aten::{name}": resizing.resize(getattr(torch.ops.aten, name)) for name in resizing.NAMES},
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batch normalisation folded into the layer before it, for two of the ways a network comes.
+"""Batch normalisation folded into the convolution before it, for two of the ways a network comes.
 
 Takes an fx graph of modules or an fx graph of ATen calls (an exported program); the
 folding is w' = w * gamma / sqrt(var + eps), b' = (b - mean) * gamma / sqrt(var + eps) + beta.
@@ -10,15 +10,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.utils import parametrize
 
 Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
-ATEN_LAYERS = (
+CONVOLUTIONS = (
     torch.ops.aten.conv1d.default,
     torch.ops.aten.conv2d.default,
     torch.ops.aten.conv3d.default,
-    torch.ops.aten.linear.default,
 )
 
 
@@ -48,7 +46,7 @@ def folded(weight: Tensor, bias: Tensor | None, norm: Statistics) -> tuple[nn.Pa
 
 
 def fold_modules(graph: fx.GraphModule) -> None:
-    """Fold, in place, each BN module that follows a convolution or dense layer in the graph."""
+    """Fold, in place, each BN module that follows a convolution in the graph."""
     modules = dict(graph.named_modules(remove_duplicate=False))  # by every name
     uses = Counter(node.target for node in graph.graph.nodes if node.op == "call_module")
     for node in list(graph.graph.nodes):
@@ -59,14 +57,13 @@ def fold_modules(graph: fx.GraphModule) -> None:
         if not isinstance(source, fx.Node) or source.op != "call_module" or len(source.users) != 1:
             continue
         layer, norm = modules[str(source.target)], modules[str(node.target)]
-        if uses[source.target] != 1 or not isinstance(layer, Conv | nn.Linear):
+        if uses[source.target] != 1 or not isinstance(layer, Conv):
             continue
         # A weight that is worked out anew at each call would undo it: the trace is folded then.
-        is_made_anew = layer._forward_pre_hooks or parametrize.is_parametrized(layer)
-        if is_made_anew or hasattr(layer, "weight_fake_quant"):
+        if layer._forward_pre_hooks or hasattr(layer, "weight_fake_quant"):
             continue
         statistics = _statistics(norm)
-        if statistics is None or (isinstance(layer, nn.Linear) and norm.num_features < 1):
+        if statistics is None:
             continue
         layer.weight, layer.bias = folded(layer.weight, layer.bias, statistics)
         node.replace_all_uses_with(source)
@@ -76,13 +73,13 @@ def fold_modules(graph: fx.GraphModule) -> None:
 
 
 def fold_calls(graph: fx.GraphModule) -> None:
-    """Fold, in place, each aten.batch_norm call that follows an aten convolution or dense call."""
+    """Fold, in place, each aten.batch_norm call that follows an aten convolution."""
     uses = Counter(node.target for node in graph.graph.nodes if node.op == "get_attr")
     for node in list(graph.graph.nodes):
         if node.target is not torch.ops.aten.batch_norm.default or node.args[5]:
             continue
         source, *parameters = node.args[:5]
-        if source.target not in ATEN_LAYERS or len(source.users) != 1:
+        if source.target not in CONVOLUTIONS or len(source.users) != 1:
             continue
         weight, bias = source.args[1], source.args[2] if len(source.args) > 2 else None
         if uses[weight.target] != 1 or len(weight.users) != 1:

@@ -23,7 +23,7 @@ def lost_writes(traced: torch.jit.ScriptModule) -> list[str]:
     """Where they are: "operator (file:line)"."""
     order = _Order(traced.inlined_graph)
     return [
-        _where(node)
+        place_of(node)
         for node in traced.inlined_graph.nodes()
         if WRITES.fullmatch(node.kind())
         and any(order.reads_after(node, value) for value in order.aliases(node))
@@ -66,7 +66,8 @@ class _Order:
         )  # the graph's end
 
 
-def _where(node: Any) -> str:
-    place = re.search(r"([^\s\"():]+\.py)(?:\", line |\()(\d+)", node.sourceRange())
+def place_of(node: Any) -> str:
+    """The operator of a trace's node, and where it is called: "operator (file:line)"."""
+    place = re.search(r"([^\s\"():]+\.py)(?:\", line |[(:])(\d+)", node.sourceRange())
     name = node.kind().removeprefix("aten::")
     return f"{name} ({place[1]}:{place[2]})" if place else name

@@ -55,6 +55,14 @@ def col2im(
     return torch.convolution(maps, weight, None, stride, padding, [1, 1], True, missing, channels)
 
 
+def unfold(x: Tensor, axis: int, size: int, step: int) -> Tensor:
+    """Windows along `axis`, what is in them along a new last one: `Tensor.unfold`."""
+    count = (shape_of(x)[axis] - size) // step + 1
+    places = range(0, count * step, step)
+    inner = [torch.stack([x.select(axis, at + tap) for at in places], axis) for tap in range(size)]
+    return torch.stack(inner, -1)
+
+
 def _windows(size: Ints, kernel: Ints, dilation: Ints, padding: Ints, stride: Ints) -> list[int]:
     """How many windows there are along each axis."""
     axes = zip(size, kernel, dilation, padding, stride, strict=True)

@@ -8,10 +8,11 @@ import contextlib
 import copy
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.utils.weight_norm import WeightNorm
+from torch.nn.utils import parametrize
 
 from mnc.model import control_flow, folding, mutation, script, training_mode
 from mnc.model.outputs import FlatOutputs
@@ -20,12 +21,12 @@ from mnc.support.errors import UserError
 
 
 def fold_batch_norm(module: nn.Module) -> nn.Module:
-    """A copy in eval mode whose BN layers are folded into the convolution (or dense layer) before.
+    """A copy in eval mode whose BN layers are folded into the convolution before.
 
     The network is read with torch.fx. One that fx cannot follow (control flow on values) comes back
     as a plain copy, which `trace` folds after tracing.
     """
-    plain = folding.evaluation(_copy(module))
+    plain = _copy(module)
     if isinstance(plain, torch.jit.ScriptModule):
         return plain  # `script.Replay` folds
     if isinstance(plain, fx.GraphModule):
@@ -41,15 +42,30 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
 
 
 def _copy(module: nn.Module) -> nn.Module:
-    """A copy of one's own. Weights that `weight_norm` works out are settled first: as results they cannot be
-    copied.
+    """A copy of one's own in eval mode. Weights that are worked out of others (normalised, pruned) are
+    settled: as results they cannot be copied, and BN is folded into weights.
     """
     for layer in module.modules():
-        for hook in layer._forward_pre_hooks.values():
-            if isinstance(hook, WeightNorm):
-                with torch.no_grad():
-                    hook(layer, None)
-    return copy.deepcopy(module)
+        for name, value in list(vars(layer).items()):
+            if isinstance(value, Tensor) and not value.is_leaf:
+                setattr(layer, name, value.detach())
+    copied = folding.evaluation(copy.deepcopy(module))
+    for layer in list(copied.modules()):
+        if parametrize.is_parametrized(layer):
+            _settle(layer)
+    return copied
+
+
+def _settle(layer: nn.Module) -> None:
+    """Weights that are worked out anew at each call become plain ones. torch's own `remove_parametrizations`
+    changes the class, which the original has as well.
+    """
+    worked_out: Any = layer.parametrizations
+    values = {name: getattr(layer, name).detach() for name in worked_out}
+    layer.__class__ = parametrize.type_before_parametrizations(layer)
+    del layer.parametrizations
+    for name, value in values.items():
+        layer.register_parameter(name, nn.Parameter(value, requires_grad=False))
 
 
 def trace(model: Model) -> torch.jit.ScriptModule:
@@ -66,10 +82,9 @@ def trace(model: Model) -> torch.jit.ScriptModule:
             traced = _traced(script.Replay(model.module), model)
         else:
             traced = _traced(fold_batch_norm(model.module), model)
-        decomposed = script.has_decomposed_batch_norm(traced)
-        if script.must_replay(traced):
-            traced = _traced(script.Replay(traced), model)
-        if decomposed:  # now a BN, and not yet folded
+        known: set[str] = set()
+        while new := script.to_take_apart(traced) - known:  # some are said by others of them
+            known |= new
             traced = _traced(script.Replay(traced), model)
     return traced
 
@@ -87,6 +102,7 @@ def _traced(module: nn.Module, model: Model) -> torch.jit.ScriptModule:
             f"{model.name} writes into part of a tensor and then reads the whole: {', '.join(lost)}; "
             "make the whole anew with torch.cat or torch.where"
         )
+    control_flow.check_sizes(found, name=model.name)
     places = module.branches() if isinstance(module, script.Replay) else []
     places += control_flow.warned_of(warned)
     control_flow.check(module, examples, places, name=model.name)
@@ -102,6 +118,16 @@ def _check_mode(traced: torch.jit.ScriptModule, name: str) -> None:
             f"{name} is in training mode ({', '.join(training)}): call .eval() on the module before it is "
             "traced or exported"
         )
+
+
+def runs(model: Model) -> bool:
+    """Whether PyTorch itself can run the model on its inputs."""
+    try:
+        with torch.no_grad():
+            model.module(*example_inputs(model))
+    except Exception:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mnc.model.decompositions import DECOMPOSITIONS
+from mnc.model import composites
+from mnc.model.composites import COMPOSITES
+from mnc.model.decompositions import DECOMPOSITIONS, DOUBLE
 from mnc.model.inputs import arguments_of
 from mnc.model.quantization import operators
 
@@ -29,7 +31,7 @@ ROUNDING = (
     "quantized_decomposed::dequantize_per_tensor",
     "quantized_decomposed::dequantize_per_channel",
 )
-CONVOLUTION = "aten::_convolution"  # its input 6 says whether it is transposed
+UNPACKING = ("prim::ListUnpack", "prim::TupleUnpack")  # of one part too
 
 
 def _tensor(data: Any, dtype: Any = None, *_: Any) -> Tensor:
@@ -97,9 +99,11 @@ class Replay(nn.Module):
 
     def __init__(self, module: torch.jit.ScriptModule) -> None:
         super().__init__()
-        # Freezing inlines every call, settles branches on attributes and folds BN.
         _hold(module)
-        frozen = torch.jit.freeze(module.eval())
+        # Freezing inlines every call and settles branches on attributes. Its optimizations fold a BN into a
+        # dense layer over rows of vectors too, where the two are of other axes: we take but this one.
+        frozen = torch.jit.freeze(module.eval(), optimize_numerics=False)
+        torch._C._jit_pass_fold_frozen_conv_bn(frozen.graph)
         self._defaults = tuple(one.default_value for one in arguments_of(module))
         # Tracing copies submodules and must not see this one, so that it sits in a tuple.
         self._program = (frozen,)
@@ -168,7 +172,8 @@ class Replay(nn.Module):
                 raise RuntimeError(str(inputs[0]))
             else:
                 result = _call(node, inputs)
-                results = [result] if node.outputsSize() == 1 else list(result or ())
+                one = node.outputsSize() == 1 and node.kind() not in UNPACKING
+                results = [result] if one else list(result or ())
             for output, value in zip(node.outputs(), results, strict=True):
                 values[output.debugName()] = value
 
@@ -204,19 +209,31 @@ def _hold(module: torch.jit.ScriptModule) -> None:
             node.replaceInput(0, held.output())
 
 
-def must_replay(traced: torch.jit.ScriptModule) -> bool:
-    """Whether a trace holds a BN that is not folded yet, or an operator that may have to be decomposed."""
-    return any(
-        node.kind() in DECOMPOSITIONS
-        and (node.kind() != CONVOLUTION or node.inputsAt(6).toIValue())
+def to_take_apart(traced: torch.jit.ScriptModule) -> set[str]:
+    """The operators of a trace that may have to be said by others, a BN that is not folded among them."""
+    return {
+        node.kind()
         for node in traced.inlined_graph.nodes()
-    )
+        if node.kind() in DECOMPOSITIONS.keys() | COMPOSITES and _may_be_lacking(node)
+    }
 
 
-def has_decomposed_batch_norm(traced: torch.jit.ScriptModule) -> bool:
-    """Whether a trace holds a BN as torch.export's decompositions leave it."""
-    kind = "aten::_native_batch_norm_legit_no_training"
-    return any(node.kind() == kind for node in traced.inlined_graph.nodes())
+def _may_be_lacking(node: Any) -> bool:
+    """False for calls, of what every network has, that are known to be fine."""
+    kind, first = node.kind(), next(node.inputs()).type()
+    if kind == "aten::_convolution":
+        return bool(node.inputsAt(6).toIValue())  # transposed
+    if kind == "aten::to":
+        return any(one.toIValue() == DOUBLE for one in list(node.inputs())[1:3])
+    if kind == "aten::div":
+        return node.inputsSize() > 2 and node.inputsAt(2).toIValue() is not None
+    if (
+        kind == "aten::index"
+    ):  # by a mask, perhaps; what is worked out in the trace is known to be none
+        return any(not one.isCompleteTensor() for one in node.inputsAt(1).node().inputs())
+    if kind == "aten::sum":
+        return bool(first.scalarType() == "Bool")
+    return True
 
 
 def _call(node: Any, inputs: list[Any]) -> Any:
@@ -231,6 +248,8 @@ def _call(node: Any, inputs: list[Any]) -> Any:
         if made is not NotImplemented:
             return made
     operation, positional, keywords = operator_of(node, inputs)
+    if kind in COMPOSITES:
+        return composites.taken_apart(operation, positional, keywords)
     return operation(*positional, **keywords)
 
 

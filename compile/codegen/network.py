@@ -24,6 +24,8 @@ from mnc.compile.templates import op_strategy
 from mnc.compile.templates.workload import convolutions
 from mnc.compile.toolchain import graph, pass_context
 from mnc.model.zoo import Model
+from mnc.support import error_text
+from mnc.support.errors import UserError
 from mnc.support.progress import working
 from mnc.targets import Target
 from mnc.targets.llvm import check_cpu
@@ -109,8 +111,14 @@ def with_default_kernels(program: Program, target: Target, *, family: str = BLOC
 
 def _compiled(program: Program, wanted: str, records: BestRecords, family: str) -> Any:
     own = contextlib.nullcontext() if family == BLOCKED else op_strategy.stock()
-    with records, own, pass_context.pass_context():
-        return relay.build(program.mod, target=tvm.target.Target(wanted))
+    try:
+        with records, own, pass_context.pass_context():
+            return relay.build(program.mod, target=tvm.target.Target(wanted))
+    except tvm.TVMError as error:
+        raise UserError(
+            f"TVM cannot compile the network: {error_text.of_exception(error)}; leave out or write otherwise "
+            "what this names"
+        ) from error
 
 
 def _pays(pair: Pair, records: BestRecords) -> bool:

@@ -5,6 +5,8 @@ Takes a `Model` and a `Target`; gives a `Program`, which tasks are extracted fro
 """
 
 import re
+import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +65,7 @@ def import_model(model: Model, target: Target, *, family: str = BLOCKED) -> Prog
     except Exception as error:  # the importers raise whatever an operator's converter meets
         raise UserError(f"{model.name} cannot be imported: {_why(error)}") from error
     mod["main"] = _with_all(model.inputs, mod["main"])
+    _check_sizes(mod, model.name)
     mod = _in_integers(mod, target) if model.precision == "int8" else mod
     block = INTEGER_BLOCK if model.precision == "int8" else target.lanes
     with tvm.target.Target(
@@ -78,8 +81,16 @@ def _from_torch(traced: Any, inputs: tuple[Input, ...]) -> Any:
         [(one.name, one.shape) for one in inputs],
         custom_convert_map=markers.from_torch(),
     )
-    mod["main"] = relay.build_module.bind_params_by_name(mod["main"], params)
-    return mod
+    return tvm.IRModule.from_expr(_with_weights(mod["main"], params))
+
+
+def _with_weights(main: Any, params: Mapping[str, Any]) -> Any:
+    """The function with its weights inside: one that several lists hold is as many parameters of one name."""
+    weights = {
+        one: relay.const(params[one.name_hint]) for one in main.params if one.name_hint in params
+    }
+    others = [one for one in main.params if one not in weights]
+    return relay.Function(others, relay.bind(main.body, weights))
 
 
 def _in_integers(mod: Any, target: Target) -> Any:
@@ -97,13 +108,30 @@ def _with_all(inputs: tuple[Input, ...], main: Any) -> Any:
 def _traced(model: Model) -> Any:
     try:
         return prepare.trace(model)
-    except (NotImplementedError, RuntimeError, TypeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # torch's, or of the network's own code
         reason = error_text.of_exception(error)
+        if prepare.runs(model):
+            raise UserError(
+                f"{model.name} cannot be imported: PyTorch runs {_culprit(error)} and cannot trace it "
+                f"({reason}); write it with other operators in its forward()"
+            ) from error
         shapes = " and ".join(str(one.shape) for one in model.inputs)
         raise UserError(
             f"{model.name} cannot be imported for input {shapes}: {reason}; "
             f"{foreign.advice(reason)}"
         ) from error
+
+
+def _culprit(error: Exception) -> str:
+    """What of PyTorch's the network called when it failed."""
+    called = [
+        frame.name
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename.endswith("/torch/nn/functional.py")
+    ]
+    return called[0] if called else "it"
 
 
 def _why(error: Exception) -> str:
@@ -112,6 +140,26 @@ def _why(error: Exception) -> str:
     if "not implemented" in str(error) and unknown:
         return f"it has {', '.join(unknown)}; write them with other operators in its forward()"
     return f"{error_text.of_exception(error)}; leave out or write otherwise what this names"
+
+
+def _check_sizes(mod: Any, name: str) -> None:
+    """UserError where the size of what an operator gives is not settled by that of the inputs."""
+    unsettled: list[str] = []
+
+    def look(node: Any) -> None:
+        shape = getattr(node.checked_type, "shape", ()) if isinstance(node, relay.Call) else ()
+        if not all(isinstance(extent, tvm.tir.IntImm) for extent in shape):
+            unsettled.append(getattr(node.op, "name", "a function"))
+
+    try:
+        relay.analysis.post_order_visit(relay.transform.InferType()(mod)["main"].body, look)
+    except tvm.TVMError as error:  # types or shapes that do not go together
+        raise UserError(f"{name} cannot be imported: {_why(error)}") from error
+    if unsettled:
+        raise UserError(
+            f"{name} cannot be compiled: how much its {unsettled[0]} gives is not settled by the sizes of "
+            "its inputs; cut or pad it to one size in forward()"
+        )
 
 
 def _simplify(mod: Any) -> Any:

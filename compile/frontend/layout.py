@@ -19,8 +19,8 @@ from mnc.compile.frontend.expressions import is_zero, rebuilt
 from mnc.compile.templates import instructions, integer_depthwise
 
 UNARY = frozenset(
-    "nn.relu clip sigmoid tanh exp erf negative abs sqrt rsqrt nn.leaky_relu nn.dropout cast"
-    " reinterpret".split()
+    "nn.relu clip sigmoid tanh exp log erf negative abs sqrt rsqrt nn.leaky_relu nn.dropout cast"
+    " copy reinterpret".split()
 ) | {rounding.NAME}
 BINARY = frozenset("add subtract multiply divide maximum minimum".split())
 POOLS = frozenset("nn.max_pool2d nn.avg_pool2d".split())

@@ -66,9 +66,14 @@ def _branch(node: Any) -> _Branch | None:
         return None
     if node.args[-1].data.dtype != "float32":
         return None
-    scaled = is_call(node, "multiply") and node.args[1].data.numpy().ndim == 3
+    scaled = is_call(node, "multiply") and _is_by_channel(node.args[1].data.shape)
     plain = is_call(node, "nn.conv2d") and node.attrs.data_layout == "NCHW"
     return _Branch(node.args[0], node, shift) if plain or scaled else None
+
+
+def _is_by_channel(shape: Any) -> bool:
+    """Whether a factor of this shape, (C, 1, 1), is one number for each channel."""
+    return len(shape) == 3 and list(shape[1:]) == [1, 1]
 
 
 def _merged(first: _Branch, second: _Branch) -> Any:

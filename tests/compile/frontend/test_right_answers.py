@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import prune
 
 from mnc.compile.frontend.importer import import_model
 from mnc.support.errors import UserError
@@ -38,6 +39,7 @@ class Between(nn.Module):
         self.group = nn.GroupNorm(3, channels) if channels % 3 == 0 else nn.Identity()
         self.batch = nn.BatchNorm2d(channels, track_running_stats=False)
         self.layer = nn.LayerNorm((channels, 17, 19))
+        self.plane = nn.Parameter(torch.rand(1, channels, 2, 19))
         self.rows = nn.LayerNorm((17, 19), elementwise_affine=False)
         self.spread = nn.ConvTranspose2d(channels, channels, 3, 2, dilation=2)
 
@@ -86,6 +88,21 @@ LACKING: dict[str, Function] = {
     "between": lambda _, y: torch.lerp(y, y * 2, 0.3),
     "numbers for NaN": lambda _, y: torch.nan_to_num((y - 0.5).log(), 0.5),
     "differences": lambda _, y: torch.diff(y, dim=3),
+    "how many are positive": lambda _, y: y * (y > 0.5).sum(1, keepdim=True),
+    "rounded down": lambda _, y: torch.div(y, 0.7, rounding_mode="floor"),
+    "exponential less one": lambda _, y: torch.expm1(y - 0.5),
+    "either": lambda _, y: y * ((y > 1) | (y < 0.5)),
+    "in double precision": lambda _, y: (y.double() * 2).float(),
+    "below the diagonal": lambda _, y: y.tril(-1),
+    "in unequal parts": lambda _, y: torch.cat(y.chunk(5, 1)[::-1], 1),
+    "in one part": lambda _, y: torch.split(y, CHANNELS, 1)[0],
+    "joined to a weight, twice": lambda net, y: (
+        torch.cat([y, net.plane], 2) * torch.cat([y * 2, net.plane], 2)
+    ),
+    "by a mask": lambda _, y: y[:, torch.arange(CHANNELS) % 12 < 12],
+    "root mean square": lambda _, y: F.rms_norm(y, (17, 19)),
+    "group norm without weights": lambda _, y: F.group_norm(y, 3),
+    "distances of two": lambda _, y: y * F.pairwise_distance(y, y + 1).unsqueeze(3),
     "moved and turned": lambda _, y: torch.rot90(y.movedim(1, 3), 1, (1, 2)).movedim(-1, 1),
 }
 RESIZED: dict[str, Function] = {
@@ -101,6 +118,12 @@ RESIZED: dict[str, Function] = {
     "bicubic, antialiased": lambda _, y: F.interpolate(
         y, size=(23, 5), mode="bicubic", antialias=True
     ),
+    "bilinear to one column": lambda _, y: F.interpolate(
+        y, size=(9, 1), mode="bilinear", align_corners=True
+    ),
+    "linear, of rows": lambda _, y: F.interpolate(
+        y.flatten(2), scale_factor=1.3, mode="linear"
+    ).unsqueeze(3),
     "bilinear to a size": lambda _, y: F.interpolate(y, size=(40, 33), mode="bilinear"),
 }
 
@@ -115,6 +138,18 @@ DAMAGED: dict[str, Function] = {
     "maximum, ceil": lambda _, y: F.max_pool2d(y, 3, 2, 1, ceil_mode=True),
     "squeeze and excite": lambda _, y: y * F.hardsigmoid(y.mean((2, 3), keepdim=True)),
 }
+
+
+class Only(nn.Module):
+    """A function of a convolution's output."""
+
+    def __init__(self, function: Function) -> None:
+        super().__init__()
+        self.inner = Between(function, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the function has it."""
+        return self.inner.middle(self.inner, self.inner.first(x))
 
 
 class Together(nn.Module):
@@ -185,6 +220,24 @@ def parametrized() -> nn.Module:
     return nn.Sequential(layer, lively_norm(8))
 
 
+def pruned() -> nn.Module:
+    layer = nn.Conv2d(3, 8, 3)
+    prune.l1_unstructured(layer, "weight", 0.4)  # type: ignore[no-untyped-call]
+    return nn.Sequential(layer, lively_norm(8))
+
+
+class DenseRows(nn.Module):
+    """A dense layer along the rows, and a BatchNorm over as many channels: torch itself folds it, wrongly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.norm = nn.Linear(19, 3), lively_norm(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) to (N, 3, H, 3)."""
+        return self.norm(self.layer(x))  # type: ignore[no-any-return]
+
+
 NORMS: dict[str, Callable[[], nn.Module]] = {
     "shared convolution": SharedConvolution,
     "dropout between": lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.Dropout2d(0.1), lively_norm(8)),
@@ -192,6 +245,8 @@ NORMS: dict[str, Callable[[], nn.Module]] = {
     "with its activation": lambda: nn.Sequential(nn.Conv2d(3, 8, 3), lively_norm(8, ActivatedNorm)),
     "old weight norm": weighed,
     "new weight norm": parametrized,
+    "pruned": pruned,
+    "after a dense layer over rows": DenseRows,
 }
 
 
@@ -201,10 +256,13 @@ def test_batch_norms_are_folded_where_they_belong() -> None:
     assert max(errors(Together(networks))) < 1e-4
 
 
+@pytest.mark.parametrize("kind", [SharedConvolution, DenseRows])
 @pytest.mark.parametrize("script", [True, False], ids=["scripted", "traced"])
-def test_batch_norms_of_torchscript_are_folded_where_they_belong(script: bool) -> None:
+def test_batch_norms_of_torchscript_are_folded_where_they_belong(
+    script: bool, kind: type[nn.Module]
+) -> None:
     torch.manual_seed(0)
-    module = SharedConvolution().eval()
+    module = kind().eval()
     made: Any = torch.jit.script(module) if script else torch.jit.trace(module, torch.zeros(SHAPE))  # type: ignore[no-untyped-call]
     assert max(errors(made)) < 1e-4
 
@@ -300,5 +358,15 @@ class Deaf(nn.Module):
 def test_what_stops_an_import_is_said() -> None:
     with pytest.raises(UserError, match=r"^net does not read its input: there is nothing to comp"):
         import_model(named(Deaf()), load("host"))
-    with pytest.raises(UserError, match=r"^net cannot be imported: it has aten::fft_rfft2; write "):
-        import_model(named(Between(lambda _, y: torch.fft.rfft2(y).abs(), 8)), load("host"))
+    refused: dict[str, Function] = {
+        r"cannot be imported: it has aten::fft_rfft2; write ": lambda _, y: torch.fft.rfft2(
+            y
+        ).abs(),
+        r"decides by its data how much it gives, in index \(.*\.py:\d+\): ": lambda _, y: y[y > 0],
+        r"cannot be imported: PyTorch runs max_unpool2d and cannot trace it ": lambda _, y: (
+            F.max_unpool2d(*F.max_pool2d(y[..., :16, :16], 2, return_indices=True), [2])
+        ),
+    }
+    for reason, middle in refused.items():
+        with pytest.raises(UserError, match=f"^net {reason}"):
+            import_model(named(Only(middle)), load("host"))
