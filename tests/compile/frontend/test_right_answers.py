@@ -364,7 +364,7 @@ def test_what_stops_an_import_is_said() -> None:
         ).abs(),
         r"decides by its data how much it gives, in index \(.*\.py:\d+\): ": lambda _, y: y[y > 0],
         r"cannot be imported: PyTorch runs max_unpool2d and cannot trace it ": lambda _, y: (
-            F.max_unpool2d(*F.max_pool2d(y[..., :16, :16], 2, return_indices=True), [2])
+            F.max_unpool2d(*F.max_pool2d(y[..., :16, :16], 2, return_indices=True), [2, 2])
         ),
     }
     for reason, middle in refused.items():
