@@ -90,11 +90,15 @@ X86_GROUPS = {"cascadelake": 4, "alderlake": 4, "skylake-avx512": 2, "haswell": 
 def test_every_family_of_x86_instructions_gives_them(name: str, cpu: str) -> None:
     if not runs_here(cpu):
         pytest.skip(f"this machine cannot run code for {cpu}")
+    agrees(grouped_task(name, cpu), count=2)
+
+
+def grouped_task(name: str, cpu: str) -> TunableTask:
     made = tvm.target.Target(f"llvm -mtriple=x86_64-linux-gnu -mcpu={cpu} -num-cores=2")
     data, (*outer, channels), strides, padding = GROUPED[name]
     group = 1 if channels == 1 else X86_GROUPS[cpu]
     kernel = (*outer, channels // group, 16, group)
-    agrees(workload(data, "uint8", kernel, strides, padding, made), count=2)
+    return workload(data, "uint8", kernel, strides, padding, made)
 
 
 def agrees(task: TunableTask, count: int = 4) -> None:
@@ -132,14 +136,17 @@ def test_on_arm_the_hot_loop_is_the_cpu_s_and_its_sums_are_in_registers(target: 
     assert "AllocWorkspace" not in assembly
 
 
-def test_on_vnni_the_hot_loop_is_its_dot_product() -> None:
-    first, kernel, strides, padding = SHAPES["pointwise"]
-    made = tvm.target.Target("llvm -mtriple=x86_64-linux-gnu -mcpu=cascadelake -num-cores=2")
-    tensors = (("TENSOR", first, "uint8"), ("TENSOR", kernel, "int8"))
-    args = (*tensors, strides, padding, (1, 1), 0, "int32")
-    task = tasks.from_workload(integer.POINTWISE, args, made, calls=1)
+@pytest.mark.parametrize("name", ["pointwise", "first", "narrow"])
+@pytest.mark.parametrize(
+    ("cpu", "instruction"),
+    [("cascadelake", "vpdpbusd"), ("alderlake", "vpdpbusd"), ("haswell", "vpmaddwd")],
+)
+def test_on_x86_the_hot_loops_are_the_cpu_s_own(cpu: str, instruction: str, name: str) -> None:
+    task = grouped_task(name, cpu)
     module, _ = compile_worker.build(spec_of(task), configs(task)[0].to_json_dict())
-    assert module.get_source("asm").count("vpdpbusd") >= 4
+    code = module.get_source("asm")
+    assert code.count(instruction) >= 4
+    assert "vpmaddubsw" not in code and ("zmm" in code) == (cpu == "cascadelake")
 
 
 def test_a_workload_of_integers_is_read_back_from_its_key() -> None:
