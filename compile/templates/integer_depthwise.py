@@ -164,13 +164,16 @@ def _define_space(cfg: Any, chunks: int, rows: Axis, columns: Columns) -> None:
     out_w = columns.axis.out
     tile_ow = [w for w in blocked.divisors(out_w, most) if w % columns.outputs == 0 or w == out_w]
     tile_ow = tile_ow or [1]
-    blocked.knob(cfg, "tile_ow", tile_ow, max((w for w in tile_ow if w <= 14), default=tile_ow[0]))
+    most_untuned = 14 if out_w <= 14 else 8
+    untuned = max((w for w in tile_ow if w <= most_untuned), default=tile_ow[0])
+    blocked.knob(cfg, "tile_ow", tile_ow, untuned)
     blocked.knob(cfg, "tile_oh", blocked.divisors(rows.out, 4), 1)
-    blocked.knob(cfg, "unroll_tiles", [0, 1], 1)
+    blocked.knob(cfg, "unroll_tiles", [0, 1], 0)
     blocks = blocked.row_blocks(rows.out)
     ways = [depthwise.CHANNELS, *([depthwise.ROW_BLOCKS] if blocks > 1 else [])]
     keep = blocked.keeps_rows(rows.out)
-    blocked.knob(cfg, "parallel_rows", ways, ways[-1] if keep else depthwise.CHANNELS)
+    by_rows = keep or not blocked.balanced(chunks, blocked.cores())
+    blocked.knob(cfg, "parallel_rows", ways, ways[-1] if by_rows else depthwise.CHANNELS)
     cfg.multi_filter(
         filter=lambda e: (
             (e["tile_oh"].val == 1 or e["tile_ow"].val * e["tile_oh"].val <= most)
