@@ -81,7 +81,9 @@ def _define_order(
 
 def _define_tile(cfg: Any, out_chunks: int, height: int, width: int) -> Callable[[Any], bool]:
     """Blocks of channels, of as many registers as `instructions` says, and pixels."""
-    registers = blocked.vector_registers() // instructions.registers_a_block()
+    a_block = instructions.registers_a_block()
+    # Rows of an odd length divide into few tiles: there, half of a block's weights at a time fits as well.
+    registers = blocked.vector_registers() // a_block + (a_block == 2 and width % 2)
     tile_p = pointwise.pixel_tiles(height, width, registers)
     tile_oc = blocked.divisors(out_chunks, 8 if height * width > 1 else registers - 2)
     good = blocked.tile_knobs(cfg, ("tile_oc", tile_oc), ("tile_p", tile_p), registers=registers)
