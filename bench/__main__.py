@@ -113,7 +113,8 @@ def _contest(
     threads: int,
     rounds: int,
 ) -> Contest:
-    from mnc.compile.machine.peaks import figures, integer_ratio
+    from mnc.compile.machine.peaks import figures
+    from mnc.compile.machine.roofs import integer_ratio
 
     cpus = topology.usable_cpus()[:threads]
     peak = figures(target, threads).gflops  # `mnc machine` measures it; a quiet machine is best

@@ -52,6 +52,7 @@ from mnc.compile.records.trial import Trial
 from mnc.compile.report.explain import Explanation
 from mnc.compile.report.traced import TraceReport
 from mnc.compile.rpc.address import HOST, PORT, Cores
+from mnc.compile.runtime.agreement import Agreement
 from mnc.compile.runtime.verify import Check, VerifyReport
 from mnc.compile.tuning.options import TRIALS_PER_TASK, TUNERS
 from mnc.compile.tuning.progress import Observer, TuningProgress, TuningSummary
@@ -67,6 +68,7 @@ __all__ = [
     "PORT",
     "TRIALS_PER_TASK",
     "TUNERS",
+    "Agreement",
     "BenchReport",
     "BuildResult",
     "Check",

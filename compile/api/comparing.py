@@ -13,8 +13,10 @@ from mnc.compile.device.opening import open_runner
 from mnc.compile.device.options import DeviceOptions
 from mnc.compile.rpc.address import Cores
 from mnc.compile.runtime import verify as stage
+from mnc.compile.runtime.agreement import agreement
 from mnc.compile.runtime.session import Session, default_input
 from mnc.compile.runtime.verify import VerifyReport
+from mnc.model.reference import Reference
 from mnc.model.torch_run import torch_call
 from mnc.support.errors import UserError
 from mnc.support.progress import working
@@ -36,12 +38,32 @@ def verify(
 
     `threads`, `device` and `cores` are as `load` takes them. PyTorch runs `model`; None: the zoo's model that
     the artifact was built from, where torch is installed and the weights are the same.
+
+    A network in 8-bit integers must equal its golden outputs, which the integer reference gave; `model`, in
+    float32, is what it was made from: the report says how far they agree, here on many images.
     """
     checked = open_artifact(artifact, allow_failed=True)  # to see whether it still fails
     reference = None if model is None else _model(model, checked.manifest).reference()
     session = load(checked, threads=threads, device=device, cores=cores, allow_failed=True)
     with working(f"comparing {checked.manifest.network.name} with PyTorch"):
-        return stage.verify(checked, session=session, reference=reference)
+        if checked.manifest.dtype != "int8":
+            return stage.verify(checked, session=session, reference=reference)
+        report = stage.verify(checked, session=session)
+        return report if device else _with_agreement(report, session, reference)
+
+
+def _with_agreement(
+    report: VerifyReport, session: Session, floats: Reference | None
+) -> VerifyReport:
+    """The report of a network in integers with that on more images, or why there is none."""
+    note = report.note
+    if floats is None:
+        floats, note = stage.rebuild(session.manifest)
+    try:
+        found = agreement(session, floats) if floats is not None else None
+    except UserError as error:
+        return replace(report, note=f"agreement with float32 is not measured: {error}")
+    return replace(report, note=note, agreement=found)
 
 
 def bench(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mnc.compile.api.named import open_artifact
 from mnc.compile.device.opening import open_runner
 from mnc.compile.device.options import DeviceOptions
+from mnc.compile.machine.roofs import in_precision
 from mnc.compile.rpc.address import Cores
 from mnc.compile.runtime.layer_profile import Profile
 from mnc.support.errors import UserError
@@ -45,13 +46,14 @@ def profile(
     options = DeviceOptions(address=device, threads=threads, cores=cores)
     runner = open_runner(checked.manifest.target.name, options)
     made = runner.profile(checked, runs=runs)
+    roof = runner.roof(made.threads)
     return ProfileReport(
         layers=made.layers,
         threads=made.threads,
         network=checked.manifest.network.name,
         target=runner.target.name,
         predicted=_predicted(checked.manifest, made.threads),
-        roof=runner.roof(made.threads),
+        roof=roof and in_precision(roof, runner.target, checked.manifest.dtype),
     )
 
 

@@ -131,10 +131,14 @@ class Device(ABC):
     def roof(self, threads: int) -> "Roof | None":
         """What `threads` of its cores can do at most; None where too little is known."""
 
-    def peak_gflops(self, threads: int) -> float | None:
-        """What `threads` of its cores can multiply and add at most; None where it is not known."""
+    def peak_gflops(self, threads: int, *, dtype: str = "float32") -> float | None:
+        """What `threads` of its cores can multiply and add at most in a network of `dtype`; None where it is
+        not known.
+        """
+        from mnc.compile.machine.roofs import in_precision
+
         roof = self.roof(threads)
-        return None if roof is None else roof.gflops
+        return None if roof is None else in_precision(roof, self.target, dtype).gflops
 
     def _median(self, built: "Built", model: "Model", *, seconds: float) -> float:
         """Seconds of one inference of a built network that is run here for once."""

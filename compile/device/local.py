@@ -70,7 +70,7 @@ class LocalDevice(Device):
         from mnc.compile.runtime.session import Session
 
         session = Session(artifact, threads=self.options.threads)
-        peak = self.peak_gflops(session.threads)
+        peak = self.peak_gflops(session.threads, dtype=artifact.manifest.dtype)
         with working(f"timing the layers of {artifact.manifest.network.name}"):
             return profile(session, runs=runs, peak_gflops=peak)
 

@@ -93,7 +93,7 @@ class RpcDevice(Device):
 
         session = self.session(artifact)
         try:
-            peak = self.peak_gflops(session.threads)
+            peak = self.peak_gflops(session.threads, dtype=artifact.manifest.dtype)
             inputs = default_input(session)
             with working(f"timing the layers of {artifact.manifest.network.name}"):
                 return remote_session.profile(session, *inputs, runs=runs, peak_gflops=peak)

@@ -7,7 +7,7 @@ no layout transform stands between two layers. An operator without a blocked for
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -130,7 +130,10 @@ class _Rewriter:
             # Ones rather than booleans, which neither exports nor the core model take.
             kept = packing.pack_vector(np.ones(value.shape[1], np.float32), self.block)
             zero = relay.const(np.zeros((), np.float32))
-            self._clean[node] = relay.where(relay.const(kept), value.expr, zero)
+            cleaned = relay.where(relay.const(kept), value.expr, zero)
+            self._clean[node] = cleaned
+            # Whoever comes later reads it too: with one reader, what made the map does this as well.
+            self._values[node] = replace(value, expr=cleaned)
         return self._clean[node]
 
     def _unblock(self, value: Value) -> Any:

@@ -84,19 +84,6 @@ def measure(target: Target, threads: int) -> Figures:
     )
 
 
-def integer_ratio(target: Target) -> float:
-    """How many multiply-adds of bytes a core does at most while it does one of floats: as many as its
-    instruction has products in a sum (4 of dot products), 1 where there is none.
-    """
-    import tvm
-
-    from mnc.compile.templates import instructions
-
-    with tvm.target.Target(target.tvm_target()):
-        found = instructions.available()
-    return 1.0 if found is None else float(found.group)
-
-
 def levels(target: Target) -> dict[str, int]:
     """Bytes a core reads over and over so that they come from each level."""
     core = target.fast

@@ -5,15 +5,16 @@ Takes a `Target` and a thread count; gives a `Roof`, or None where too little is
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mnc.targets import Target
 
 
 @dataclass(frozen=True)
 class Roof:
-    """What `threads` cores can do at most. `bandwidths` are GB/s of each level, innermost first,
-    `capacities` the bytes that its caches hold. `origin` says who measured that, or which file says so.
+    """What `threads` cores can do at most, `gflops` in the network's precision. `bandwidths` are GB/s of each
+    level, innermost first, `capacities` the bytes that its caches hold. `origin` says who measured that, or
+    which file says so.
     """
 
     gflops: float
@@ -49,6 +50,24 @@ def measured_here(target: Target, threads: int) -> Roof:
         threads=threads,
         origin="measured on this machine",
     )
+
+
+def integer_ratio(target: Target) -> float:
+    """How many multiply-adds of bytes a core does at most while it does one of floats: as many as its
+    instruction has products in a sum (4 of dot products), 1 where there is none.
+    """
+    import tvm
+
+    from mnc.compile.templates import instructions
+
+    with tvm.target.Target(target.tvm_target()):
+        found = instructions.available()
+    return 1.0 if found is None else float(found.group)
+
+
+def in_precision(roof: Roof, target: Target, dtype: str) -> Roof:
+    """The float32 `roof` of a target for a network that computes in `dtype`."""
+    return replace(roof, gflops=roof.gflops * integer_ratio(target)) if dtype == "int8" else roof
 
 
 def of_target(target: Target | None, *, threads: int) -> Roof | None:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from mnc.compile.artifact import provenance
 from mnc.compile.artifact.manifest import KernelEntry, Manifest
 from mnc.compile.artifact.store import Artifact
-from mnc.compile.machine.roofs import of_target
+from mnc.compile.machine.roofs import Roof, in_precision, of_target
 from mnc.compile.records.paths import log_path
 from mnc.compile.records.trial import SIMULATED
 from mnc.compile.records.tuning_log import TuningLog
@@ -52,7 +52,7 @@ def subject(artifact: Artifact, options: ReportOptions) -> Subject:
         found = measured.measure(artifact, options)
     if found.note:
         notes.append(found.note)
-    roof = found.roof or of_target(_target_of(manifest), threads=_threads(manifest))
+    roof = found.roof or _stated(manifest)
     rows = found.rows or tuple(_row_of_kernel(kernel) for kernel in manifest.kernels)
     if roof is not None:
         rows = tuple(_bounded(row, roof.bound(row.macs, row.traffic)) for row in rows)
@@ -179,6 +179,15 @@ def _why_not_here(manifest: Manifest, options: ReportOptions) -> str:
     except UserError as error:
         return f"not measured here, only manifest and log were read: {error}"
     return ""
+
+
+def _stated(manifest: Manifest) -> Roof | None:
+    """What the target's file says that it can do in the network's precision."""
+    target = _target_of(manifest)
+    stated = of_target(target, threads=_threads(manifest))
+    if target is None or stated is None:
+        return None
+    return in_precision(stated, target, manifest.dtype)
 
 
 def _target_of(manifest: Manifest) -> Target | None:

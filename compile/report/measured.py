@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mnc.compile.artifact.store import Artifact
-from mnc.compile.machine.roofs import Roof, measured_here
+from mnc.compile.machine.roofs import Roof, in_precision, measured_here
 from mnc.compile.report import before
 from mnc.compile.report.data import Parity, Row, Timing
 from mnc.compile.runtime import benchmark, verify
@@ -55,6 +55,7 @@ def measure(artifact: Artifact, options: "ReportOptions") -> Measured:
     host = load("host")
     with working("measuring what this machine can do"):
         roof = measured_here(host, sessions[0].threads)
+        own = in_precision(roof, host, artifact.manifest.dtype)
     with working(f"loading {name} into PyTorch"):
         module, why = verify.rebuild_module(artifact.manifest)
     if module is None:
@@ -69,11 +70,11 @@ def measure(artifact: Artifact, options: "ReportOptions") -> Measured:
         notes += left_out
     with working(f"timing the layers of {name}"):
         hosted = runner.Session(artifact, threads=sessions[0].threads)
-        layers = profile(hosted, peak_gflops=roof.gflops)
+        layers = profile(hosted, peak_gflops=own.gflops)
     return Measured(
         notes=tuple(dict.fromkeys(notes)),
         machine=_machine(host.description, roof),
-        roof=roof,
+        roof=own,
         rows=rows_of(layers),
         rows_origin=f"measured within the network on this machine, {layers.threads} thread(s)",
         timings=tuple(timings),

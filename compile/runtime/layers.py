@@ -6,7 +6,6 @@ the others only the kernel's name tells.
 """
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -72,12 +71,14 @@ def _layer(network: Graph, call: Call, tasks: Mapping[str, KernelEntry]) -> Laye
     task = tasks.get(call.task.key) if call.task is not None else None
     made = network.tensors[call.outputs[0]].shape
     if task is not None:
-        read = _shapes(network, call.of_roles("data", "kernel", "taps"))
+        entries = call.of_roles("data", "kernel", "taps")
+        read = _shapes(network, entries)
         kind, macs = task.kind, task.macs
     else:
         every = _shapes(network, call.inputs)
         weights = kernel_names.weights(call.kernel, every)
         read = (*every[:1], *weights)
+        entries = tuple(one for one in call.inputs if network.tensors[one].shape in read)
         kind = kernel_names.kind(call.kernel, weights, made)
         macs = kernel_names.macs(weights, made)
     return Layer(
@@ -85,9 +86,14 @@ def _layer(network: Graph, call: Call, tasks: Mapping[str, KernelEntry]) -> Laye
         kind=kind,
         shape=f"{' * '.join(map(_text, read))} -> {_text(made)}",
         macs=macs,
-        traffic=4 * sum(math.prod(shape) for shape in (*read, made)),
+        traffic=sum(_bytes(network, one) for one in {*entries, call.outputs[0]}),
         key=None if task is None else task.key,
     )
+
+
+def _bytes(network: Graph, entry: int) -> int:
+    tensor = network.tensors[entry]
+    return tensor.elements * graph.BYTES.get(tensor.dtype, 4)
 
 
 def _shapes(network: Graph, entries: Sequence[int]) -> tuple[Shape, ...]:

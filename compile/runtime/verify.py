@@ -15,6 +15,7 @@ import numpy as np
 
 from mnc.compile.artifact.manifest import Manifest
 from mnc.compile.artifact.store import Artifact
+from mnc.compile.runtime.agreement import Agreement
 from mnc.compile.runtime.local_session import open_local
 from mnc.compile.runtime.session import Array, Session
 from mnc.model import torch_run
@@ -57,10 +58,13 @@ class Check:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """All that was compared. `note` says why PyTorch was left out, where it was."""
+    """All that was compared. `note` says why PyTorch was left out, where it was. `agreement` is of a network
+    in 8-bit integers with float32, on more images than the checks.
+    """
 
     checks: tuple[Check, ...]
     note: str = ""
+    agreement: Agreement | None = None
 
     @property
     def ok(self) -> bool:

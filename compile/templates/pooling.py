@@ -44,7 +44,7 @@ def _pool(op: Any) -> Any:
         return None
     before = [_pool(one.op) for one in op.input_tensors if isinstance(one.op, te.ComputeOp)]
     pools = [one for one in before if one is not None]
-    return pools[0] if len(pools) == 1 else None
+    return pools[0] if pools and all(one == pools[0] for one in pools) else None
 
 
 def _between(op: Any, pool: Any) -> list[Any]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mnc import build, load
 from mnc.compile import api, cli
 from mnc.compile.artifact import store
+from mnc.compile.machine import roofs
 from mnc.compile.records.paths import log_path
 from mnc.support.errors import UserError
 from mnc.targets import load as load_target
@@ -191,13 +192,29 @@ def test_what_failed_its_comparison_can_be_looked_at(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["host", "rpi4"])
-def test_a_network_in_8_bit_integers_equals_its_reference(tmp_path: Path, target: str) -> None:
+def test_a_network_in_8_bit_integers_equals_its_reference(
+    tmp_path: Path, target: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     small = api.ModelSpec(SMALL, precision="int8")
     made = build(small, target, out=tmp_path / "out", logs=tmp_path / "logs")
     assert made.folder.name == f"{SMALL}_int8" and made.manifest.dtype == "int8"
-    assert {kernel.key.partition("_")[2][:4] for kernel in made.manifest.kernels} == {"int8"}
+    assert all("int8" in kernel.key.partition(".")[0] for kernel in made.manifest.kernels)
     golden, floats, exact = made.checks
     assert golden.max_absolute == exact.max_absolute == 0.0
     assert floats.top1 >= floats.predictions - 1 and 0 < floats.max_relative < 0.1
     other = build(SMALL, target, out=tmp_path / "out", logs=tmp_path / "logs", check=False)
     assert made.library.stat().st_size < 0.5 * other.library.stat().st_size
+    if target == "host":
+        found = api.verify(made).agreement
+        assert found is not None and found.examples == 10_000 and found.top1 > 0.98 < found.top5
+        assert 0 < found.logit_error < 0.1
+        assert found.right is not None and found.right_in_float is not None
+        assert abs(found.right - found.right_in_float) < 0.002  # issue 13's goal
+        assert cli.run(["verify", str(made.folder)]) == 0
+        said = capsys.readouterr().out
+        assert f"top-1 {found.top1:.2%}" in said and f"right {found.right:.2%}, in float32" in said
+        profile = api.profile(made, threads=1, runs=2)
+        assert profile.roof is not None
+        assert {layer.peak_gflops for layer in profile.layers} == {profile.roof.gflops}
+        ratio = roofs.integer_ratio(load_target("host"))
+        assert profile.roof.gflops == api.machine().figures[0].gflops * ratio
