@@ -51,7 +51,8 @@ def workload_of(call: Any) -> Workload:
         for shape, arg in zip(shapes, call.args, strict=True)
     )
     strides, padding, *rest = _arguments(call.attrs)
-    name = integer.template_name(shapes[0], shapes[1], strides, padding)
+    dtype = str(call.args[0].checked_type.dtype)
+    name = integer.template_name(shapes[0], shapes[1], strides, padding, dtype=dtype)
     return name, (*tensors, strides, padding, *rest)
 
 
@@ -92,7 +93,7 @@ def _same(args: Any, _: Any) -> Any:
 def _strategy(attrs: Any, inputs: Any, out_type: Any, target: Any) -> Any:
     shapes = [tuple(int(d) for d in tensor.shape) for tensor in inputs]
     numbers = _arguments(attrs)
-    name = integer.template_name(shapes[0], shapes[1], *numbers[:2])
+    name = integer.template_name(shapes[0], shapes[1], *numbers[:2], dtype=str(inputs[0].dtype))
     compute, schedule = integer.TEMPLATES[name]
     answer = registry.OpStrategy()
     answer.add_implementation(

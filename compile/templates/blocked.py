@@ -173,6 +173,7 @@ def schedule_convolution(
     *,
     tag: str,
     scope: str = "local",
+    inline_padding: bool = True,
 ) -> Any:
     """Create a schedule for `outs`, find the convolution with `tag` in it and schedule that.
 
@@ -189,7 +190,7 @@ def schedule_convolution(
             return
         convolution, output = op.output(0), outs[0]
         source = op.input_tensors[0]
-        if "pad" in source.op.tag:
+        if inline_padding and "pad" in source.op.tag:
             schedule[source].compute_inline()
         if convolution == output:
             accumulator = schedule.cache_write(convolution, scope)

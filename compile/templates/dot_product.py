@@ -10,6 +10,7 @@ from typing import Any
 
 from tvm import tir
 
+from mnc.compile.templates.depthwise_tile import At, Shape
 from mnc.compile.templates.multiply_add import MultiplyAdd
 from mnc.compile.templates.register_tile import RegisterTile
 
@@ -51,3 +52,46 @@ def _as_they_are(done: Sequence[Any], pixels: int, channels: int) -> dict[tuple[
 SDOT_TILE = RegisterTile(
     4, lambda pixels, channels: pixels * channels // 4, _by_element, _as_they_are
 )
+
+
+def rows_of_taps(shape: Shape, numbers: At, weights: At) -> dict[tuple[int, int, int], Any]:
+    """Four rows of a column side by side, channel by channel (zip1, zip2), are the products of a sum; weights
+    are zero where an output pixel has no tap in a row.
+    """
+    rows, columns = shape.source
+    made: dict[tuple[int, int, int], Any] = {}
+    for first in range(0, rows, 4):
+        fours = [
+            _zipped([numbers(min(first + i, rows - 1), column) for i in range(4)])
+            for column in range(columns)
+        ]
+        for y in range(shape.rows):
+            down = {shape.row(y, tap) - first: tap for tap in range(shape.taps[0])}
+            if not any(0 <= row < 4 for row in down):
+                continue
+            for across in range(shape.taps[1]):
+                zero = tir.const(0, "int8x16")
+                column_of = [weights(down[i], across) if i in down else zero for i in range(4)]
+                for quarter, by in enumerate(_zipped(column_of)):
+                    for x in range(shape.columns):
+                        at = (y, x, 4 * quarter)
+                        before = made.get(at, tir.const(0, "int32x4"))
+                        four = fours[shape.column(x, across)][quarter]
+                        made[at] = SDOT.emit(before, four, by)
+    return made
+
+
+def _zipped(rows: Sequence[Any]) -> list[Any]:
+    """Four vectors of 16 bytes as four of four bytes a channel."""
+    first, second, third, fourth = rows
+    upper, lower = _interleaved(first, second, "int8x16"), _interleaved(third, fourth, "int8x16")
+    fours = (_interleaved(*both, "int16x8") for both in zip(upper, lower, strict=True))
+    return [tir.call_intrin("int8x16", "tir.reinterpret", one) for two in fours for one in two]
+
+
+def _interleaved(first: Any, second: Any, kind: str) -> list[Any]:
+    """Both halves of first and second in turns."""
+    lanes = int(kind.split("x")[1])
+    both = [tir.call_intrin(kind, "tir.reinterpret", one) for one in (first, second)]
+    order = [lane // 2 + lanes * (lane % 2) for lane in range(2 * lanes)]
+    return [tir.Shuffle(both, order[:lanes]), tir.Shuffle(both, order[lanes:])]

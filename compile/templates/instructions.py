@@ -10,6 +10,7 @@ import tvm
 from tvm import te
 
 from mnc.compile.templates import blocked, dot_product, pairwise, widening
+from mnc.compile.templates.depthwise_tile import DepthwiseTile
 from mnc.compile.templates.multiply_add import MultiplyAdd, columns, step
 from mnc.compile.templates.register_tile import BLOCK, RegisterTile
 
@@ -28,6 +29,11 @@ _TILES: dict[MultiplyAdd, RegisterTile] = {
     dot_product.SDOT: dot_product.SDOT_TILE,
     widening.AARCH64: widening.AARCH64_TILE,
     widening.ARM: widening.ARM_TILE,
+}
+_DEPTHWISE: dict[MultiplyAdd, DepthwiseTile] = {
+    dot_product.SDOT: dot_product.rows_of_taps,
+    widening.AARCH64: widening.AARCH64_DEPTHWISE,
+    widening.ARM: widening.ARM_DEPTHWISE,
 }
 
 
@@ -60,6 +66,12 @@ def tile_of(data: Any, kernel: Any) -> RegisterTile | None:
 def stored() -> str:
     """The type in which the current target keeps 8-bit maps: what its instruction multiplies by int8."""
     return "int8" if blocked.on_arm() else "uint8"
+
+
+def depthwise_tile() -> DepthwiseTile | None:
+    """How the current target multiplies a tile of a depthwise convolution, where it has a way for int8."""
+    found = available()
+    return _DEPTHWISE.get(found) if found else None
 
 
 def scope() -> str:

@@ -14,25 +14,32 @@ from tvm import autotvm
 from mnc.compile.templates import (
     blocked,
     depthwise,
+    depthwise_tile,
     direct,
     integer_depthwise,
+    integer_depthwise_tile,
     integer_direct,
     integer_pointwise,
 )
 
-COLUMNS = integer_depthwise.NAME
+COLUMNS, TILE = integer_depthwise.NAME, integer_depthwise_tile.NAME
 POINTWISE, GROUPED = integer_pointwise.NAME, integer_direct.NAME
 DEPTHWISE = "depthwise_int8_NCHWc.mnc"
 DIRECT = "direct_int8_NCHWc.mnc"
-NAMES = (POINTWISE, COLUMNS, GROUPED, DEPTHWISE, DIRECT)
+NAMES = (POINTWISE, COLUMNS, TILE, GROUPED, DEPTHWISE, DIRECT)
 SUMS = "int32"
 
 
 def template_name(
-    data: tuple[int, ...], kernel: tuple[int, ...], strides: Any, padding: Any
+    data: tuple[int, ...],
+    kernel: tuple[int, ...],
+    strides: Any,
+    padding: Any,
+    *,
+    dtype: str = "uint8",
 ) -> str:
     """The template for blocked `data` (N, I, H, W, i) and `kernel`, whose input channels lie in groups where
-    it has seven axes (O, I, KH, KW, i / g, o, g).
+    it has seven axes (O, I, KH, KW, i / g, o, g). `dtype` is the data's.
     """
     alone = kernel[1] == 1 and kernel[4] == 1 and data[4] == kernel[5] and data[1] == kernel[0]
     alone = alone and data[4] > 1
@@ -41,6 +48,8 @@ def template_name(
     if len(kernel) == 7:
         one_to_one = kernel[2:4] == (1, 1) and blocked.pair(strides) == (1, 1)
         return POINTWISE if one_to_one and kernel[1] == data[1] else GROUPED
+    if alone and dtype == "int8" and data[4] == depthwise_tile.BLOCK:
+        return TILE
     return DEPTHWISE if alone else DIRECT
 
 
@@ -67,7 +76,7 @@ def _widened(template: Any) -> Any:
 # (compute, schedule) by name.
 TEMPLATES = {
     template.NAME: (template.compute, template.schedule)
-    for template in (integer_pointwise, integer_depthwise, integer_direct)
+    for template in (integer_pointwise, integer_depthwise, integer_depthwise_tile, integer_direct)
 } | {
     name: (
         autotvm.register_topi_compute(name)(_widened(template)),

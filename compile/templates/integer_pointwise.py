@@ -104,7 +104,8 @@ def _define_register_tile(
         for v in (4, 8, 16)
         if family.vectors(p, v) + p <= registers and not (family.even_pixels and p % 2)
     ]
-    best = max(shapes, key=lambda shape: shape[0] * shape[1] / (shape[0] + shape[1]))
+    # Of more pixels LLVM keeps more 16-bit products at once than fit, and spills.
+    best = max(shapes, key=lambda shape: (min(shape[0], 2), shape[1], -shape[0]))
     blocked.knob(cfg, "tile_oc", blocked.divisors(out_chunks, 8), 1)
     blocked.knob(cfg, "tile_p", sorted({p for p, _ in shapes}), best[0])
     blocked.knob(cfg, "tile_v", [4, 8, 16], best[1])

@@ -4,11 +4,13 @@
 Two products fit 16 bits, as weights are -127 to 127: 128 * 127 * 2 = 32512.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 from tvm import tir
 
+from mnc.compile.templates.depthwise_tile import At, DepthwiseTile, Shape
 from mnc.compile.templates.multiply_add import MultiplyAdd
 from mnc.compile.templates.register_tile import RegisterTile
 
@@ -43,6 +45,10 @@ def pairs_added(sums: Any, products: Any) -> Any:
     return sums + llvm("int32x4", "llvm.aarch64.neon.saddlp.v4i32.v8i16", products)
 
 
+def _vmull(numbers: Any, weights: Any) -> Any:
+    return llvm("int16x8", "llvm.arm.neon.vmulls.v8i16", numbers, weights)
+
+
 def _aarch64(sums: Any, numbers: Any, weights: Any) -> Any:
     """smull, smull2, addp, sadalp."""
     pair = products(low(numbers), low(weights)), products(high(numbers), high(weights))
@@ -51,10 +57,7 @@ def _aarch64(sums: Any, numbers: Any, weights: Any) -> Any:
 
 def _arm(sums: Any, numbers: Any, weights: Any) -> Any:
     """vmull, vmull, vpadd, vpadd, vpadal."""
-    halves = [
-        llvm("int16x8", "llvm.arm.neon.vmulls.v8i16", part(numbers), part(weights))
-        for part in (low, high)
-    ]
+    halves = [_vmull(part(numbers), part(weights)) for part in (low, high)]
     added = [llvm("int16x4", "llvm.arm.neon.vpadd.v4i16", low(half), high(half)) for half in halves]
     pairs = tir.call_intrin("int16x8", "tir.vectorcombine", *added)
     return llvm("int32x4", "llvm.arm.neon.vpadals.v4i32.v8i16", sums, pairs)
@@ -118,8 +121,38 @@ ARM_TILE = RegisterTile(
     16,
     _one_a_channel,
     _pairs(
-        lambda numbers, weights: llvm("int16x8", "llvm.arm.neon.vmulls.v8i16", numbers, weights),
+        _vmull,
         lambda sums, added: llvm("int32x4", "llvm.arm.neon.vpadals.v4i32.v8i16", sums, added),
     ),
     _added(_vpadd4),
 )
+
+
+def _tap_pairs(mull: Any) -> Any:
+    """Products of two taps in 16 bits, added to the four sums of four channels each: smull, smlal, saddw."""
+
+    def family(shape: Shape, numbers: At, weights: At) -> dict[tuple[int, int, int], Any]:
+        taps = list(itertools.product(range(shape.taps[0]), range(shape.taps[1])))
+        made: dict[tuple[int, int, int], Any] = {}
+        for y, x in itertools.product(range(shape.rows), range(shape.columns)):
+            sums: list[Any] = [None] * 4
+            for at in range(0, len(taps), 2):
+                pair = [
+                    (numbers(shape.row(y, down), shape.column(x, across)), weights(down, across))
+                    for down, across in taps[at : at + 2]
+                ]
+                for half, part in enumerate((low, high)):
+                    products = [mull(part(number), part(weight)) for number, weight in pair]
+                    both = products[0] + products[1] if len(products) == 2 else products[0]
+                    for quarter, some in enumerate((low, high)):
+                        wide, place = tir.Cast("int32x4", some(both)), 2 * half + quarter
+                        before = sums[place]
+                        sums[place] = wide if before is None else before + wide
+            made |= {(y, x, 4 * quarter): one for quarter, one in enumerate(sums)}
+        return made
+
+    return family
+
+
+AARCH64_DEPTHWISE: DepthwiseTile = _tap_pairs(products)
+ARM_DEPTHWISE: DepthwiseTile = _tap_pairs(_vmull)

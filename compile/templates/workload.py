@@ -57,7 +57,7 @@ class Convolution:
     @property
     def is_depthwise(self) -> bool:
         """Whether every channel is convolved by itself."""
-        return self.name in (depthwise.NAME, integer.DEPTHWISE, integer.COLUMNS)
+        return self.name in (depthwise.NAME, integer.DEPTHWISE, integer.COLUMNS, integer.TILE)
 
     @property
     def groups(self) -> int:

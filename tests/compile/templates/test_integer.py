@@ -49,7 +49,7 @@ def task_of(name: str, data: str, target: str) -> TunableTask:
 def workload(
     data: Any, dtype: str, kernel: Any, strides: Any, padding: Any, target: Any
 ) -> TunableTask:
-    template = integer.template_name(data, kernel, strides, padding)
+    template = integer.template_name(data, kernel, strides, padding, dtype=dtype)
     tensors = (("TENSOR", data, dtype), ("TENSOR", kernel, "int8"))
     args = (*tensors, strides, padding, (1, 1), 7, "int32")
     return tasks.from_workload(template, args, target, calls=1)
@@ -121,6 +121,7 @@ ARM = {
     "rpi3b": (4, "first", "sadalp"),
     "armv7": (16, "pointwise", "vpadal.s16"),
 }
+ARM_DEPTHWISE = {"rpi5": "zip2", "rpi4": "saddw2", "armv7": "vaddw.s16"}
 
 
 @pytest.mark.parametrize("target", ARM)
@@ -134,6 +135,14 @@ def test_on_arm_the_hot_loop_is_the_cpu_s_and_its_sums_are_in_registers(target: 
     assembly = module.get_source("asm")
     assert assembly.count(instruction) >= 4
     assert "AllocWorkspace" not in assembly
+
+
+@pytest.mark.parametrize("target", ARM_DEPTHWISE)
+def test_on_arm_depthwise_products_are_of_bytes(target: str) -> None:
+    task = task_of("depthwise", "int8", target)
+    assert task.kind == "depthwise"
+    module, _ = compile_worker.build(spec_of(task), configs(task)[0].to_json_dict())
+    assert module.get_source("asm").count(ARM_DEPTHWISE[target]) >= 8
 
 
 @pytest.mark.parametrize("name", ["pointwise", "first", "narrow"])

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Template of the depthwise convolution in 8-bit integers of a CPU that keeps a tile of pixels in registers.
+
+Takes data (N, C, H, W, 16) in int8 and kernel (C, 1, KH, KW, 1, 16); gives int32 sums (N, C, OH, OW, 16).
+Some rows of a block of channels at once are copied with their border around them, so that no load is tested.
+"""
+
+from typing import Any
+
+from tvm import autotvm, te, topi
+
+from mnc.compile.templates import blocked, depthwise, depthwise_tile, instructions
+from mnc.compile.templates.depthwise_tile import Shape
+
+NAME = "depthwise_tile_int8_NCHWc.mnc"
+TAG = "mnc_depthwise_tile_int8"
+COPIED_BYTES = 24 * 1024  # at once: they are to stay in the first cache
+STACKED_BLOCKS = 15  # of sums, that are on the stack: TVM asks the runtime for 1024 bytes and more
+
+
+@autotvm.register_topi_compute(NAME)  # type: ignore[untyped-decorator]
+def compute(
+    cfg: Any,
+    data: Any,
+    kernel: Any,
+    strides: Any,
+    padding: Any,
+    dilation: Any,
+    pad_value: int,
+    out_dtype: str,
+) -> Any:
+    """The sums over the taps."""
+    window = blocked.window(data, kernel, strides, padding, dilation, pad_value=pad_value)
+    _define_space(cfg, window)
+    return _product(data, kernel, window, out_dtype)
+
+
+def _product(data: Any, kernel: Any, window: blocked.Window, sums: str) -> Any:
+    batch, chunks, _, _, block = topi.utils.get_const_tuple(data.shape)
+
+    def tap(n: Any, c: Any, y: Any, x: Any, v: Any) -> Any:
+        weight = kernel[c, 0, window.tap_h, window.tap_w, 0, v]
+        value = window.source[n, c, *window.at(y, x), v]
+        return te.sum(value.astype(sums) * weight.astype(sums), axis=[window.tap_h, window.tap_w])
+
+    steps, apart = (
+        (window.stride_h, window.stride_w),
+        (window.dilation_h, window.dilation_w),
+    )
+    return te.compute(
+        (batch, chunks, window.out_h, window.out_w, block),
+        tap,
+        name="depthwise",
+        tag=TAG,
+        attrs={"steps": steps, "apart": apart},
+    )
+
+
+def _define_space(cfg: Any, window: blocked.Window) -> None:
+    """A tile of `tile_oh` x `tile_ow` pixels, `blocks` of rows whose source is copied at once."""
+    height, width = window.out_h, window.out_w
+    tile_oh, tile_ow = blocked.divisors(height, 4), blocked.divisors(width, 8)
+    rows = blocked.divisors(height, height)
+    row_bytes = int(window.source.shape[3] * window.source.shape[4])
+    stride = int(window.source.shape[2]) / height
+
+    def copied(some: int) -> float:
+        return (some * stride + 2) * row_bytes
+
+    fit = [some for some in rows if copied(some) <= COPIED_BYTES] or rows[:1]
+    down = 2 if 2 in tile_oh else 1
+    blocked.knob(cfg, "tile_oh", tile_oh, down)
+    blocked.knob(cfg, "tile_ow", tile_ow, max(w for w in tile_ow if w * down <= STACKED_BLOCKS))
+    blocked.knob(cfg, "rows", fit, max((some for some in fit if some % down == 0), default=down))
+    cfg.multi_filter(
+        filter=lambda e: (
+            e["rows"].val % e["tile_oh"].val == 0
+            and min(4, width) <= e["tile_oh"].val * e["tile_ow"].val <= STACKED_BLOCKS
+        )
+    )
+
+
+@autotvm.register_topi_schedule(NAME)  # type: ignore[untyped-decorator]
+def schedule(cfg: Any, outs: Any) -> Any:
+    """Blocks of rows outside, whose source is copied, then tiles of pixels."""
+
+    def one(s: Any, convolution: Any, accumulator: Any, output: Any) -> None:
+        n, c, y, x, v = s[output].op.axis
+        block, y = s[output].split(y, factor=cfg["rows"].val)
+        y, y_inner = s[output].split(y, factor=cfg["tile_oh"].val)
+        x, x_inner = s[output].split(x, factor=cfg["tile_ow"].val)
+        s[output].reorder(n, c, block, y, x, y_inner, x_inner, v)
+        s[output].vectorize(v)
+        s[output].unroll(x_inner)
+        s[output].unroll(y_inner)
+        parallel = s[output].fuse(n, c, block)
+        s[output].parallel(parallel)
+        source, _ = convolution.op.input_tensors
+        if "pad" in source.op.tag:
+            s[source].compute_at(s[output], parallel)
+            s[source].vectorize(s[source].op.axis[4])
+        s[accumulator].compute_at(s[output], x)
+        _schedule_tile(s[accumulator], cfg, convolution.op)
+
+    return blocked.schedule_convolution(
+        outs, one, tag=TAG, scope=instructions.scope(), inline_padding=False
+    )
+
+
+def _schedule_tile(stage: Any, cfg: Any, convolution: Any) -> None:
+    family = instructions.depthwise_tile()
+    if family is None:
+        depthwise.schedule_taps(stage, unroll_rows=False)
+        return
+    down, across = (int(axis.dom.extent) for axis in convolution.reduce_axis)
+    steps, apart = (
+        (int(convolution.attrs[name][0]), int(convolution.attrs[name][1]))
+        for name in ("steps", "apart")
+    )
+    tile = (cfg["tile_oh"].val, cfg["tile_ow"].val)
+    shape = Shape(*tile, taps=(down, across), steps=steps, apart=apart)
+    _, _, y, x, v = stage.op.axis
+    stage.reorder(y, x, v, *stage.op.reduce_axis)
+    stage.tensorize(y, depthwise_tile.intrinsic(family, shape, scope=instructions.scope()))
