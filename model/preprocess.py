@@ -2,7 +2,7 @@
 """From an image file to the array a network takes; numpy and Pillow only, as artifacts use it.
 
 Takes a path (or uint8 pixels) and a `Preprocess`, which a manifest can carry; gives float32
-(N, C, size, size).
+(N, C, H, W), square where nothing else is asked for.
 """
 
 from pathlib import Path
@@ -39,15 +39,20 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"preprocess: mean and scale need {wanted} value(s)")
 
 
-def load_image(path: Path, preprocess: Preprocess) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """The image as float32 (1, C, size, size), turned as its EXIF orientation says.
+def load_image(
+    path: Path, preprocess: Preprocess, extent: tuple[int, int] | None = None
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The image as float32 (1, C, size, size), or in an `extent` of (H, W) whose shorter side is `size`;
+    turned as its EXIF orientation says.
 
     UserError for a file that `images.read` does not read.
     """
-    image = images.read(path, gray=preprocess.channels == "gray", side=preprocess.resize)
-    side = preprocess.size
-    square = image.resize((side, side), Image.Resampling.BILINEAR, box=_box(image, preprocess))
-    return normalise(np.asarray(square, np.uint8)[None], preprocess)
+    height, width = extent or (preprocess.size, preprocess.size)
+    side = preprocess.resize * max(height, width) // preprocess.size
+    image = images.read(path, gray=preprocess.channels == "gray", side=side)
+    box = _box(image, preprocess, height, width)
+    fitted = image.resize((width, height), Image.Resampling.BILINEAR, box=box)
+    return normalise(np.asarray(fitted, np.uint8)[None], preprocess)
 
 
 def normalise(
@@ -62,13 +67,15 @@ def normalise(
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
 
-def _box(image: Image.Image, preprocess: Preprocess) -> tuple[float, float, float, float]:
-    """The part of the image that is kept: a central square. Taking it before scaling gives what
-    scaling and then cropping would, and a long thin image cannot fill the memory.
+def _box(
+    image: Image.Image, preprocess: Preprocess, height: int, width: int
+) -> tuple[float, float, float, float]:
+    """The part of the image that is kept: of its middle, in the shape of `height` and `width`. Taking it
+    before scaling gives what scaling and then cropping would, and a long thin image cannot fill the memory.
     """
-    width, height = image.size
+    whole = image.size
     if preprocess.crop == "squash":
-        return 0, 0, width, height
-    side = min(width, height) * preprocess.size / preprocess.resize
-    left, top = (width - side) / 2, (height - side) / 2
-    return left, top, left + side, top + side
+        return 0, 0, *whole
+    pixels = min(whole[0] / width, whole[1] / height) * preprocess.size / preprocess.resize
+    left, top = (whole[0] - width * pixels) / 2, (whole[1] - height * pixels) / 2
+    return left, top, left + width * pixels, top + height * pixels

@@ -20,9 +20,10 @@ def chosen(
     size: int | None,
 ) -> Preprocess:
     """What is given, for the rest what the manifest says. UserError where neither says it, where the values
-    do not fit the network, or where it does not take square pictures of one or three channels.
+    do not fit the network, or where it does not take pictures of one or three channels.
     """
-    channels, side = _picture(manifest)
+    channels, *extent = _picture(manifest)
+    side = min(extent)
     told = manifest.preprocess
     if told is not None:
         mean, scale = mean or told.mean, scale or told.scale
@@ -44,19 +45,24 @@ def chosen(
     )
 
 
-def _picture(manifest: Manifest) -> tuple[int, int]:
-    """(channels, side) of the network's only input."""
+def extent_of(manifest: Manifest) -> tuple[int, int]:
+    """The (height, width) of the pictures that the network takes."""
+    _, height, width = _picture(manifest)
+    return height, width
+
+
+def _picture(manifest: Manifest) -> tuple[int, int, int]:
+    """(channels, height, width) of the network's only input."""
     shape = manifest.inputs[0].shape
     if manifest.inputs[0].layout == "NHWC":
         shape = (shape[0], *shape[3:], *shape[1:3])
-    square = len(manifest.inputs) == 1 and len(shape) == 4 and shape[2] == shape[3]
-    if not square or shape[1] not in {1, 3}:
+    if len(manifest.inputs) != 1 or len(shape) != 4 or shape[1] not in {1, 3}:
         takes = ", ".join("x".join(map(str, tensor.shape)) for tensor in manifest.inputs)
         raise UserError(
             f"{manifest.network.name} takes {takes}, which a photograph cannot be: only one input of"
-            " N x 1 or 3 x S x S; from Python, Session.run takes arrays"
+            " N x 1 or 3 x H x W; from Python, Session.run takes arrays"
         )
-    return shape[1], shape[2]
+    return shape[1], shape[2], shape[3]
 
 
 def _values(flag: str, given: Sequence[float], channels: int) -> tuple[float, ...]:

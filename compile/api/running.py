@@ -62,7 +62,8 @@ def read_images(
     manifest = artifact.manifest
     how = preprocessing.chosen(manifest, mean=mean, scale=scale, size=size)
     batch = manifest.inputs[0].shape[0]
-    read = [np.repeat(load_image(path, how), batch, axis=0) for path in images]
+    extent = preprocessing.extent_of(manifest)
+    read = [np.repeat(load_image(path, how, extent), batch, axis=0) for path in images]
     if manifest.inputs[0].layout == "NHWC":
         return tuple(np.ascontiguousarray(image.transpose(0, 2, 3, 1)) for image in read)
     return tuple(read)

@@ -30,6 +30,8 @@ def test_centre_crop_and_squash(tmp_path: Path) -> None:
     assert load_image(tmp_path / "a.png", PLAIN).min() > 200
     squashed = load_image(tmp_path / "a.png", msgspec.structs.replace(PLAIN, crop="squash"))
     assert squashed[0, 0, 4, 0] == 0 and squashed[0, 0, 4, 4] > 240
+    wide = load_image(tmp_path / "a.png", PLAIN, (8, 16))
+    assert wide.shape == (1, 3, 8, 16) and wide[0, 0, 4, 0] == 0 and wide[0, 0, 4, 8] > 240
 
 
 def test_a_long_thin_image_takes_no_memory(tmp_path: Path) -> None:
