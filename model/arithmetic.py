@@ -120,6 +120,14 @@ def logaddexp(one: Tensor, other: Tensor) -> Tensor:
     return torch.maximum(one, other) + torch.log1p(torch.exp(-apart))
 
 
+def logsumexp(x: Tensor, axes: Any, keep: bool = False) -> Tensor:
+    """The logarithm of the sum of exponentials; the largest, where it is infinite, is all there is."""
+    largest = torch.amax(x, axes, keepdim=True)
+    shift = torch.where(largest.abs() == math.inf, 0.0, largest)
+    total = torch.log(torch.sum(torch.exp(x - shift), axes, keepdim=True)) + shift
+    return total if keep else torch.amax(total, axes)
+
+
 def copysign(x: Tensor, sign: Any) -> Tensor:
     """The size of `x`; zero counts as positive."""
     return x.abs() * torch.where(torch.as_tensor(sign) < 0, -1.0, 1.0)

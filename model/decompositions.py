@@ -224,7 +224,9 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
         arithmetic,
         "expm1 asinh acosh atanh erfc frac sgn logit sinc hypot atan2 xlogy bilinear dist",
     ),
-    **_named(arithmetic, "logaddexp copysign fmin fmax bitwise_or bitwise_xor deg2rad rad2deg"),
+    **_named(
+        arithmetic, "logaddexp logsumexp copysign fmin fmax bitwise_or bitwise_xor deg2rad rad2deg"
+    ),
     **_named(moves, "index diff movedim rot90 tril triu diagonal linalg_cross"),
     "aten::feature_alpha_dropout": activations.dropout,
     **{f"aten::{name}": resizing.resize(getattr(torch.ops.aten, name)) for name in resizing.NAMES},

@@ -6,6 +6,7 @@ convolutions and the classifier, `depthwise`, and `direct` for the other convolu
 """
 
 from mnc.compile.templates import (
+    bilinear,
     convolution_depthwise,
     depthwise,
     direct,
@@ -24,4 +25,4 @@ TASK_NAMES = (
 
 op_strategy.register()
 
-__all__ = ["TASK_NAMES"]
+__all__ = ["TASK_NAMES", "bilinear"]
