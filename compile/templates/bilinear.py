@@ -50,7 +50,8 @@ def _compute(attrs: Any, inputs: Any, out_type: Any) -> Any:
     fits = attrs.method == "linear" and attrs.coordinate_transformation_mode == "half_pixel"
     if not fits or not attrs.layout.startswith("NCHW") or data.dtype != "float32":
         return _STOCK(attrs, inputs, out_type)
-    return [resize(data, tuple(int(extent) for extent in attrs.size))]
+    height, width = (int(extent) for extent in attrs.size)
+    return [resize(data, (height, width))]
 
 
 @tvm.target.override_native_generic_func("mnc_resize2d_strategy")  # type: ignore[untyped-decorator]
