@@ -4,12 +4,14 @@
 Takes a `Model` and a `Target`; gives a `Program`, which tasks are extracted from and libraries are built of.
 """
 
+import math
 import re
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tvm
 from tvm import relay
 
@@ -79,9 +81,16 @@ def _from_torch(traced: Any, inputs: tuple[Input, ...]) -> Any:
     mod, params = relay.frontend.from_pytorch(
         traced,
         [(one.name, one.shape) for one in inputs],
-        custom_convert_map=markers.from_torch(),
+        custom_convert_map=markers.from_torch() | {"aten::gelu": _gelu},
     )
     return tvm.IRModule.from_expr(_with_weights(mod["main"], params))
+
+
+def _gelu(inputs: Any, _: Any) -> Any:
+    """By the error function: x less the rest of it, NaN for both infinities as in PyTorch's kernel."""
+    data = inputs[0]
+    half, root = (relay.const(np.float32(value)) for value in (0.5, math.sqrt(0.5)))
+    return data - data * (half - relay.erf(data * root) * half)
 
 
 def _with_weights(main: Any, params: Mapping[str, Any]) -> Any:

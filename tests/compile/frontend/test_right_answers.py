@@ -136,6 +136,7 @@ DAMAGED: dict[str, Function] = {
     "threshold": lambda _, y: F.threshold(1 - y, 0.1, 0.2),
     "hardshrink": lambda _, y: F.hardshrink(1 - y, 0.2),
     "maximum, ceil": lambda _, y: F.max_pool2d(y, 3, 2, 1, ceil_mode=True),
+    "gelu": lambda _, y: F.gelu(1 - y),
     "bilinear by two": lambda _, y: F.interpolate(y, scale_factor=2, mode="bilinear"),
     "bicubic by a fraction": lambda _, y: F.interpolate(y, scale_factor=1.7, mode="bicubic"),
     "log of summed exponentials": lambda _, y: y.logsumexp(1, keepdim=True) - y,
