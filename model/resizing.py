@@ -53,19 +53,25 @@ def _taps(operator: Any, x: Tensor, options: tuple[Any, ...], axis: int) -> tupl
     size, axes = x.shape[axis], range(2, x.dim())
     units = torch.eye(size).reshape(size, 1, *(size if one == axis else 1 for one in axes))
     units = units.expand(size, 1, *x.shape[2:])
-    weights = _along(axis, operator(units, *options))
-    touched = _along(axis, operator(torch.where(units > 0, torch.inf, 0.0), *options)) != 0
+    weights = _along(axis, operator(units, *options))[..., 0]
+    endless = _along(axis, operator(torch.where(units > 0, torch.inf, 0.0), *options))
+    touched = (endless != 0).any(-1)
+    # A pixel at the border stands for those beyond it: read more than once, with weights of either sign.
+    opposed = endless.isnan().all(-1) & (weights != 0)
     counts = touched.sum(1, keepdim=True)
-    order = touched.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
-    slots = torch.minimum(torch.arange(int(counts.max())), counts - 1)
-    places = order.gather(1, slots)
-    parts = torch.where(slots == counts - 1, slots.shape[1] - counts + 1, 1)
-    return places.to(torch.int32), weights.gather(1, places) / parts
+    order = (2 * touched.int() - opposed.int()).argsort(dim=1, descending=True, stable=True)
+    part = torch.arange(int(counts.max())) - counts + 1  # of the last
+    places = order.gather(1, torch.minimum(part, torch.tensor(0)) + counts - 1)
+    weights, parts = weights.gather(1, places), part.amax(1, keepdim=True) + 1
+    even = weights / torch.where(part < 0, 1, parts)
+    apart = torch.where(part == 0, weights + 1, torch.where(part == 1, -1.0, 0.0))
+    split = opposed.gather(1, places) & (part >= 0) & (parts > 1)
+    return places.to(torch.int32), torch.where(split, apart, even)
 
 
 def _along(axis: int, made: Tensor) -> Tensor:
-    """What became of each unit: (size made, units)."""
-    return made.movedim(axis, 1).flatten(2)[..., 0].T
+    """What became of each unit, at each place along the other axes: (size made, units, places)."""
+    return made.movedim(axis, 1).flatten(2).transpose(0, 1)
 
 
 def _is_plain(operator: Any, x: Tensor, options: tuple[Any, ...]) -> bool:
