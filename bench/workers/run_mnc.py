@@ -10,8 +10,6 @@ from network import Network
 if os.environ["VARIANT"] == "freestanding":
     from mnc.compile.runtime.freestanding import Freestanding, aligned
 else:
-    import tvm  # noqa: F401 - what the import takes is not the network's
-
     from mnc import load as load_artifact
 
 

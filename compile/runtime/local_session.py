@@ -5,6 +5,8 @@ Takes an `Artifact`; gives a `Session`: of the freestanding library where the ar
 executor takes 2 % more and what Python does around it another 2 %; else in TVM's runtime.
 """
 
+import logging
+
 from mnc.compile.artifact.manifest import FREESTANDING
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.export.source import MAX_THREADS
@@ -16,6 +18,9 @@ from mnc.compile.runtime.session import (
     checked_threads,
     refuse_other_signature,
 )
+from mnc.support.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 
 class FreestandingSession(Session):
@@ -43,5 +48,8 @@ def open_local(artifact: Artifact, *, threads: int | None = None) -> Session:
     """A `Session` of `artifact` with `threads` threads, as `Session` takes them."""
     has_library = FREESTANDING in artifact.manifest.files
     if has_library and checked_threads(threads) <= MAX_THREADS:
-        return FreestandingSession(artifact, threads=threads)
+        try:
+            return FreestandingSession(artifact, threads=threads)
+        except UserError as error:  # made by an mnc whose libraries have other functions
+            logger.info("%s runs in TVM's runtime: %s", artifact.folder, error)
     return Session(artifact, threads=threads)

@@ -39,6 +39,16 @@ def test_an_artifact_runs_by_its_freestanding_library_where_it_has_one(
     assert session.top(session.run(x)[0]) == hosted.top(hosted.run(x)[0])
 
 
+def test_a_library_that_this_version_cannot_call_is_left_for_tvm_s_runtime(
+    tiny: Tiny, tiny_artifact: Artifact
+) -> None:
+    other = store.attach(tiny_artifact, FREESTANDING, tiny_artifact.library)  # lacks our functions
+    session = open_local(other)
+    assert not isinstance(session, FreestandingSession)
+    (output,) = session.run(tiny.golden.inputs[0][0])
+    np.testing.assert_allclose(output, tiny.golden.outputs[0][0], rtol=0, atol=1e-5)
+
+
 def test_its_files_are_checked_before_it_is_loaded(linked: Artifact, tmp_path: Path) -> None:
     folder = tmp_path / "damaged"
     folder.mkdir()
