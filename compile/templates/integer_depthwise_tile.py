@@ -70,7 +70,9 @@ def _define_space(cfg: Any, window: blocked.Window) -> None:
     fit = [some for some in rows if copied(some) <= COPIED_BYTES] or rows[:1]
     down = 2 if 2 in tile_oh else 1
     blocked.knob(cfg, "tile_oh", tile_oh, down)
-    blocked.knob(cfg, "tile_ow", tile_ow, max(w for w in tile_ow if w * down <= STACKED_BLOCKS))
+    # Small: LLVM keeps the 16-bit products of more pixels at once than fit, and spills.
+    small = min((w for w in tile_ow if w * down >= 4), default=max(tile_ow))
+    blocked.knob(cfg, "tile_ow", tile_ow, small)
     blocked.knob(cfg, "rows", fit, max((some for some in fit if some % down == 0), default=down))
     cfg.multi_filter(
         filter=lambda e: (
