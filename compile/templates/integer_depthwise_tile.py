@@ -77,7 +77,7 @@ def _define_space(cfg: Any, window: blocked.Window) -> None:
     cfg.multi_filter(
         filter=lambda e: (
             e["rows"].val % e["tile_oh"].val == 0
-            and min(4, width) <= e["tile_oh"].val * e["tile_ow"].val <= STACKED_BLOCKS
+            and min(4, max(tile_ow)) <= e["tile_oh"].val * e["tile_ow"].val <= STACKED_BLOCKS
         )
     )
 
