@@ -27,7 +27,7 @@ TORCH = "BN folded, exported program, inference mode"
 PEERS = (
     Peer(
         "mnc",
-        "mnc (TVM runtime)",
+        "mnc (Session)",
         "this project: the artifact of `mnc build` with the committed log, in its Session",
         PROJECT,
         "run_mnc",
