@@ -21,7 +21,7 @@ TUNE_FLAGS = $(call flag,precision,$(PRECISION)) $(call flag,trials,$(TRIALS)) \
 RUN_FLAGS = $(call flag,threads,$(THREADS)) $(call flag,device,$(DEVICE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup wheel tune build export device test test-fast check format bench bench-peers bench-tuning bench-families profile verify validate-model machine clean report test-faults explain
+.PHONY: help setup wheel tune build export device test test-fast check format bench bench-peers bench-tuning bench-families bench-int8 profile verify validate-model machine clean report test-faults explain
 
 help: ## list every target with one line each
 	@echo 'Variables: TARGET=$(TARGET) MODEL=$(MODEL) PRECISION=float32|int8 TRIALS= TASKS= THREADS= DEVICE=rpc://host:port/key'
@@ -67,6 +67,9 @@ bench-peers: setup ## race other runtimes; ARGS='--models .. --threads 1,2 --rou
 
 bench-families: setup ## torchvision's and timm's mobile networks in every form against PyTorch; ARGS='--networks .. --forms ..'
 	.venv/bin/python -m bench.families $(ARGS)
+
+bench-int8: setup ## how near networks in 8-bit integers stay to float, on labelled images; ARGS='--models .. --exact'
+	.venv/bin/python -m bench.int8_accuracy $(ARGS)
 
 profile: setup ## time each layer of the built artifact
 	$(MNC) profile $(ARTIFACT) $(call flag,threads,$(THREADS))

@@ -19,7 +19,11 @@ FAMILIES = (
 )
 WIDTHS, RESOLUTIONS = (1.0, 0.75, 0.5, 0.25), (224, 192, 160, 128)
 # The 28x28 networks and the datasets their committed checkpoints were trained on.
-SMALL = {"mobilenet_v1_28": "fashion_mnist", "mobilenet_v1_28_mnist": "mnist"}
+SMALL = {
+    "mobilenet_v1_28": "fashion_mnist",
+    "mobilenet_v1_28_mnist": "mnist",
+}
+ROUNDED = {"mobilenet_v1_28_qat"}  # those of quantization-aware training
 SIZED = re.compile(rf"({'|'.join(FAMILIES)})_(\d+(?:\.\d+)?|\.\d+)_(\d+)")
 
 

@@ -2,12 +2,13 @@
 """Train the 28x28 MobileNet v1: ``python -m mnc.model.train --data fashion-mnist --out FILE``.
 
 Takes a dataset, width, epochs and seed; gives a .safetensors checkpoint that carries its recipe and
-test accuracy, and prints the accuracy and the confusions.
+test accuracy, and prints the accuracy and the confusions. ``--quantized CHECKPOINT`` trains a float network
+further, in the 8 bits that it is to be compiled in.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,17 @@ from torch import Tensor, nn
 
 from mnc.model import datasets, zoo
 from mnc.model.evaluate import Evaluation, evaluate, logits
-from mnc.model.mobilenet_v1 import MobileNetV1, small_28x28
+from mnc.model.mobilenet_v1 import small_28x28
 from mnc.model.preprocess import normalise
+from mnc.model.quantization import aware_training
+from mnc.model.weights import load_weights
 from mnc.support.errors import UserError
 from mnc.support.files import write_atomic
 
 SHIFT = 2  # pixels an image may move in training
+SHAPE = (1, 1, 28, 28)
+FURTHER_RATE = 0.02  # the peak, where a network is trained already
+FROZEN = 0.6  # of the steps in 8 bits, after which ranges and BN's statistics stay
 
 
 @dataclass(frozen=True)
@@ -40,15 +46,25 @@ class TrainingRecipe:
     peak_rate: float = 0.2
     weight_decay: float = 5e-4
     smoothing: float = 0.05
+    quantized: bool = False
 
 
 def train(
-    recipe: TrainingRecipe, data: datasets.Dataset, *, on_step: Callable[[int, int, float], None]
-) -> MobileNetV1:
-    """A trained module in eval mode. `on_step(step, steps, loss)` is called after each step."""
+    recipe: TrainingRecipe,
+    data: datasets.Dataset,
+    *,
+    on_step: Callable[[int, int, float], None],
+    start: Path | None = None,
+) -> nn.Module:
+    """A trained module in eval mode, from seeded weights or those of the checkpoint `start`. `on_step(step,
+    steps, loss)` is called after each step.
+    """
     torch.manual_seed(recipe.seed)
     random = np.random.default_rng(recipe.seed)
-    module = small_28x28(width=recipe.width).train()
+    module: nn.Module = small_28x28(width=recipe.width)
+    if start is not None:
+        load_weights(module, start)
+    module = aware_training.prepared(module, SHAPE) if recipe.quantized else module.train()
     steps = recipe.epochs * (len(data.train_images) // recipe.batch)
     optimiser = torch.optim.SGD(
         module.parameters(),
@@ -63,6 +79,8 @@ def train(
     criterion = nn.CrossEntropyLoss(label_smoothing=recipe.smoothing)
     order = np.empty(0, np.int64)
     for step in range(steps):
+        if recipe.quantized and step == round(FROZEN * steps):
+            aware_training.freeze(module)
         if len(order) < recipe.batch:
             order = random.permutation(len(data.train_images))
         chosen, order = order[: recipe.batch], order[recipe.batch :]
@@ -99,21 +117,24 @@ def examine(module: nn.Module, data: datasets.Dataset) -> Evaluation:
 def save(module: nn.Module, path: Path, notes: dict[str, str]) -> None:
     """Write the state dict (float32) with `notes` as its metadata; whole or not at all."""
     state = {
-        name: tensor.contiguous()
+        name: tensor.clone()  # one that has two names is written twice
         for name, tensor in module.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
     write_atomic(path, safetensors.torch.save(state, metadata=notes))
 
 
-def notes(recipe: TrainingRecipe, result: Evaluation, seconds: float) -> dict[str, str]:
+def notes(
+    recipe: TrainingRecipe, result: Evaluation, seconds: float, start: Path | None = None
+) -> dict[str, str]:
     """What a checkpoint says about itself: the recipe, its cost and what came out."""
+    further = "" if start is None else f" --quantized {start.name}"
     said: dict[str, Any] = {
         name: getattr(recipe, name) for name in TrainingRecipe.__dataclass_fields__
     }
     return {name: str(value) for name, value in said.items()} | {
         "recipe": f"python -m mnc.model.train --data {recipe.data} --width {recipe.width}"
-        f" --epochs {recipe.epochs} --seed {recipe.seed}",
+        f" --epochs {recipe.epochs} --seed {recipe.seed}{further}",
         "test_accuracy": f"{result.accuracy:.4f}",
         "test_images": str(result.confusion.sum()),
         "training_seconds": f"{seconds:.0f}",
@@ -134,17 +155,33 @@ def _inputs(images: datasets.Bytes) -> Tensor:
 @click.option("--epochs", type=click.IntRange(1), default=8, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="of PyTorch; all cores by default")
+@click.option(
+    "--quantized",
+    "start",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="CHECKPOINT",
+    help="Train this float network further, rounded to 8 bits; 3 epochs are enough.",
+)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True)
 def main(
-    *, data: str, width: float, epochs: int, seed: int, threads: int | None, out: Path
+    *,
+    data: str,
+    width: float,
+    epochs: int,
+    seed: int,
+    threads: int | None,
+    start: Path | None,
+    out: Path,
 ) -> None:
     """Train the 28x28 variant and write a checkpoint with its recipe and accuracy."""
     if threads:
         torch.set_num_threads(threads)
     recipe = TrainingRecipe(data=data, width=width, epochs=epochs, seed=seed)
+    if start is not None:
+        recipe = replace(recipe, quantized=True, peak_rate=FURTHER_RATE)
     try:
         images = datasets.load(data)
-        start = time.perf_counter()
+        begun = time.perf_counter()
         columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
         with Progress(*columns) as progress:
             bar = progress.add_task("training")
@@ -153,10 +190,10 @@ def main(
                 text = f"epoch {step * epochs // steps}/{epochs} loss {loss:.3f}"
                 progress.update(bar, completed=step, total=steps, description=text)
 
-            module = train(recipe, images, on_step=show)
-        seconds = time.perf_counter() - start
+            module = train(recipe, images, on_step=show, start=start)
+        seconds = time.perf_counter() - begun
         result = examine(module, images)
-        save(module, out, notes(recipe, result, seconds))
+        save(module, out, notes(recipe, result, seconds, start))
     except UserError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{result.summary()}\ntrained in {seconds:.0f} s; wrote {out}")

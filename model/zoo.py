@@ -15,10 +15,21 @@ from mnc.model import foreign, initialise, network_files, weights
 from mnc.model.families import FAMILIES, NOTHING, Contents, Family, Pixels
 from mnc.model.inputs import ONLY, Input, InputShapes, shapes_of
 from mnc.model.mobilenet_v1 import small_28x28
-from mnc.model.names import RESOLUTIONS, SMALL, WIDTHS, Precision, Sized, names, parse
+from mnc.model.names import (
+    RESOLUTIONS,
+    ROUNDED,
+    SMALL,
+    WIDTHS,
+    Precision,
+    Sized,
+    names,
+    parse,
+)
 from mnc.model.network_files import FileNetwork
 from mnc.model.preprocess import Preprocess
+from mnc.model.quantization import aware_training
 from mnc.model.quantization.reference import exact_reference
+from mnc.model.quantization.report import Report
 from mnc.model.reference import Reference
 from mnc.model.torch_run import torch_reference
 from mnc.support.errors import UserError
@@ -64,6 +75,7 @@ class Model:
     input_name: str = ONLY
     more_inputs: tuple[Input, ...] = ()
     precision: Precision = "float32"
+    quantization: Report | None = None  # what ours did, of a network that came in float32
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -166,8 +178,9 @@ def labels(dataset: str) -> tuple[str, ...]:
 
 
 def checkpoint(name: str) -> Path:
-    """The committed checkpoint of ``mobilenet_v1_28`` or ``mobilenet_v1_28_mnist``."""
-    return DATA / f"mobilenet_v1_28_{SMALL[name]}.safetensors"
+    """The committed checkpoint of one of the 28x28 networks, as ``mobilenet_v1_28``."""
+    rounded = "_qat" if name in ROUNDED else ""
+    return DATA / f"mobilenet_v1_28_{SMALL[name]}{rounded}.safetensors"
 
 
 def _builder(spec: str) -> Callable[[Path | None], _Built]:
@@ -221,8 +234,11 @@ def _small(name: str, path: Path | None) -> _Built:
     # The last map has 1024 channels times the width, which tells the checkpoint's width.
     found = Contents(weights.read_state(file), notes, frozenset())
     features = found.extent("classifier.weight", axis=1, otherwise=256)
-    module = small_28x28(width=found.number("width", features / 1024))
-    origin = _fill(module, file, (1, 1, 28, 28))
+    module: nn.Module = small_28x28(width=found.number("width", features / 1024))
+    shape = (1, 1, 28, 28)
+    if name in ROUNDED:
+        module = aware_training.prepared(module, shape)
+    origin = _fill(module, file, shape)
     result = f", test accuracy {notes['test_accuracy']}" if "test_accuracy" in notes else ""
     return _Built(
         name=name,

@@ -41,6 +41,7 @@ from mnc.compile.api.named import (
     open_artifact,
 )
 from mnc.compile.api.profiling import ProfileReport, draw_roofline, profile
+from mnc.compile.api.quantizing import quantize
 from mnc.compile.api.reporting import report
 from mnc.compile.api.reranking import rerank
 from mnc.compile.api.running import classify, load, read_images, runs_here
@@ -112,6 +113,7 @@ __all__ = [
     "open_artifact",
     "profile",
     "progress",
+    "quantize",
     "read_images",
     "report",
     "rerank",

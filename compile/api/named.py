@@ -81,15 +81,8 @@ def _with_its_scales(model: "Model") -> "Model":
         return model
     with working(f"reading the scales of {model.name}"):
         made = imported.with_its_scales(model)
-    if layers := imported.by_tensor(made.module):
-        shown = ", ".join(layers[:3]) + (", ..." if len(layers) > 3 else "")
-        logger.warning(
-            "%s has one scale for all weights of a layer (%d layers: %s), which costs accuracy; one for each "
-            "output channel costs nothing",
-            model.name,
-            len(layers),
-            shown,
-        )
+    for remark in imported.remarks(made.module):
+        logger.warning("%s: %s", model.name, remark)
     return made
 
 
@@ -98,7 +91,14 @@ def _quantized(model: "Model", named: ModelSpec) -> "Model":
     from mnc.model.quantization import calibration, post_training
 
     with working(f"quantizing {model.name}"):
-        images, _ = calibration.images(model, named.calibration)
+        images, origin = calibration.images(model, named.calibration)
+        if model.preprocess is None or origin.startswith(calibration.NOISE):
+            logger.warning(
+                "%s is calibrated with %s%s: give pictures of its own kind for ranges that fit",
+                model.name,
+                origin,
+                "" if model.preprocess else ", as nothing says how it takes images",
+            )
         return post_training.quantize(model, images, keep_float=named.keep_float).model
 
 

@@ -136,7 +136,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """All of `manifest.json`. `created` is ISO 8601, UTC. `fell_back` are keys of untuned kernels.
 
     `workspace_bytes` is the peak of what the network allocates besides weights, inputs and outputs;
-    None when it is not known. `golden` says what the golden inputs are, `family` and `family_reason`
+    None when it is not known. `rounds`: of a network in integers, some of it is in float32, where CPUs may
+    differ in the last bit. `golden` says what the golden inputs are, `family` and `family_reason`
     which kernels the network is made of and why. `comparison` is None where nothing was compared. `files`
     holds every file but the manifest; `save` fills it in.
     """
@@ -146,6 +147,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     target: Platform
     versions: Versions
     dtype: DType = "float32"
+    rounds: bool = False
     inputs: Annotated[tuple[Tensor, ...], msgspec.Meta(min_length=1, max_length=16)]
     outputs: Annotated[tuple[Tensor, ...], msgspec.Meta(min_length=1, max_length=16)]
     preprocess: Preprocess | None = None

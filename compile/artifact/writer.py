@@ -24,8 +24,11 @@ from mnc.compile.toolchain.linker import link_library
 from mnc.model.examples import examples, noise
 from mnc.model.extras import MissingPackageError
 from mnc.model.quantization import ends, ranges
+from mnc.model.quantization.reference import is_exact
 from mnc.model.zoo import Model
 from mnc.targets import Target
+
+QUANTIZATION = "quantization.json"  # what quantizing did
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,9 @@ def save(
     def write(path: Path) -> None:
         link_library(built.factory, path, target, cc=cc)
         kernel_object.write(built.factory, path.parent, keys=built.keys)
+        if model.quantization is not None:
+            text = msgspec.json.format(msgspec.json.encode(model.quantization), indent=2)
+            (path.parent / QUANTIZATION).write_bytes(text)
 
     described = _manifest(built, model, target, log=log, outputs=expected.golden.outputs)
     described = msgspec.structs.replace(
@@ -102,6 +108,7 @@ def _manifest(
         ),
         versions=provenance.versions(),
         dtype=model.precision,
+        rounds=_rounds(model),
         inputs=tuple(
             Tensor(name=one.name, shape=one.shape, layout=model.layout[: len(one.shape)], grid=grid)
             for one, grid in zip(built.program.inputs, grids[0], strict=True)
@@ -134,6 +141,12 @@ def _grids(model: Model, outputs: Sequence[Array]) -> tuple[list[Grid | None], l
 
 def _grid(found: ranges.Grid | None) -> Grid | None:
     return None if found is None else Grid(scale=found.scale, zero_point=found.zero_point)
+
+
+def _rounds(model: Model) -> bool:
+    if model.precision != "int8":
+        return False
+    return not is_exact(model.module, [one.shape for one in model.inputs])
 
 
 def _kernel(task: TunableTask, trial: Trial | None, log: Path | None) -> KernelEntry:

@@ -20,6 +20,7 @@ from mnc.compile.cli import (
     devices,
     explaining,
     listing,
+    quantizing,
     reporting,
     reranking,
     timing,
@@ -70,6 +71,7 @@ def _others_logged_from(level: int) -> Iterator[None]:
 
 GROUPS = (
     listing,
+    quantizing,
     tuning,
     reranking,
     explaining,

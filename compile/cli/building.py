@@ -129,6 +129,13 @@ def _say_what_was_used(made: BuildResult) -> None:
     if untuned := [f"{one.kind} {one.shape}" for one in manifest.kernels if not one.tuned]:
         console.note(f"default kernels: {', '.join(untuned)}")
     console.note(f"kernel family: {manifest.family}; {manifest.family_reason}")
+    if (report := made.model.quantization) is not None:
+        costly = ", ".join(f"{one.name} ({one.cost:.1%})" for one in report.costliest(3))
+        console.note(
+            f"int8: {report.snr:.1f} dB, what costs most: {costly}; mnc quantize shows all"
+        )
+        for remark in report.remarks:
+            console.warn(remark)
     target, seconds = manifest.target.name, made.seconds
     console.note(f"{network.name} for {target} in {seconds:.1f} s, weights: {network.weights}")
 

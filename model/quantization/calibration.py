@@ -14,6 +14,7 @@ from mnc.model import datasets, photos
 from mnc.model import images as files
 from mnc.model.crops import cut
 from mnc.model.examples import noise
+from mnc.model.families import IMAGENET
 from mnc.model.preprocess import Preprocess, load_image, normalise
 from mnc.model.zoo import Model
 from mnc.support.errors import UserError
@@ -25,6 +26,7 @@ FROM_SKIMAGE = (
 )  # fmt: skip
 FROM_GRADIO = ("cheetah1.jpg", "groot.jpeg", "tower.jpg")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm"}
+NOISE = "seeded noise"
 PLENTY = 36  # images; of fewer photographs several crops are taken
 MOST = 96
 GARMENTS = 256  # of 28x28
@@ -35,14 +37,14 @@ CROPS = ((0.0, 0.0, 0.7, False), (1.0, 1.0, 0.7, True), (0.5, 0.5, 1.0, True))
 def images(model: Model, folder: Path | None = None) -> tuple[list[Tensor], str]:
     """The images, and in words what they are: those of `folder`, or photographs for a network of colour
     images, Fashion-MNIST's training images for one of gray 28x28, seeded noise for any other, and where the
-    real ones cannot be fetched. UserError for a folder that is none or holds no image, and an image that
-    cannot be read.
+    real ones cannot be fetched. A network that does not say how it takes images has them as torchvision's do.
+    UserError for a folder that is none or holds no image, and an image that cannot be read.
     """
+    preprocess = _preprocess(model)
     if folder is not None:
-        return _of_folder(model, folder)
-    preprocess = model.preprocess
+        return _of_folder(model, preprocess, folder)
     try:
-        if preprocess is not None and preprocess.channels == "rgb" and _fits(model, preprocess):
+        if preprocess is not None and preprocess.channels == "rgb":
             paths = _photographs()
             return _crops(paths, preprocess), f"{len(paths)} photographs"
         if preprocess is not None and model.input_shape[1:] == (1, 28, 28):
@@ -51,10 +53,12 @@ def images(model: Model, folder: Path | None = None) -> tuple[list[Tensor], str]
     except UserError as error:
         reason = f"real images could not be had: {error}"
     made = noise((1, *model.input_shape[1:]), PLENTY)
-    return [torch.from_numpy(one) for one in made], f"seeded noise ({reason})"
+    return [torch.from_numpy(one) for one in made], f"{NOISE} ({reason})"
 
 
-def _of_folder(model: Model, folder: Path) -> tuple[list[Tensor], str]:
+def _of_folder(
+    model: Model, preprocess: Preprocess | None, folder: Path
+) -> tuple[list[Tensor], str]:
     if not folder.is_dir():
         raise UserError(f"no folder of images to calibrate with at {folder}; check the path")
     paths = sorted(one for one in folder.rglob("*") if one.suffix.lower() in SUFFIXES)
@@ -62,18 +66,38 @@ def _of_folder(model: Model, folder: Path) -> tuple[list[Tensor], str]:
         raise UserError(
             f"no image in {folder} to calibrate with; put some dozens there ({files.READ})"
         )
-    if model.preprocess is None or not _fits(model, model.preprocess):
+    if preprocess is None:
+        shape = "x".join(map(str, model.input_shape))
         raise UserError(
-            f"nothing says how an image becomes an input of {model.name}; say it to use {folder}"
+            f"{model.name} takes {shape}, which is no square image: leave out --calibration {folder}"
         )
     chosen = [paths[i * len(paths) // min(len(paths), MOST)] for i in range(min(len(paths), MOST))]
     words = f"{len(chosen)} image{'s' if len(chosen) > 1 else ''} of {folder}"
-    return _crops(chosen, model.preprocess), words
+    return _crops(chosen, preprocess), words
 
 
-def _fits(model: Model, preprocess: Preprocess) -> bool:
-    channels = 3 if preprocess.channels == "rgb" else 1
-    return model.input_shape[1:] == (channels, preprocess.size, preprocess.size)
+def _preprocess(model: Model) -> Preprocess | None:
+    """How the network takes images, which it may not say; None where it takes none."""
+    channels, *sides = model.input_shape[1:]
+    square = len(sides) == 2 and sides[0] == sides[1] > 1
+    known = model.preprocess
+    if not square or channels not in {1, 3}:
+        return None
+    if known is None:
+        return _as_torchvision(sides[0], colour=channels == 3)
+    is_its = known.size == sides[0] and channels == (3 if known.channels == "rgb" else 1)
+    return known if is_its else None
+
+
+def _as_torchvision(size: int, *, colour: bool) -> Preprocess:
+    mean, scale = (IMAGENET.mean, IMAGENET.scale) if colour else ((127.5,), (1 / 127.5,))
+    return Preprocess(
+        size=size,
+        mean=mean,
+        scale=scale,
+        resize=round(size * 256 / 224),
+        channels="rgb" if colour else "gray",
+    )
 
 
 def _photographs() -> list[Path]:

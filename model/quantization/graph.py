@@ -7,6 +7,8 @@ node with the `name` of the layer that it is and the `shape` of its value in `me
 
 import hashlib
 import operator
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,6 +18,8 @@ from mnc.model import prepare, script
 from mnc.model.quantization import converted, decomposed, fake_quantized, kinds
 from mnc.model.quantization.translation import Call, Rule
 from mnc.model.zoo import Model
+from mnc.support import error_text
+from mnc.support.errors import UserError
 
 NOTHING_DONE = {  # that give their first argument, at inference
     "aten::dropout",
@@ -29,6 +33,7 @@ NOTHING_DONE = {  # that give their first argument, at inference
 }
 # Operators of networks that are quantized already, which become our markers.
 RULES: dict[str, Rule] = {**fake_quantized.RULES, **converted.RULES, **decomposed.RULES}
+UNKNOWN = {"quantized", "quantized_decomposed", "torchao"}  # but for those of RULES
 LAYERS = {
     "_convolution": "conv",
     "convolution": "conv",
@@ -37,13 +42,20 @@ LAYERS = {
 
 
 def graph_of(model: Model) -> fx.GraphModule:
-    """The model's network. NotImplementedError for one whose trace holds what is no plain operator; what
-    `prepare.trace` raises.
+    """The model's network. UserError for one that cannot be traced, or whose trace holds what is no plain
+    operator, such as a loop.
     """
-    traced = prepare.trace(model)
-    with torch.no_grad():
-        reader = _Reader(traced, prepare.example_inputs(model), _names(model.module))
-        return reader.module()
+    try:
+        traced = prepare.trace(model)
+        with torch.no_grad():
+            reader = _Reader(traced, prepare.example_inputs(model), _names(model.module))
+            return reader.module()
+    except (NotImplementedError, RuntimeError, TypeError) as error:
+        reason = error_text.of_exception(error)
+        raise UserError(
+            f"{model.name} cannot be read for 8-bit integers: {reason}; write it with plain operators in its "
+            "forward(), or build it in float32"
+        ) from error
 
 
 def constant(module: nn.Module, node: object) -> Tensor:
@@ -144,26 +156,34 @@ class _Reader:
         target, values, named = script.operator_of(node, given)
         result = _functional(target)(*values, **named)
         outputs = [one.debugName() for one in node.outputs()]
-        rule = RULES.get(node.kind())
-        if rule is not None:
-            first = result[0] if len(outputs) > 1 else result
-            self._values[outputs[0]] = first
-            arguments = list(node.inputs())
-            call = Call(node.kind(), given, first, lambda i: self._argument(arguments[i]), variable)
-            if (made := rule(self, call)) is not None:
-                self._nodes[outputs[0]] = made
-            return
-        if len(outputs) != 1 or (target.namespace == "quantized" and variable):
-            raise NotImplementedError(f"{node.kind()} has no form in our 8 bits")
-        self._values[outputs[0]] = result
-        marks = target.namespace == "mnc"
-        if (variable or marks) and _holds_tensors(result):
+        whole = outputs[0] if len(outputs) == 1 else f"{outputs[0]} and others"
+        self._values[whole] = result
+        if node.kind() in RULES:
+            self._translate(node, Call(node.kind(), given, result, self._reader(node), variable))
+        elif (variable or target.namespace == "mnc") and _holds_tensors(result):
+            if target.namespace in UNKNOWN:
+                raise NotImplementedError(f"it has {node.kind()}, which has no form in our 8 bits")
             arguments = [self._argument(one) for one in node.inputs()]
             target, positional, keywords = script.operator_of(node, arguments)
             target = _functional(target)
             made = self._graph.call_function(target, tuple(positional), keywords)
             _with_meta(made, self._name(target, positional), result)
-            self._nodes[outputs[0]] = converted.of_result(self, made, result)
+            self._nodes[whole] = converted.of_result(self, made, result)
+        if len(outputs) > 1 and node.kind() not in RULES:
+            self._unpack(whole, outputs)
+
+    def _reader(self, node: Any) -> Callable[[int], Any]:
+        """What gives an argument of `node` by its place."""
+        arguments = list(node.inputs())
+        return lambda place: self._argument(arguments[place])
+
+    def _translate(self, node: Any, call: Call) -> None:
+        """By a rule; of operators with several results the first counts, the others are masks."""
+        first = next(node.outputs()).debugName()
+        result = call.result[0] if isinstance(call.result, tuple) else call.result
+        self._values[first] = result
+        if (made := RULES[node.kind()](self, replace(call, result=result))) is not None:
+            self._nodes[first] = made
 
     def call(self, target: Any, *args: Any, like: Tensor) -> fx.Node:
         """A call that no node of the trace is."""

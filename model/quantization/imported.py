@@ -10,7 +10,7 @@ import dataclasses
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mnc.model import prepare
@@ -46,16 +46,27 @@ def with_its_scales(model: Model) -> Model:
     return dataclasses.replace(model, network=module, precision="int8")
 
 
-def by_tensor(module: nn.Module) -> tuple[str, ...]:
-    """The layers of several channels whose weights have one scale for all of them."""
-    named = []
-    for node in module.graph.nodes if isinstance(module, fx.GraphModule) else ():
-        weight = node.args[1] if len(node.args) > 1 else None
-        if isinstance(weight, fx.Node) and kinds.kind(weight) == "quantized_weight":
-            scale = graph.constant(module, weight.args[1])
-            if scale.numel() > 1 and bool((scale == scale[0]).all()):
-                named.append(str(node.meta["name"]))
-    return tuple(named)
+def remarks(module: nn.Module) -> tuple[str, ...]:
+    """What a person should know of a network that `with_its_scales` has made, a sentence each."""
+    nodes = module.graph.nodes if isinstance(module, fx.GraphModule) else ()
+    weights = [node for node in nodes if kinds.kind(node) == "quantized_weight"]
+    shared = [node for node in weights if _is_alike(graph.constant(module, node.args[1]))]
+    rounded = sum(node.meta.get("rounded", 0) for node in weights)
+    found = []
+    if shared:
+        found.append(
+            f"{len(shared)} of {len(weights)} layers have one scale for all their weights, which costs "
+            "accuracy; one for each output channel costs nothing"
+        )
+    if rounded:
+        found.append(
+            f"the weights of {rounded} channels have a zero point and are rounded anew to 8 bits around zero"
+        )
+    return tuple(found)
+
+
+def _is_alike(scale: Tensor) -> bool:
+    return scale.numel() > 1 and bool((scale == scale[0]).all())
 
 
 def _settled(model: Model) -> Model:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from mnc.model.quantization import graph, kinds
+from mnc.model.quantization import costs, equalization, graph, kinds
 from mnc.model.quantization.lockstep import Calibrated, calibrate
 from mnc.model.quantization.plan import Plan, plan
 from mnc.model.quantization.report import Layer, Report, Stored
@@ -21,6 +21,8 @@ from mnc.model.zoo import Model
 from mnc.support.errors import UserError
 
 Images = Sequence[Tensor | np.ndarray[Any, np.dtype[np.float32]]]
+PRICED = 2  # runs by which each layer's cost is told
+JUDGES = 8  # runs by which it is decided whether to equalize
 FEW = 8  # calibration images; a report says it where there are no more
 
 
@@ -54,13 +56,34 @@ def _quantized(
     module = graph.graph_of(model)
     _check_names(module, keep_float)
     where = plan(module, keep_float)
+    gain = _equalize(module, where, rows)
     found = calibrate(module, where, rows)
-    report = _report(module, where, found, len(rows), keep_float)
+    price = costs.costs(module, found, rows[:PRICED])
+    report = _report(module, where, found, len(rows), keep_float, gain, price)
     mark(module, found)
-    return Quantized(
-        dataclasses.replace(model, name=f"{model.name}_int8", network=module, precision="int8"),
-        report,
+    made = dataclasses.replace(
+        model,
+        name=f"{model.name}_int8",
+        network=module,
+        precision="int8",
+        quantization=report,
     )
+    return Quantized(made, report)
+
+
+def _equalize(module: fx.GraphModule, where: Plan, rows: list[tuple[Tensor, ...]]) -> float:
+    """Equalize where it helps, by the outputs' signal to noise over some of the images; gives what it brings,
+    in decibels, 0 where it is left out.
+    """
+    some = rows[:: max(1, -(-len(rows) // JUDGES))]
+    before = {name: tensor.clone() for name, tensor in module.named_buffers()}
+    plain = calibrate(module, where, some).snr
+    equalization.equalize(module, where, equalization.ranges(module, where, rows))
+    gain = calibrate(module, where, some).snr - plain
+    if not gain > 0:
+        for name, tensor in module.named_buffers():
+            tensor.copy_(before[name])
+    return max(gain, 0.0)
 
 
 def mark(module: fx.GraphModule, found: Calibrated) -> None:
@@ -136,6 +159,8 @@ def _report(
     found: Calibrated,
     images: int,
     keep_float: Collection[str],
+    equalized: float,
+    price: dict[fx.Node, float],
 ) -> Report:
     computing = [
         node
@@ -150,6 +175,7 @@ def _report(
     return Report(
         images=images,
         snr=found.snr,
+        equalized=equalized,
         stored=tuple(
             Stored(
                 name=node.meta["name"],
@@ -169,6 +195,7 @@ def _report(
                 operator=kinds.kind(node),
                 weights=one.weights.values.numel(),
                 snr=one.snr,
+                cost=price[node],
             )
             for node, one in found.layers.items()
         ),

@@ -5,6 +5,7 @@ Takes a `GraphModule` of ATen calls with the markers of `operators`; gives a fun
 between markers follow the rules of docs/int8.md (`integers`); all else runs in PyTorch's float32.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ from mnc.model.quantization.integers import (
 from mnc.model.reference import Reference
 from mnc.model.torch_run import torch_reference
 
+SELECTING = {"relu", "relu6", "clamp", "hardtanh", "cat", "stack", "maximum", "minimum"}
 FUNCTIONS = kinds.ELEMENTWISE | kinds.BINARY | {"pow"}
 PENDING = (Clamped, Sums, Sum, Product, Mean, Function, Concatenation)
 CUT = (Clamped, Sums, Sum, Product, Mean)  # what a clamp after it is a part of
@@ -54,10 +56,12 @@ class Integers(fx.Interpreter):
         made = self._marked(name, args) if getattr(target, "namespace", "") == "mnc" else None
         if made is None:
             made = _ruled(name, target, args, kwargs)
-        if made is None:
-            args, kwargs = _pytree.tree_map(_real, (args, kwargs), is_leaf=_is_value)
-            made = target(*args, **kwargs)
-        return made
+        return self.in_float32(target, args, kwargs) if made is None else made
+
+    def in_float32(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What no rule is for."""
+        args, kwargs = _pytree.tree_map(_real, (args, kwargs), is_leaf=_is_value)
+        return target(*args, **kwargs)
 
     def output(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """In float32."""
@@ -71,6 +75,29 @@ class Integers(fx.Interpreter):
         if isinstance(x, Tensor):
             return stored(x, scale, zero_point)
         return x.store(scale, zero_point)
+
+
+class _Watching(Integers):
+    """Sees whether something is computed in float32."""
+
+    floats = False
+
+    def in_float32(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Noted, but for what only moves or compares values."""
+        self.floats |= kinds.name_of(target) not in kinds.MOVES | SELECTING
+        return super().in_float32(target, args, kwargs)
+
+
+def is_exact(module: nn.Module, shapes: Sequence[tuple[int, ...]]) -> bool:
+    """Whether all of `module` is in integers up to its outputs, for inputs of `shapes`: then every CPU gives
+    the same bits. What float32 there is rounds as each may. TypeError as `exact_reference` has it.
+    """
+    if not isinstance(module, fx.GraphModule):
+        raise TypeError("the integer reference runs fx graphs, as `quantize` makes them")
+    watching = _Watching(module)
+    with torch.no_grad():
+        watching.run(*map(torch.zeros, shapes))
+    return not watching.floats
 
 
 def _ruled(name: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -20,22 +20,31 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class Layer(msgspec.Struct, frozen=True):
-    """A convolution or dense layer, with the signal to noise of its own output in decibels."""
+    """A convolution or dense layer, with the signal to noise of its own output in decibels. `cost` is the
+    relative error of the network's outputs where this layer alone is in integers.
+    """
 
     name: str
     operator: str
     weights: int
     snr: float
+    cost: float
 
 
 class Report(msgspec.Struct, frozen=True):
-    """`snr` is of the outputs, in decibels. `kept_float` are layers in float32, as asked for or as not known.
+    """`snr` is of the outputs, in decibels, `equalized` what equalization brought of it (0: it was left out).
+    `kept_float` are layers in float32, as asked for or as not known.
     `remarks` are sentences for the reader.
     """
 
     images: int
     snr: float
+    equalized: float
     stored: tuple[Stored, ...]
     layers: tuple[Layer, ...]
     kept_float: tuple[str, ...]
     remarks: tuple[str, ...] = ()
+
+    def costliest(self, count: int) -> tuple[Layer, ...]:
+        """The layers that cost most, the first of them the most."""
+        return tuple(sorted(self.layers, key=lambda one: -one.cost)[:count])

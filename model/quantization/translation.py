@@ -69,19 +69,29 @@ def stored(
 def weights(graph: Graph, real: Tensor, scale: Tensor, *, axis: int = 0) -> fx.Node | None:
     """Weights that are whole steps of `scale`, one for all or one for each of `axis`, as marked ones; None
     for a vector, such as a bias, and where the axis is not that of output channels: these are floats.
+
+    Of a channel with a zero point the steps may need 9 bits: it is rounded anew, to 8 around zero, as torch's
+    own `convert` does; the node's meta counts such channels as "rounded".
     """
     if real.dim() < 2 or (scale.numel() > 1 and axis != 0):
         return None
     each = scale.detach().float().reshape(-1).expand(real.shape[0]).contiguous()
     each = torch.where(each > 0, each, torch.ones_like(each))
-    steps = (real.double() / each.double().reshape(-1, *[1] * (real.dim() - 1))).round()
-    if not bool(((steps >= LEAST_WEIGHT) & (steps <= operators.LARGEST_WEIGHT)).all()):
+    rows = real.detach().double().flatten(1)
+    steps = (rows / each.double()[:, None]).round()
+    largest = steps.abs().amax(1)
+    if float(largest.max()) > operators.MOST:
         raise UserError(
-            f"its weights of {tuple(real.shape)} reach {float(steps.abs().max()):g} steps from their zero "
-            "point, and weights are signed 8-bit numbers around zero; quantize them symmetrically"
+            f"its weights of {tuple(real.shape)} have {float(largest.max()):g} steps, and weights are stored "
+            "in 8 bits; quantize them so"
         )
+    wide = (steps < LEAST_WEIGHT).any(1) | (steps > operators.LARGEST_WEIGHT).any(1)
+    each = torch.where(wide, (rows.abs().amax(1) / operators.LARGEST_WEIGHT).float(), each)
+    steps = (rows / each.double()[:, None]).round().reshape(real.shape)
     values, scales = graph.constant(steps.to(torch.int8)), graph.constant(each)
-    return graph.call(torch.ops.mnc.quantized_weight.default, values, scales, like=real)
+    made = graph.call(torch.ops.mnc.quantized_weight.default, values, scales, like=real)
+    made.meta["rounded"] = int(wide.sum())
+    return made
 
 
 def is_dynamic(kind: str) -> UserError:

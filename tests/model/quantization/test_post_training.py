@@ -14,7 +14,7 @@ from mnc.model.preprocess import normalise
 from mnc.model.quantization import kinds
 from mnc.model.quantization.calibration import images as calibration_images
 from mnc.model.quantization.post_training import Quantized, quantize
-from mnc.model.quantization.reference import exact_reference
+from mnc.model.quantization.reference import exact_reference, is_exact
 from mnc.support.errors import UserError
 from tests.model.quantization.networks import SHAPE, Blocks, Dead, Unknown, images, model_of
 
@@ -64,7 +64,8 @@ def test_what_is_not_known_stays_float_and_so_does_what_only_it_reads() -> None:
 def test_a_layer_kept_in_float() -> None:
     made = quantize(model_of(seeded(Blocks)), images(), keep_float=["pointwise"])
     assert operators(made).count("quantized_weight") == 7
-    assert made.report.kept_float == ("pointwise",)
+    assert made.report.kept_float == ("pointwise",) and not is_exact(made.model.module, [SHAPE])
+    assert is_exact(quantize(model_of(seeded(Blocks)), images()).model.module, [SHAPE])
     with pytest.raises(UserError, match=r"no layer is called 'pointwize'.*perhaps pointwise"):
         quantize(model_of(seeded(Blocks)), images(), keep_float=["pointwize"])
 
@@ -138,6 +139,9 @@ def test_the_report_says_what_each_layer_has() -> None:
     assert report.images == 8 and 15 < report.snr < 60
     assert all(10 < one.snr < 100 and one.least <= 0 <= one.most for one in report.stored)
     assert all(0 <= one.saturation < 0.1 for one in report.stored)
+    assert all(0 < one.cost < 0.1 for one in report.layers)
+    costliest = report.costliest(2)
+    assert len(costliest) == 2 and costliest[0].cost == max(one.cost for one in report.layers)
 
 
 @pytest.mark.slow
