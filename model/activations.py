@@ -16,6 +16,13 @@ def mish(x: Tensor) -> Tensor:
     return x * torch.tanh(F.softplus(x))
 
 
+def elu(x: Tensor, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Any:
+    """With scales: CELU, and SELU as torch.export's decompositions leave it."""
+    if scale == input_scale == 1:
+        return NotImplemented
+    return scale * torch.where(x > 0, x, alpha * (torch.exp(x * input_scale) - 1))
+
+
 def gelu(x: Tensor, approximate: str = "none") -> Any:
     if approximate == "none":
         return NotImplemented

@@ -180,6 +180,12 @@ def _div(one: Any, other: Any, rounding: str | None = None) -> Any:
     return torch.floor(one / other) if rounding == "floor" else torch.trunc(one / other)
 
 
+def _cast(x: Tensor, kind: int) -> Tensor:
+    """To a type as TorchScript writes it."""
+    made: Tensor = torch.ops.aten.to.dtype(x, kind)
+    return made.float() if made.dtype == torch.float64 else made
+
+
 def _chunk(x: Tensor, count: int, axis: int = 0) -> list[Tensor]:
     """The last may be smaller."""
     size = shape_of(x)[axis]
@@ -207,6 +213,16 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
     "aten::to": _to,
     "aten::div": _div,
     "aten::chunk": _chunk,
+    # As torch.export's decompositions leave them.
+    "aten::_softmax": lambda x, axis, _: torch.softmax(x, axis),
+    "aten::_log_softmax": lambda x, axis, _: torch.log_softmax(x, axis),
+    "aten::_to_copy": lambda x, kind, *_: x.clone() if kind is None else _cast(x, kind),
+    "aten::native_layer_norm": normalisation.decomposed_layer_norm,
+    "aten::_adaptive_avg_pool2d": F.adaptive_avg_pool2d,
+    "aten::alias": torch.clone,
+    "aten::grid_sampler_2d": torch.grid_sampler,
+    "aten::_cdist_forward": arithmetic.cdist,
+    "aten::native_group_norm": normalisation.decomposed_group_norm,
     "aten::_unsafe_view": lambda x, shape: x.reshape(shape),
     "aten::sum": _sum,
     "aten::batch_norm": normalisation.batch_norm,
@@ -214,7 +230,7 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
     "aten::layer_norm": normalisation.layer_norm,
     "aten::group_norm": normalisation.group_norm,
     "aten::rms_norm": normalisation.rms_norm,
-    **_named(activations, "mish gelu hardshrink softshrink threshold clamp clamp_max rrelu"),
+    **_named(activations, "elu mish gelu hardshrink softshrink threshold clamp clamp_max rrelu"),
     "aten::clamp_min": activations.clamp,
     **_named(patches, "im2col col2im unfold"),
     **_named(

@@ -66,6 +66,29 @@ def layer_norm(
     return _normalised(x, list(range(x.dim() - len(shape), x.dim())), eps, weight, bias)
 
 
+def decomposed_layer_norm(
+    x: Tensor, shape: Ints, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As torch.export's decompositions leave it: nobody reads its second and third results."""
+    empty = torch.zeros(0)
+    return F.layer_norm(x, list(shape), weight, bias, eps), empty, empty
+
+
+def decomposed_group_norm(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    _batch: int,
+    _channels: int,
+    _pixels: int,
+    groups: int,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `decomposed_layer_norm`."""
+    empty = torch.zeros(0)
+    return F.group_norm(x, groups, weight, bias, eps), empty, empty
+
+
 def group_norm(
     x: Tensor,
     groups: int,

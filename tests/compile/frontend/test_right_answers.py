@@ -15,9 +15,10 @@ from torch.nn import functional as F
 from torch.nn.utils import prune
 
 from mnc.compile.frontend.importer import import_model
+from mnc.model.zoo import Model
 from mnc.support.errors import UserError
 from mnc.targets import load
-from tests.compile.frontend.comparing import SHAPE, errors, lively_norm, named
+from tests.compile.frontend.comparing import SHAPE, errors, errors_of, lively_norm, named
 
 Function = Callable[["Between", Tensor], Tensor]
 CHANNELS = 12  # fill no whole vector of 8 or 16 lanes
@@ -301,6 +302,27 @@ class Several(nn.Module):
 def test_attention_is_right() -> None:
     torch.manual_seed(0)
     assert max(errors(Attention())) < 1e-4
+
+
+class Exported(nn.Module):
+    """What torch.export's decompositions leave as operators that nobody else writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.group, self.rows = nn.Conv2d(3, 6, 3), nn.GroupNorm(2, 6), nn.LayerNorm(17)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Four tensors."""
+        y = self.first(x)
+        pooled = F.adaptive_avg_pool2d(y, (4, 5))
+        return F.selu(self.group(y)), F.celu(self.rows(y), 0.7), torch.softmax(y, 1), pooled.float()
+
+
+def test_what_export_leaves_is_right() -> None:
+    torch.manual_seed(0)
+    program = torch.export.export(Exported().eval(), (torch.zeros(SHAPE),))
+    made: Any = program.run_decompositions().module()
+    assert max(errors_of(Model("net", made, SHAPE, None, (), "random", "0" * 64))) < 1e-4
 
 
 def test_outputs_may_be_nested_or_not_worked_out_at_all() -> None:
