@@ -22,6 +22,7 @@ WIDTHS, RESOLUTIONS = (1.0, 0.75, 0.5, 0.25), (224, 192, 160, 128)
 SMALL = {
     "mobilenet_v1_28": "fashion_mnist",
     "mobilenet_v1_28_mnist": "mnist",
+    "mobilenet_v1_28_qat": "fashion_mnist",
 }
 ROUNDED = {"mobilenet_v1_28_qat"}  # those of quantization-aware training
 SIZED = re.compile(rf"({'|'.join(FAMILIES)})_(\d+(?:\.\d+)?|\.\d+)_(\d+)")

@@ -42,8 +42,8 @@ def _scheme() -> Any:
     maps = tools.FusedMovingAvgObsFakeQuantize.with_args(
         observer=ao.MovingAverageMinMaxObserver, quant_min=LEAST, quant_max=MOST, dtype=torch.quint8
     )
-    # Not the fused one: to that, "symmetric" is asymmetric where a channel's weights have one sign.
-    weights = tools.FakeQuantize.with_args(
+    # To it, "symmetric" is not in channels of one sign: those are rounded anew when compiled.
+    weights = tools.FusedMovingAvgObsFakeQuantize.with_args(
         observer=ao.MovingAveragePerChannelMinMaxObserver,
         quant_min=-LARGEST_WEIGHT,
         quant_max=LARGEST_WEIGHT,

