@@ -10,13 +10,13 @@ from network import Network
 POOLS = ncnn.UnlockedPoolAllocator(), ncnn.PoolAllocator()  # must outlive the network
 
 
-def load(folder: Path, threads: int) -> Network:
+def load(folder: Path, threads: int, *, fp16: bool = False) -> Network:
     """The .param and .bin files on `threads` threads, blob and workspace memory in pools."""
     net = ncnn.Net()
     net.opt.num_threads = threads
     net.opt.lightmode = True
     net.opt.use_packing_layout = True
-    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
+    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = fp16
     net.opt.use_bf16_storage = False
     net.opt.use_vulkan_compute = False
     net.opt.blob_allocator, net.opt.workspace_allocator = POOLS

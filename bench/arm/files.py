@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Model files for the emulated runtimes: the peers' as in x86's race, ours exported for the target."""
+
+import functools
+from pathlib import Path
+
+import click
+
+from bench.arm.runtimes import Runtime
+from bench.peer import home
+from bench.recipes import Kitchen
+from mnc.support.errors import UserError
+from mnc.support.files import cache_dir
+from mnc.targets import Target, load
+
+
+@functools.cache
+def _kitchen(model: str) -> Kitchen:
+    from mnc.model import zoo
+
+    network = zoo.load(model)
+    say = functools.partial(click.echo, err=True)
+    return Kitchen(network.name, network.weights_hash, load("host").model, say)
+
+
+def model_folder(model: str, runtime: Runtime) -> Path:
+    """Where the runtime's files of a model are, made when absent. UserError with what hinders it."""
+    kitchen = _kitchen(model)
+    kitchen.make(runtime.recipe)
+    if runtime.recipe in kitchen.failures:
+        raise UserError(f"{runtime.title}: {kitchen.failures[runtime.recipe]}")
+    return home(kitchen.folder, runtime.precision)
+
+
+def exported_folder(model: str, target: Target) -> Path:
+    """Our library of a model for a target, made anew, with the examples beside it."""
+    from mnc.compile import api
+
+    kitchen = _kitchen(model)
+    kitchen.make("exchange")
+    folder = cache_dir("peers", "arm", f"{model}-{target.name}")
+    built = api.build(model, target, out=folder / "artifacts")
+    api.export(built, folder / "exported")
+    for name in ("inputs.npy", "expected.npy"):
+        link = folder / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(kitchen.folder / name)
+    return folder

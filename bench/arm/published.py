@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m bench.arm.published`: the core model against latencies that other runtimes published of real
+boards.
+
+Each row's runtime runs for real under the emulator, is priced on the row's core, clock and threads, and
+compared. published.csv holds what was published, each row with its source: N is ncnn's benchmark/README.md
+(commit a4d2ea1d, the least of a run), X google/XNNPACK's README (2022), P PaddlePaddle/Paddle-Lite's docs,
+T OAID/Tengine's benchmark/README.md, V TVM's of 2018, A learn.arm.com. A single figure is good to perhaps
+15 %.
+"""
+
+import csv
+import statistics
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import msgspec
+
+from bench.arm import runtimes
+from bench.arm.files import model_folder
+from mnc.compile.cli.common import table
+from mnc.support.errors import UserError
+from mnc.support.files import write_atomic
+from mnc.targets import Target, load
+
+TABLE = Path(__file__).with_name("published.csv")
+NETWORKS = {
+    "v1": "mobilenet_v1_1.0_224",
+    "v2": "mobilenet_v2_1.0_224",
+    "v3l": "mobilenet_v3_large_1.0_224",
+}
+# Which of our runtimes a row's runtime and precision is.
+RUNTIMES = {
+    ("ncnn", "f32"): "ncnn",
+    ("ncnn", "fp16"): "ncnn-fp16",
+    ("ncnn", "int8"): "ncnn-int8",
+    ("XNNPACK", "f32"): "litert",
+    ("XNNPACK", "int8"): "litert-int8",
+}
+BOARDS = {
+    "Raspberry Pi 3B": "rpi3b",
+    "Raspberry Pi 3B+": "rpi3b",
+    "Raspberry Pi Zero 2 W": "rpi3b",
+    "Raspberry Pi 4": "rpi4",
+    "Raspberry Pi 5": "rpi5",
+    "RK3399": "rk3399",
+    "Pixel 2 / Snapdragon 835": "pixel2",
+}
+# For other boards that of one with the same core: caches and memory are then another's.
+BY_CORE = {
+    "cortex-a53": "rpi3b",
+    "cortex-a55": "cortex_a55",
+    "cortex-a72": "rpi4",
+    "cortex-a73": "pixel2",
+    "cortex-a76": "rpi5",
+}
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One published figure."""
+
+    board: str
+    core: str
+    cores: int
+    ghz: float
+    threads: int
+    runtime: str
+    network: str
+    precision: str
+    ms: float
+    source: str
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """A row and what the model says; `why` instead of `predicted` where it was not run."""
+
+    row: Row
+    predicted: float = 0.0
+    unknown_share: float = 0.0
+    why: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """Predicted over published."""
+        return self.predicted / self.row.ms
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which rows: texts that the board's name holds, runtimes, precisions; empty for all."""
+
+    boards: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+
+    def takes(self, row: Row) -> bool:
+        """Whether it is one of them."""
+        named = not self.boards or any(one.lower() in row.board.lower() for one in self.boards)
+        known = zip(
+            (self.runtimes, self.precisions, self.networks),
+            (row.runtime, row.precision, row.network),
+            strict=True,
+        )
+        return named and all(not wanted or value in wanted for wanted, value in known)
+
+
+def rows(path: Path = TABLE) -> tuple[Row, ...]:
+    """The table; UserError names a line that cannot be read."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return tuple(msgspec.convert(one, Row, strict=False) for one in csv.DictReader(file))
+    except (OSError, msgspec.ValidationError) as error:
+        raise UserError(
+            f"cannot read {path}: {error}; its columns are those of {TABLE.name}"
+        ) from error
+
+
+def target_of(row: Row) -> Target:
+    """The row's board: a target file's, with the row's clock and count of cores. UserError for an unknown
+    core.
+    """
+    name = BOARDS.get(row.board) or BY_CORE.get(row.core)
+    if name is None:
+        raise UserError(f"no target has a {row.core}")
+    target = load(name)
+    fast = msgspec.structs.replace(target.fast, clock_ghz=row.ghz, count=row.cores)
+    return msgspec.structs.replace(target, cores=(fast, *target.cores[1:]))
+
+
+def compare(row: Row) -> Compared:
+    """Run and price one row."""
+    key = RUNTIMES.get((row.runtime, row.precision))
+    if key is None:
+        return Compared(row, why="not run: no AArch64 wheel of it in these settings")
+    try:
+        runtime = runtimes.find(key)
+        folder = model_folder(NETWORKS[row.network], runtime)
+        found = runtimes.price(runtime, folder, target_of(row), threads=row.threads)
+    except UserError as error:
+        return Compared(row, why=str(error))
+    return Compared(row, found.milliseconds, found.trace.unknown_share)
+
+
+def shown(compared: Iterable[Compared]) -> Iterator[dict[str, object]]:
+    """As a table has them."""
+    for one in compared:
+        row = one.row
+        yield {
+            "board": row.board,
+            "core": f"{row.threads} of {row.cores} {row.core} {row.ghz:g}",
+            "runtime": row.runtime,
+            "network": f"{row.network} {row.precision}",
+            "published ms": row.ms,
+            "predicted": one.predicted if not one.why else None,
+            "ratio": one.ratio if not one.why else None,
+            "": one.why or ("" if row.board in BOARDS else "memory of another board"),
+        }
+
+
+def errors(compared: Iterable[Compared]) -> list[dict[str, object]]:
+    """Mean absolute error by core, precision and threads."""
+    groups: dict[tuple[str, str, str], list[float]] = {}
+    for one in compared:
+        if not one.why:
+            threads = "one thread" if one.row.threads == 1 else "several"
+            for core in (one.row.core, "all"):
+                key = (core, one.row.precision, threads)
+                groups.setdefault(key, []).append(abs(one.ratio - 1))
+    return [
+        {
+            "core": core,
+            "precision": precision,
+            "threads": threads,
+            "rows": len(all_),
+            "error %": 100 * statistics.mean(all_),
+        }
+        for (core, precision, threads), all_ in sorted(groups.items())
+    ]
+
+
+@click.command()
+@click.option(
+    "--board", "boards", multiple=True, help="Part of a board's name; may be given again."
+)
+@click.option("--runtime", "wanted", multiple=True, help="ncnn, XNNPACK ...")
+@click.option("--precision", "precisions", multiple=True, help="f32, fp16, int8")
+@click.option("--network", "networks", multiple=True, help="v1, v2, v3l")
+@click.option(
+    "--rows",
+    "path",
+    type=click.Path(path_type=Path),
+    default=TABLE,
+    help="A table of other boards.",
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write rows as JSON.")
+def main(
+    boards: tuple[str, ...],
+    wanted: tuple[str, ...],
+    precisions: tuple[str, ...],
+    networks: tuple[str, ...],
+    path: Path,
+    out: Path | None,
+) -> None:
+    """Predict what other runtimes published of real boards, and print by how much the model is off."""
+    choice = Choice(boards, wanted, precisions, networks)
+    try:
+        compared = []
+        for row in filter(choice.takes, rows(path)):
+            compared.append(compare(row))
+            click.echo(
+                " ".join(str(value) for value in next(shown(compared[-1:])).values()), err=True
+            )
+            if out is not None:
+                write_atomic(out, msgspec.json.format(msgspec.json.encode(compared), indent=1))
+    except UserError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    table(list(shown(compared)), as_json=False)
+    table(errors(compared), as_json=False)
+
+
+if __name__ == "__main__":
+    main()
