@@ -10,6 +10,7 @@ TRACKER ?=
 LAYER ?=
 PRECISION ?=
 HOST ?= 32
+PUBLISHED ?= all
 LOGS ?= $(wildcard ../shared/tophub)
 
 MNC = .venv/bin/mnc
@@ -21,7 +22,7 @@ TUNE_FLAGS = $(call flag,precision,$(PRECISION)) $(call flag,trials,$(TRIALS)) \
 RUN_FLAGS = $(call flag,threads,$(THREADS)) $(call flag,device,$(DEVICE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup wheel tune build export device test test-fast check format bench bench-peers bench-tuning bench-families bench-int8 profile verify validate-model machine clean report test-faults explain
+.PHONY: help setup wheel tune build export device test test-fast check format bench bench-peers bench-tuning bench-families bench-int8 profile verify validate-model machine clean report test-faults explain race-arm
 
 help: ## list every target with one line each
 	@echo 'Variables: TARGET=$(TARGET) MODEL=$(MODEL) PRECISION=float32|int8 TRIALS= TASKS= THREADS= DEVICE=rpc://host:port/key'
@@ -86,10 +87,14 @@ device: setup ## run a virtual ARM board until Ctrl-C (TARGET=arm, a tracker at 
 explain: setup ## where the cycles of MODEL's LAYER (number or name) go on TARGET's cores; all layers without LAYER
 	$(MNC) explain --model $(MODEL) --target $(TARGET) $(call flag,layer,$(LAYER)) $(call flag,threads,$(THREADS))
 
-validate-model: setup ## the core model against boards' LOGS and this machine's core (HOST=32 configs a workload; 0: not)
+race-arm: setup ## other runtimes' AArch64 code and ours on TARGET's cores, by the core model; ARGS='--models .. --threads 1,4'
+	.venv/bin/python -m bench.arm --target $(TARGET) $(ARGS)
+
+validate-model: setup ## the core model against boards' LOGS, this machine's core (HOST=32 configs a workload; 0: not), published latencies (PUBLISHED='--board "Pi 4"'; 0: not)
 	$(if $(LOGS),.venv/bin/python -m bench.core_model $(LOGS) $(ARGS))
 	$(if $(filter-out 0,$(HOST)),.venv/bin/python -m bench.core_model.host \
 		build/validation/host-$(HOST) --count $(HOST))
+	$(if $(filter-out 0,$(PUBLISHED)),.venv/bin/python -m bench.arm.published $(filter-out all,$(PUBLISHED)))
 
 machine: setup ## measure what this machine's cores and memory can do
 	$(MNC) machine

@@ -48,6 +48,7 @@ BOARDS = {
     "Raspberry Pi 5": "rpi5",
     "RK3399": "rk3399",
     "Pixel 2 / Snapdragon 835": "pixel2",
+    "PYNQ": "pynq",
 }
 # For other boards that of one with the same core: caches and memory are then another's.
 BY_CORE = {

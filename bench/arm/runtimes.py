@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.environments import REQUIREMENTS
+from bench.judging import likeness
 from bench.peer import PROJECT
-from bench.race import largest_error
 from mnc.compile.rpc import rootfs
 from mnc.compile.tracing.emulator import PYTHON, Command
 from mnc.compile.tracing.tracing import Trace, trace
@@ -93,13 +93,21 @@ def price(runtime: Runtime, folder: Path, target: Target, *, threads: int) -> Pr
     """The second call after loading. UserError where the runtime fails, or its answer is wrong."""
     with tempfile.TemporaryDirectory() as scratch:
         outputs = Path(scratch) / "outputs.npy"
-        words = (PYTHON, "-S", str(WORKERS / "traced.py"), runtime.module, str(folder), str(threads), str(outputs))
+        words = (
+            PYTHON,
+            "-S",
+            str(WORKERS / "traced.py"),
+            runtime.module,
+            str(folder),
+            str(threads),
+            str(outputs),
+        )
         found = trace(Command(words, _environment(runtime, threads)), target, threads=threads)
         if not outputs.is_file():
             raise UserError(f"{runtime.title} failed under the emulator; its output is above")
         given = np.load(outputs)
     truth = np.load(folder / "expected.npy")[0]
-    error = largest_error(truth.reshape(1, -1), given.reshape(1, -1))
+    error = likeness(truth, given.reshape(truth.shape)).error
     if not error <= runtime.tolerance:
         raise UserError(f"{runtime.title} is wrong: {error:.1e} of the largest logit")
     return Priced(found.simulation.seconds * 1e3, error, found)

@@ -18,7 +18,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-enum { CPUS = 64, BUFFER = 1 << 16, PRCTL = 167, MARK = 0x6d6e63, LINE = 4096 };
+enum { CPUS = 64, BUFFER = 1 << 16, FUTEX = 98, PRCTL = 167, MARK = 0x6d6e63, LINE = 4096 };
 
 typedef struct block {
     uint64_t end;
@@ -137,8 +137,9 @@ static void accessed(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address,
 static void marked(qemu_plugin_id_t id, unsigned cpu, int64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
                    uint64_t e, uint64_t f, uint64_t g, uint64_t h)
 {
-    (void)id, (void)cpu, (void)c, (void)d, (void)e, (void)f, (void)g, (void)h;
+    (void)id, (void)c, (void)d, (void)e, (void)f, (void)g, (void)h;
     if (number == PRCTL && a == MARK) begin((enum region)b);
+    if (number == FUTEX && active) tell(cpu % CPUS, WORD(KIND_REGION, REGION_SECTION));
 }
 
 static void describe_mapping(uint64_t first, uint64_t last, uint64_t offset, const char *path)

@@ -21,7 +21,11 @@ typedef struct known { /* a block's insns: [first, first + count) */
     uint32_t waits; /* it spins until another thread has done something, which is no work */
 } known;
 
+enum { MOST_OTHERS = 63 };
+
 typedef struct replay {
+    struct replay *others[MOST_OTHERS]; /* the cores at work beside it */
+    uint32_t n_others;
     core *c;
     insn *program;
     const entry *entries;
@@ -30,18 +34,19 @@ typedef struct replay {
     uint32_t n_blocks, learnt;
     uint32_t mode, running; /* enum region; the block begun last, or n_blocks */
     uint32_t accesses;
+    uint32_t cores; /* at work together: each has its share of what they share */
     uint64_t unplaced; /* accesses that an instruction makes and the emulator did not tell */
     access did[MOST_ACCESSES];
     uint16_t places[MOST_ACCESSES];
 } replay;
 
-EXPORT replay *replay_create(const core_params *params, insn *program, const entry *entries, uint32_t room)
+EXPORT replay *replay_create(const core_params *params, insn *program, const entry *entries, uint32_t room, uint32_t cores)
 {
     replay *r = calloc(1, sizeof *r);
     if (!r) return 0;
     r->c = core_create(params, program, room);
     r->counts = calloc(room, sizeof *r->counts);
-    r->program = program, r->entries = entries;
+    r->program = program, r->entries = entries, r->cores = cores;
     if (r->c && r->counts) return r;
     if (r->c) core_destroy(r->c);
     free(r->counts), free(r);
@@ -52,6 +57,12 @@ EXPORT void replay_destroy(replay *r)
 {
     core_destroy(r->c);
     free(r->counts), free(r->blocks), free(r);
+}
+
+/* Both are of one program: what one uses in a section the other does not have to itself. */
+EXPORT void replay_meet(replay *one, replay *other)
+{
+    if (one->n_others < MOST_OTHERS) one->others[one->n_others++] = other;
 }
 
 /* Tells of block `id`, whose `count` insns from `first` on the program has by now. The one before them is a ghost:
@@ -119,6 +130,7 @@ static void do_insn(replay *r, uint32_t index, const access *a, int accesses)
         return;
     }
     r->counts[index]++;
+    for (uint32_t k = 0; k < r->n_others; k++) core_mark(r->others[k]->c, a, accesses);
     core_step(r->c, i, a, accesses);
 }
 
@@ -173,7 +185,10 @@ static void run_block(replay *r)
 static void begin_region(replay *r, uint32_t which)
 {
     run_block(r);
+    if (r->n_others) memset(r->c->memory.used_by_others, 0, OWNED_LINES);
+    if (which == REGION_SECTION) return;
     if (which == REGION_TIMED) core_restart(r->c);
+    memory_share(&r->c->memory, (int)r->cores);
     r->mode = which;
 }
 

@@ -23,13 +23,15 @@ BLOCK_NUMBER = (1 << 32) - 1
 
 
 class Replay:
-    """A core, its caches empty at first."""
+    """A core, its caches empty at first, one of `cores` at work together."""
 
-    def __init__(self, params: CoreParams, blocks: Blocks, definitions: Definitions) -> None:
+    def __init__(
+        self, params: CoreParams, blocks: Blocks, definitions: Definitions, *, cores: int
+    ) -> None:
         self._library, self._blocks, self._definitions = _library(), blocks, definitions
         room, entries = len(blocks.insns), blocks.entries.ctypes.data
         self._replay = self._library.replay_create(
-            ctypes.byref(params), blocks.insns.ctypes.data, entries, room
+            ctypes.byref(params), blocks.insns.ctypes.data, entries, room, cores
         )
         if not self._replay:
             raise UserError("the trace cannot be priced: out of memory; choose a smaller region")
@@ -39,6 +41,11 @@ class Replay:
 
     def __exit__(self, *_: object) -> None:
         self._library.replay_destroy(self._replay)
+
+    def meet(self, other: "Replay") -> None:
+        """The other is of the same program, at work beside it."""
+        self._library.replay_meet(self._replay, other._replay)
+        self._library.replay_meet(other._replay, self._replay)
 
     def feed(self, words: Array) -> None:
         """What its CPU did next; blocks are decoded as they turn up."""
@@ -74,8 +81,9 @@ def _library() -> Any:
     library = native.library(SOURCE)
     pointer, number = ctypes.c_void_p, ctypes.c_uint32
     signatures: dict[str, tuple[Any, list[Any]]] = {
-        "replay_create": (pointer, [pointer, pointer, pointer, number]),
+        "replay_create": (pointer, [pointer, pointer, pointer, number, number]),
         "replay_destroy": (None, [pointer]),
+        "replay_meet": (None, [pointer, pointer]),
         "replay_define": (ctypes.c_int, [pointer, number, number, number, number]),
         "replay_feed": (ctypes.c_uint64, [pointer, pointer, ctypes.c_uint64]),
         "replay_core": (pointer, [pointer]),

@@ -12,7 +12,8 @@
 
 enum { DEFINITIONS = 0xffff, KIND_SHIFT = 61, PLACE_SHIFT = 51, SIZE_SHIFT = 48, LAST_PLACE = 1023 };
 enum kind { KIND_HEADER, KIND_CODE, KIND_MAPPING, KIND_REGION, KIND_BLOCK, KIND_LOAD, KIND_STORE };
-enum region { REGION_END, REGION_WARM, REGION_TIMED };
+/* SECTION: the CPU met with others, or went its way again (it called futex). */
+enum region { REGION_END, REGION_WARM, REGION_TIMED, REGION_SECTION };
 
 #define WORD(kind, value) ((uint64_t)(kind) << KIND_SHIFT | (uint64_t)(value))
 #define HEADER(cpu, words) WORD(KIND_HEADER, (uint64_t)(cpu) << 32 | (uint64_t)(words))

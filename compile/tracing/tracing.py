@@ -77,7 +77,10 @@ def trace(
                 definitions.take(packet.words)
                 continue
             if packet.cpu not in replays:
-                replays[packet.cpu] = stack.enter_context(Replay(params, blocks, definitions))
+                fresh = stack.enter_context(Replay(params, blocks, definitions, cores=threads))
+                for other in replays.values():
+                    fresh.meet(other)
+                replays[packet.cpu] = fresh
             replays[packet.cpu].feed(packet.words)
         status = program.popen.wait()
         counts = {cpu: one.counts()[: len(blocks.lines)] for cpu, one in replays.items()}

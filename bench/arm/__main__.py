@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m bench.arm`, what `make race-arm` runs: our network and other runtimes' real code on one
+modelled core.
+
+Takes a target; prints a table, and writes it as JSON and a page with --out.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from bench.arm import runtimes
+from bench.arm.files import exported_folder, model_folder
+from bench.arm.runtimes import Runtime
+from mnc.compile.cli.common import table
+from mnc.compile.simulator.identity import identity
+from mnc.support.errors import UserError
+from mnc.support.files import write_atomic
+from mnc.targets import Target, load
+
+MODEL = "mobilenet_v1_1.0_224"
+RACERS = "mnc,ncnn,litert,mnn,onnxruntime"
+NOTE = (
+    "A model, no device: every instruction of each runtime's own AArch64 code, priced by the core model; "
+    "docs/tracing.md says how far that is from published boards."
+)
+
+
+class Result(msgspec.Struct, frozen=True):
+    """One runtime; `why` instead of milliseconds where it has none."""
+
+    model: str
+    runtime: str
+    threads: int
+    milliseconds: float = 0.0
+    instructions: int = 0
+    unknown_share: float = 0.0
+    error: float = 0.0
+    why: str = ""
+
+
+class Race(msgspec.Struct, frozen=True):
+    """The file that --out writes."""
+
+    note: str
+    target: str
+    core: str
+    core_model: str
+    results: tuple[Result, ...]
+
+
+@click.command()
+@click.option("--target", "name", default="rpi4", show_default=True)
+@click.option("--models", default=MODEL, show_default=True, help="Names, separated by commas.")
+@click.option("--threads", default="1", show_default=True, help="Such as 1,4.")
+@click.option("--runtimes", "keys", default=RACERS, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it as JSON.")
+def main(name: str, models: str, threads: str, keys: str, out: Path | None) -> None:
+    """Race AArch64 runtimes on a target's cores, by the core model."""
+    try:
+        target = load(name)
+        chosen = [runtimes.find(key) for key in keys.split(",")]
+        click.echo(NOTE)
+        results: list[Result] = []
+        for model in models.split(","):
+            for count in [int(one) for one in threads.split(",")]:
+                for runtime in chosen:
+                    results.append(_result(model, runtime, target, count))
+                    click.echo(f"{model}, {count} thread(s): {_said(results[-1])}", err=True)
+                    if out is not None:  # an interrupted race keeps these
+                        write_atomic(out, _encoded(target, results))
+    except (UserError, ValueError) as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    table([_row(one, results) for one in results], as_json=False)
+
+
+def _result(model: str, runtime: Runtime, target: Target, threads: int) -> Result:
+    try:
+        ours = runtime.key == "mnc"
+        folder = exported_folder(model, target) if ours else model_folder(model, runtime)
+        found = runtimes.price(runtime, folder, target, threads=threads)
+    except UserError as error:
+        return Result(model, runtime.key, threads, why=str(error))
+    return Result(
+        model=model,
+        runtime=runtime.key,
+        threads=threads,
+        milliseconds=found.milliseconds,
+        instructions=found.trace.simulation.instructions,
+        unknown_share=found.trace.unknown_share,
+        error=found.error,
+    )
+
+
+def _said(one: Result) -> str:
+    return f"{one.runtime} {one.why or f'{one.milliseconds:.1f} ms'}"
+
+
+def _row(one: Result, results: list[Result]) -> dict[str, object]:
+    peers = [
+        other.milliseconds
+        for other in results
+        if (other.model, other.threads) == (one.model, one.threads)
+        and other.runtime != "mnc"
+        and not other.why
+    ]
+    best = min(peers, default=None)
+    ran = not one.why
+    return {
+        "network": one.model,
+        "threads": one.threads,
+        "runtime": runtimes.find(one.runtime).title,
+        "ms": one.milliseconds if ran else None,
+        "of the best peer": one.milliseconds / best if ran and best else None,
+        "instructions, millions": one.instructions / 1e6 if ran else None,
+        "without a model %": 100 * one.unknown_share if ran else None,
+        "error": one.error if ran else None,
+        "": one.why,
+    }
+
+
+def _encoded(target: Target, results: list[Result]) -> bytes:
+    fast = target.fast
+    core = f"{fast.count}x {fast.cpu} at {fast.clock_ghz or 0:g} GHz"
+    race = Race(NOTE, target.name, core, identity(target), tuple(results))
+    return msgspec.json.format(msgspec.json.encode(race), indent=1) + b"\n"
+
+
+if __name__ == "__main__":
+    main()
