@@ -5,7 +5,6 @@ Takes a runtime, a model's folder of files (recipes.py) and a `Target`; gives mi
 model. Outputs are compared with PyTorch's before a time counts.
 """
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from mnc.compile.tracing.emulator import PYTHON, Command
 from mnc.compile.tracing.tracing import Trace, trace
 from mnc.model.names import Precision
 from mnc.support.errors import UserError
+from mnc.support.files import cache_dir
 from mnc.support.registry import pip_files
 from mnc.targets import Target
 
@@ -91,21 +91,15 @@ def find(key: str) -> Runtime:
 
 def price(runtime: Runtime, folder: Path, target: Target, *, threads: int) -> Priced:
     """The second call after loading. UserError where the runtime fails, or its answer is wrong."""
-    with tempfile.TemporaryDirectory() as scratch:
-        outputs = Path(scratch) / "outputs.npy"
-        words = (
-            PYTHON,
-            "-S",
-            str(WORKERS / "traced.py"),
-            runtime.module,
-            str(folder),
-            str(threads),
-            str(outputs),
-        )
-        found = trace(Command(words, _environment(runtime, threads)), target, threads=threads)
-        if not outputs.is_file():
-            raise UserError(f"{runtime.title} failed under the emulator; its output is above")
-        given = np.load(outputs)
+    # Not a name drawn anew: programs keep their arguments, and other bytes take other ways.
+    outputs = cache_dir("peers", "arm") / f"{runtime.key}-{target.name}-{threads}.npy"
+    outputs.unlink(missing_ok=True)
+    words = (PYTHON, "-S", str(WORKERS / "traced.py"), runtime.module, str(folder), str(threads))
+    command = Command((*words, str(outputs)), _environment(runtime, threads))
+    found = trace(command, target, threads=threads)
+    if not outputs.is_file():
+        raise UserError(f"{runtime.title} failed under the emulator; its output is above")
+    given = np.load(outputs)
     truth = np.load(folder / "expected.npy")[0]
     error = likeness(truth, given.reshape(truth.shape)).error
     if not error <= runtime.tolerance:

@@ -29,6 +29,7 @@ from mnc.targets import Target
 HERE = Path(__file__).parent
 SOURCES = ("plugin.c", "qemu_plugin.h", "stream.h")
 PROGRAM = "usr/bin/qemu-aarch64"
+KEPT = ("PATH", "HOME", "LANG")  # of this process's environment
 PYTHON = "python"  # as the first word of a command: the root's own
 
 
@@ -68,7 +69,9 @@ def traced(command: Command, function: Function | None, target: Target) -> Itera
     """
     root = rootfs.root("aarch64")
     emulator, libraries = _emulator()
-    own = os.environ | {"LD_LIBRARY_PATH": libraries}
+    # The program's stack begins with its environment: another one's would move all that lies there.
+    own = {name: os.environ[name] for name in KEPT if name in os.environ}
+    own["LD_LIBRARY_PATH"] = libraries
     with tempfile.TemporaryDirectory(prefix="mnc-trace-") as folder:
         pipe = Path(folder) / "words"
         os.mkfifo(pipe)
