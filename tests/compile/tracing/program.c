@@ -26,11 +26,18 @@ __attribute__((noinline)) void move(float *to, const float *from)
                          : "+r"(from) : "r"(to) : "v0", "v1", "v2", "v3", "memory");
 }
 
-static void *work(void *a) { return memset(a, (int)chain(a, y), 1); }
+static pthread_barrier_t start; /* all are there at once: the emulator gives the CPU of one that is gone to another */
+
+static void *work(void *a)
+{
+    pthread_barrier_wait(&start);
+    return memset(a, (int)chain(a, y), 1);
+}
 
 static void together(void)
 {
     pthread_t all[THREADS];
+    pthread_barrier_init(&start, 0, THREADS + 1);
     for (int k = 0; k < THREADS; k++) pthread_create(&all[k], 0, work, x[k + 1]);
     work(x[0]);
     for (int k = 0; k < THREADS; k++) pthread_join(all[k], 0);
