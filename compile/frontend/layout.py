@@ -211,6 +211,8 @@ class _Rewriter:
     def _integer_convolution(self, call: Any) -> Value:
         data, weight, attrs = call.args[0], call.args[1].data.numpy(), call.attrs
         groups, per_group = int(attrs["groups"]), weight.shape[1]
+        fit = instructions.fit(weight)
+        weight = weight if fit else weight.astype(np.int16)  # for which there are plain vectors
         names = ("strides", "padding", "dilation", "pad_value")
         kept = {name: attrs[name] for name in names}
         if per_group == 1 and 1 < groups == weight.shape[0]:
@@ -220,7 +222,7 @@ class _Rewriter:
         else:
             plain = [int(v) for v in (*attrs["strides"], *attrs["padding"])] == [1, 1, 0, 0, 0, 0]
             one_to_one = weight.shape[2:] == (1, 1) and plain and groups == 1
-            group = instructions.weight_group(pointwise=one_to_one)
+            group = instructions.weight_group(pointwise=one_to_one) if fit else 1
             source, in_block = self._convolution_input(data, group)
             if groups > 1:
                 weight, groups = packing.merge_groups(

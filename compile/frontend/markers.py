@@ -51,8 +51,8 @@ def workload_of(call: Any) -> Workload:
         for shape, arg in zip(shapes, call.args, strict=True)
     )
     strides, padding, *rest = _arguments(call.attrs)
-    dtype = str(call.args[0].checked_type.dtype)
-    name = integer.template_name(shapes[0], shapes[1], strides, padding, dtype=dtype)
+    dtypes = str(call.args[0].checked_type.dtype), str(call.args[1].checked_type.dtype)
+    name = integer.template_name(shapes[0], shapes[1], strides, padding, dtypes=dtypes)
     return name, (*tensors, strides, padding, *rest)
 
 
@@ -93,7 +93,8 @@ def _same(args: Any, _: Any) -> Any:
 def _strategy(attrs: Any, inputs: Any, out_type: Any, target: Any) -> Any:
     shapes = [tuple(int(d) for d in tensor.shape) for tensor in inputs]
     numbers = _arguments(attrs)
-    name = integer.template_name(shapes[0], shapes[1], *numbers[:2], dtype=str(inputs[0].dtype))
+    dtypes = str(inputs[0].dtype), str(inputs[1].dtype)
+    name = integer.template_name(shapes[0], shapes[1], *numbers[:2], dtypes=dtypes)
     compute, schedule = integer.TEMPLATES[name]
     answer = registry.OpStrategy()
     answer.add_implementation(

@@ -46,6 +46,14 @@ def available() -> MultiplyAdd | None:
     return next((found for feature, found in known if has_feature(feature, target)), None)
 
 
+def fit(weights: Any) -> bool:
+    """Whether the current target's instructions sum products of such weights without overflow. Where pairs
+    are summed in 16 bits, (-128) * (-128) * 2 is one too many: other networks' own weights may be -128,
+    ours are not.
+    """
+    return available() not in (widening.AARCH64, widening.ARM) or bool((weights > -128).all())
+
+
 def weight_group(*, pointwise: bool) -> int:
     """Input channels that lie side by side in a convolution's weights; 1 where there is no instruction."""
     found = available()

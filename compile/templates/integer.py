@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The templates of convolutions in 8-bit integers with 32-bit sums, in the blocked layout, by name.
 
-All take data (uint8 or int8), kernel (int8) and the value that padding reads; they give int32 sums. Those of
-`integer_pointwise` and `integer_direct` use the CPU's `instructions`; for CPUs without any, and for depthwise
-convolutions, there are the float32 templates on widened numbers, for which LLVM finds the multiply-adds of
-16-bit pairs by itself (vpdpwssd, vpmaddwd, smlal).
+All take data (uint8 or int8), kernel (int8; int16 where `instructions.fit` says so) and the value that
+padding reads; they give int32 sums. Those of `integer_pointwise` and `integer_direct` use the CPU's
+`instructions`; for CPUs without any, and for depthwise convolutions, there are the float32 templates on
+widened numbers, for which LLVM finds the multiply-adds of 16-bit pairs by itself (vpdpwssd, vpmaddwd,
+smlal).
 """
 
 from typing import Any
@@ -36,10 +37,11 @@ def template_name(
     strides: Any,
     padding: Any,
     *,
-    dtype: str = "uint8",
+    dtypes: tuple[str, str] = ("uint8", "int8"),
 ) -> str:
     """The template for blocked `data` (N, I, H, W, i) and `kernel`, whose input channels lie in groups where
-    it has seven axes (O, I, KH, KW, i / g, o, g). `dtype` is the data's.
+    it has seven axes (O, I, KH, KW, i / g, o, g). `dtypes` are the data's and the
+    kernel's.
     """
     alone = kernel[1] == 1 and kernel[4] == 1 and data[4] == kernel[5] and data[1] == kernel[0]
     alone = alone and data[4] > 1
@@ -48,7 +50,7 @@ def template_name(
     if len(kernel) == 7:
         one_to_one = kernel[2:4] == (1, 1) and blocked.pair(strides) == (1, 1)
         return POINTWISE if one_to_one and kernel[1] == data[1] else GROUPED
-    if alone and dtype == "int8" and data[4] == depthwise_tile.BLOCK:
+    if alone and dtypes == ("int8", "int8") and data[4] == depthwise_tile.BLOCK:
         return TILE
     return DEPTHWISE if alone else DIRECT
 

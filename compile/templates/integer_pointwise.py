@@ -98,12 +98,7 @@ def _define_register_tile(
     """
     registers = blocked.vector_registers() - 3
     pixels = pointwise.pixel_tiles(height, width, registers)
-    shapes = [
-        (p, v)
-        for p in pixels
-        for v in (4, 8, 16)
-        if family.vectors(p, v) + p <= registers and not (family.even_pixels and p % 2)
-    ]
+    shapes = [(p, v) for p in pixels for v in (4, 8, 16) if family.vectors(p, v) + p <= registers]
     # Of more pixels LLVM keeps more 16-bit products at once than fit, and spills.
     best = max(shapes, key=lambda shape: (min(shape[0], 2), shape[1], -shape[0]))
     blocked.knob(cfg, "tile_oc", blocked.divisors(out_chunks, 8), 1)

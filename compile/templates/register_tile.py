@@ -26,14 +26,13 @@ class RegisterTile:
     `vectors` is how many vectors of sums a tile of (pixels, channels) takes. `step` takes them before a block
     of input channels, the pixels' numbers (int8 x 16 each) and weights by (first input channel, first output
     channel), int8 x 16 from there on; it gives the vectors after. `finish` makes the sums of the tile out of
-    them: int32 x 4 by pixel and first channel. With `even_pixels` it takes two pixels at once.
+    them: int32 x 4 by pixel and first channel.
     """
 
     group: int
     vectors: Callable[[int, int], int]
     step: Callable[[Sequence[Any], Sequence[Any], Callable[[int, int], Any]], list[Any]]
     finish: Callable[[Sequence[Any], int, int], dict[tuple[int, int], Any]]
-    even_pixels: bool = False
 
 
 @dataclass(frozen=True)

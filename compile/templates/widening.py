@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ARM's widening multiplications of bytes, for CPUs without a dot product: 16-bit products, summed in pairs.
 
-Two products fit 16 bits, as weights are -127 to 127: 128 * 127 * 2 = 32512.
+Two products fit 16 bits: of weights from -127 to 127, 128 * 127 * 2 = 32512.
 """
 
 import itertools

@@ -84,14 +84,20 @@ def test_sums_whose_axes_move_and_hidden_dense_layers_are_the_reference_s_too() 
         assert ours.shape == right.shape and len(np.unique(right)) > 10 and (ours == right).all()
 
 
-def test_a_network_that_keeps_its_own_scales_is_the_reference_s_too() -> None:
-    """Trained with maps of 7 bits, so with bounds before each rounding, and weights of -128."""
+@pytest.mark.parametrize("target", ["host", "rpi4"])
+def test_a_network_that_keeps_its_own_scales_is_the_reference_s_too(target: str) -> None:
+    """Trained with maps of 7 bits, so with bounds before each rounding, and weights of -128, which ARM's
+    pairs of products in 16 bits do not hold.
+    """
     model = imported.with_its_scales(
         model_of(quantized_forms.trained(backend="x86"), (1, 3, 32, 32))
     )
     reference = exact_reference(model.module)
     wanted = np.stack([reference(image)[0] for image in images()])
-    assert (run(importer.import_model(model, load("host")))[0] == wanted).all()
+    program = importer.import_model(model, load(target))
+    assert (run(program)[0] == wanted).all()
+    kernels = {task.task.args[1][2] for task in tasks.extract_all(program, load(target))}
+    assert ("int16" in kernels) == (target == "rpi4")
 
 
 @pytest.mark.parametrize("target", TARGETS[1:])

@@ -49,7 +49,7 @@ def task_of(name: str, data: str, target: str) -> TunableTask:
 def workload(
     data: Any, dtype: str, kernel: Any, strides: Any, padding: Any, target: Any
 ) -> TunableTask:
-    template = integer.template_name(data, kernel, strides, padding, dtype=dtype)
+    template = integer.template_name(data, kernel, strides, padding, dtypes=(dtype, "int8"))
     tensors = (("TENSOR", data, dtype), ("TENSOR", kernel, "int8"))
     args = (*tensors, strides, padding, (1, 1), 7, "int32")
     return tasks.from_workload(template, args, target, calls=1)
