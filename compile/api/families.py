@@ -10,6 +10,7 @@ from mnc.compile.device.device import Device
 from mnc.compile.device.opening import open_device
 from mnc.compile.device.options import DeviceOptions
 from mnc.compile.records.family_choice import Choice
+from mnc.support.errors import UserError
 
 if TYPE_CHECKING:
     from mnc.compile.api.named import AnyModel, AnyTarget
@@ -40,9 +41,13 @@ def choose_family(
 
 
 def choose_on(device: Device, network: "Model", logs: Path, *, seconds: float = SECONDS) -> Choice:
-    """As `choose_family`. UserError when the device does not answer, or no family works."""
+    """As `choose_family`. UserError when the device does not answer, or there is nothing to choose from."""
     from mnc.compile.tuning import families
 
+    if network.precision != "float32":
+        raise UserError(
+            f"{network.name} is in 8-bit integers, for which only mnc's own kernels are"
+        )
     target = device.target
     timer = device.network_timer(seconds=seconds, precision=network.precision)
     log = read_log(network, target, logs)

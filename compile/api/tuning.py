@@ -113,7 +113,7 @@ def tune_with(
     summary = search(found, path, device, options, observer)
     if options.rerank is not None and device.times_layers and _is_due(network, device, options):
         summary = _reranked(network, prepared, device, options, summary)
-    if device.times_families:
+    if device.times_families and network.precision == "float32":  # only ours are of integers
         choice = choose_on(device, network, options.logs)
         summary = msgspec.structs.replace(summary, family=choice)
         followed = chosen(path)  # not an emulator's
