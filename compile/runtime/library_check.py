@@ -11,16 +11,16 @@ from mnc.compile.export import numbers as numbering
 from mnc.compile.export.numbers import FLOATS
 from mnc.compile.runtime.freestanding import Freestanding
 from mnc.compile.runtime.session import Session, check_cpu
-from mnc.compile.runtime.verify import Check, compare, golden_check, tolerance_of
+from mnc.compile.runtime.verify import EXACT, TOLERANCE, Check, compare, golden_check
 from mnc.support.errors import UserError
 
 
 def verify(artifact: Artifact, library: Freestanding) -> Check:
-    """Compare the library with what PyTorch gave for the artifact's golden inputs; where it takes or gives
-    8-bit numbers, with what the artifact itself gives for what they stand for.
+    """Compare the library with what PyTorch gave for the artifact's golden inputs; where it takes, gives or
+    computes in 8-bit numbers, with what the artifact itself gives for what they stand for, in every bit.
     """
     manifest, numbers = artifact.manifest, library.numbers
-    if numbers == FLOATS:
+    if numbers == FLOATS and manifest.dtype != "int8":
         return golden_check(artifact, library.run)
     golden = artifact.golden()
     rows = [tuple(array[i] for array in golden.inputs) for i in range(golden.count)]
@@ -31,7 +31,7 @@ def verify(artifact: Artifact, library: Freestanding) -> Check:
         "the artifact",
         [numbering.returned(one, manifest, numbers) for one in outputs],
         [library.run(*one) for one in given],
-        tolerance=tolerance_of(manifest),
+        tolerance=EXACT if manifest.dtype == "int8" else TOLERANCE,
     )
 
 

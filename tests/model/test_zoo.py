@@ -91,7 +91,7 @@ def test_small_networks(name: str) -> None:
 
 
 def test_names_are_safe_and_listed() -> None:
-    assert len(zoo.names()) == 23
+    assert len(zoo.names()) == 24
     assert all(zoo._builder(name) for name in zoo.names())
 
 

@@ -93,10 +93,10 @@ def test_the_a53_loads_64_bits_a_cycle_and_stores_128() -> None:
         assert cycles_a_pass(params(A53), body) / 8 == pytest.approx(cycles, rel=0.05)
 
 
-def test_the_a73_decodes_a_128_bit_operation_in_one_place() -> None:
-    """12 multiply-adds fill its pipes for 12 cycles, in which 12 more instructions are decoded."""
+def test_the_a73_decodes_a_128_bit_operation_in_two_places() -> None:
+    """12 multiply-adds fill its decoder for 12 cycles, and 12 more instructions take 6."""
     body = [one for k in range(12) for one in (fma(k, 30, 31), add(1 + k % 8, 20))]
-    assert cycles_a_pass(params("kirin970"), body) == pytest.approx(12, rel=0.02)
+    assert cycles_a_pass(params("kirin970"), body) == pytest.approx(18, rel=0.02)
 
 
 def test_in_order_stalls_on_use_where_out_of_order_goes_on() -> None:
