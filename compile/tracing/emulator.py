@@ -97,9 +97,14 @@ def traced(command: Command, function: Function | None, target: Target) -> Itera
 
 
 def _fixed() -> list[str]:
-    """The same addresses in every run."""
-    setarch = shutil.which("setarch")
-    return [setarch, platform.machine(), "-R"] if setarch else []
+    """What goes before the emulator so that addresses are the same in every run: nothing where a container
+    does not let a process choose that.
+    """
+    if (setarch := shutil.which("setarch")) is None:
+        return []
+    command = [setarch, platform.machine(), "-R"]
+    tried = subprocess.run([*command, "true"], capture_output=True, check=False)
+    return command if tried.returncode == 0 else []
 
 
 def _words(command: Command, root: Root) -> list[str]:
