@@ -35,7 +35,6 @@ typedef struct replay {
     uint32_t mode, running; /* enum region; the block begun last, or n_blocks */
     uint32_t accesses;
     uint32_t cores; /* at work together: each has its share of what they share */
-    uint64_t unplaced; /* accesses that an instruction makes and the emulator did not tell */
     access did[MOST_ACCESSES];
     uint16_t places[MOST_ACCESSES];
 } replay;
@@ -146,7 +145,6 @@ static void run_insn(replay *r, uint32_t index, uint32_t from, uint32_t to)
         have += gather(r, from, to, 1, i->stores, a + have);
     }
     uint32_t want = (uint32_t)i->loads + i->stores;
-    r->unplaced += want - have;
     for (uint32_t k = have; k < want; k++) a[k] = have ? a[have - 1] : (access){64, 1, k >= i->loads};
     do_insn(r, index, a, (int)want);
 }
@@ -218,4 +216,3 @@ EXPORT uint64_t replay_feed(replay *r, const uint64_t *words, uint64_t count)
 
 EXPORT core *replay_core(replay *r) { return r->c; }
 EXPORT const uint64_t *replay_counts(const replay *r) { return r->counts; }
-EXPORT uint64_t replay_unplaced(const replay *r) { return r->unplaced; }

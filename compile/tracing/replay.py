@@ -88,7 +88,6 @@ def _library() -> Any:
         "replay_feed": (ctypes.c_uint64, [pointer, pointer, ctypes.c_uint64]),
         "replay_core": (pointer, [pointer]),
         "replay_counts": (ctypes.POINTER(ctypes.c_uint64), [pointer]),
-        "replay_unplaced": (ctypes.c_uint64, [pointer]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(library, name)
