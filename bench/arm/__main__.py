@@ -2,7 +2,7 @@
 """`python -m bench.arm`, what `make race-arm` runs: our network and other runtimes' real code on one
 modelled core.
 
-Takes a target; prints a table, and writes it as JSON and a page with --out.
+Takes a target; prints a table, and writes it as JSON with --out.
 """
 
 import sys
@@ -15,6 +15,7 @@ from bench.arm import runtimes
 from bench.arm.files import exported_folder, model_folder
 from bench.arm.runtimes import Runtime
 from mnc.compile.cli.common import table
+from mnc.compile.report.explain import core_name
 from mnc.compile.simulator.identity import identity
 from mnc.support.errors import UserError
 from mnc.support.files import write_atomic
@@ -123,8 +124,7 @@ def _row(one: Result, results: list[Result]) -> dict[str, object]:
 
 
 def _encoded(target: Target, results: list[Result]) -> bytes:
-    fast = target.fast
-    core = f"{fast.count}x {fast.cpu} at {fast.clock_ghz or 0:g} GHz"
+    core = f"{target.fast.count}x {core_name(target)}"
     race = Race(NOTE, target.name, core, identity(target), tuple(results))
     return msgspec.json.format(msgspec.json.encode(race), indent=1) + b"\n"
 

@@ -116,13 +116,12 @@ def explain(
     kernel = kernel_of(module, arguments)
     found = simulate(kernel, target, threads=threads, state=STATE, exact=True)
     traffic = sum(math.prod(one.shape) * np.dtype(one.dtype).itemsize for one in arguments)
-    clock = f" at {target.fast.clock_ghz:g} GHz" if target.fast.clock_ghz else ""
     levels = [f"L{level}" for level in range(1, len(found.misses) + 1)]
     return Explanation(
         kind=task.kind,
         shape=task.shape,
         calls=task.calls,
-        core=f"{target.fast.cpu}{clock}",
+        core=core_name(target),
         threads=threads,
         model=identity(target, precision=task.precision),
         config=_knobs(config),
@@ -157,6 +156,12 @@ def _config(task: "TunableTask", trials: Sequence[Trial]) -> tuple[Any, str]:
 def _knobs(config: Any) -> str:
     """Such as "tile_oc=2 tile_p=7"."""
     return " ".join(f"{name}={value.val}" for name, value in config._entity_map.items())
+
+
+def core_name(target: Target) -> str:
+    """Its fast cores, such as "cortex-a72 at 1.5 GHz"."""
+    clock = f" at {target.fast.clock_ghz:g} GHz" if target.fast.clock_ghz else ""
+    return f"{target.fast.cpu}{clock}"
 
 
 def shares(found: "Simulation") -> tuple[Share, ...]:

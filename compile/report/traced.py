@@ -6,7 +6,7 @@ Takes a `Trace`; gives a `TraceReport`.
 
 from dataclasses import dataclass, replace
 
-from mnc.compile.report.explain import Share, listed, shares
+from mnc.compile.report.explain import Share, core_name, listed, shares
 from mnc.compile.simulator.identity import identity
 from mnc.compile.simulator.listing import ListedInstruction, Loop, loops
 from mnc.compile.tracing.tracing import Trace
@@ -43,10 +43,9 @@ class TraceReport:
 def report(trace: Trace, target: Target, *, threads: int, most_loops: int) -> TraceReport:
     """The `most_loops` hottest loops, and all else."""
     found = trace.simulation
-    clock = f" at {target.fast.clock_ghz:g} GHz" if target.fast.clock_ghz else ""
     hottest = loops(_merged(trace))[:most_loops]
     return TraceReport(
-        core=f"{target.fast.cpu}{clock}",
+        core=core_name(target),
         model=identity(target),
         threads=threads,
         seconds=found.seconds,

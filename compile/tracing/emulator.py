@@ -130,13 +130,19 @@ def _environment(command: Command) -> list[str]:
     return [*unset, *(word for name, value in theirs.items() for word in ("-E", f"{name}={value}"))]
 
 
+def why_not() -> str | None:
+    """Why programs cannot be traced on this system, None where they can."""
+    known = debian.RELEASES.get(debian_release())
+    if known is not None and known.tracing:
+        return None
+    return "no emulator of this system takes plugins: trace on Debian 12 (bookworm)"
+
+
 def _emulator() -> tuple[Path, str]:
     """The emulator, and where its libraries are."""
+    if (why := why_not()) is not None:
+        raise UserError(why)
     release = debian.release(debian_release())
-    if not release.tracing:
-        raise UserError(
-            "this system's emulators are linked statically and take no plugins; trace on Debian 12 (bookworm)"
-        )
     first, *others = (debian_package(name) for name in release.tracing)
     folders = {str(path.parent) for one in others for path in one.rglob("*.so.*")}
     return first / PROGRAM, os.pathsep.join(sorted(folders))
