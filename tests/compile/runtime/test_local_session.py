@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An artifact's freestanding library as its session: the same numbers, and never those of a replaced file."""
 
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from mnc.compile.runtime.session import Session
 from mnc.support.errors import UserError
 from mnc.targets import load, topology
 from tests.compile.conftest import SHAPE, Tiny
+from tests.compile.runtime.at_once import check_undisturbed
 
 
 @pytest.fixture(scope="module")
@@ -86,23 +86,7 @@ def test_sessions_run_beside_one_another_and_from_several_threads(
     tiny: Tiny, linked: Artifact
 ) -> None:
     sessions = [open_local(linked, threads=count) for count in (1, len(topology.usable_cpus()))]
-    wrong: list[float] = []
-
-    def work(session: Session, x: np.ndarray, wanted: np.ndarray) -> None:
-        wrong.extend(float(np.abs(session.run(x)[0] - wanted).max()) for _ in range(50))
-
-    pairs = zip(tiny.golden.inputs[0], tiny.golden.outputs[0], strict=True)
-    workers = [
-        threading.Thread(target=work, args=(session, x, wanted))
-        for x, wanted in pairs
-        for session in sessions
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert len(wrong) == 50 * len(workers)
-    assert max(wrong) < 1e-5
+    check_undisturbed(sessions, tiny)
 
 
 def test_inputs_that_do_not_fit_are_refused_as_in_tvm_s_runtime(linked: Artifact) -> None:

@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 import textwrap
-import threading
 
 import msgspec
 import numpy as np
@@ -19,6 +18,7 @@ from mnc.compile.toolchain.cpu_features import machine_arch
 from mnc.support.errors import UserError
 from mnc.targets import topology
 from tests.compile.conftest import SHAPE, Tiny
+from tests.compile.runtime.at_once import check_undisturbed
 
 CPUS = len(topology.usable_cpus())
 
@@ -48,25 +48,8 @@ def test_a_pixel_that_is_no_number_is_not_hidden(tiny: Tiny, tiny_artifact: Arti
 def test_sessions_and_threads_do_not_disturb_one_another(
     tiny: Tiny, tiny_artifact: Artifact
 ) -> None:
-    shared, other = Session(tiny_artifact, threads=1), Session(tiny_artifact, threads=CPUS)
-    wrong: list[float] = []
-
-    def work(session: Session, x: np.ndarray, wanted: np.ndarray) -> None:
-        for _ in range(50):
-            wrong.append(float(np.abs(session.run(x)[0] - wanted).max()))
-
-    pairs = zip(tiny.golden.inputs[0], tiny.golden.outputs[0], strict=True)
-    workers = [
-        threading.Thread(target=work, args=(session, x, wanted))
-        for x, wanted in pairs
-        for session in (shared, other)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert len(wrong) == 50 * len(workers)
-    assert max(wrong) < 1e-5
+    sessions = [Session(tiny_artifact, threads=count) for count in (1, CPUS)]
+    check_undisturbed(sessions, tiny)
 
 
 def test_an_output_is_the_caller_s_to_keep(tiny: Tiny, tiny_artifact: Artifact) -> None:
