@@ -16,7 +16,8 @@ _V85 = _V84 | {"fptoint", "sha3"}
 _V86 = _V85 | {"bf16", "i8mm"}
 _V1 = _V84 | {"fp16fml", "sha3", "bf16", "i8mm", "sve"}
 _V9 = _V84 | {"fp16fml", "fptoint", "bf16", "i8mm", "sve", "sve2"}
-_M1, _M2 = _V85 | {"fp16fml"}, _V86 | {"fp16fml"}
+_LEVEL_M1, _LEVEL_M2 = _V85 | {"fp16fml"}, _V86 | {"fp16fml"}
+_EXYNOS = _V82 - {"rcpc"}
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,33 @@ def _big(name: str, fma_units: float, misses: int, features: frozenset[str]) -> 
     return ArmCpu(name, fma_units, False, misses, features)
 
 
-def _apple(name: str, llvm: str, features: frozenset[str]) -> tuple[ArmCpu, ArmCpu]:
-    """The efficient and the fast core. LLVM's list of CPUs has Macs' by the iPhone with the same cores."""
-    return (
-        ArmCpu(name, 2.0, False, 32, features, llvm),
-        ArmCpu(name, 4.0, False, 64, features, llvm, l1_kib=128),
-    )
+@dataclass(frozen=True)
+class _Apple:
+    """The two cores of a generation. LLVM's list of CPUs has Macs' by the iPhone with the same cores."""
 
+    name: str
+    llvm: str
+    features: frozenset[str]
+
+    @property
+    def efficient(self) -> ArmCpu:
+        return ArmCpu(self.name, 2.0, False, 32, self.features, self.llvm)
+
+    @property
+    def fast(self) -> ArmCpu:
+        return ArmCpu(self.name, 4.0, False, 64, self.features, self.llvm, l1_kib=128)
+
+    def parts(self, *efficient: int) -> dict[Part, ArmCpu]:
+        """By part numbers: a chip's fast core has that of its efficient one and 1."""
+        pairs = [((APPLE, part), (APPLE, part + 1)) for part in efficient]
+        cores = (self.efficient, self.fast)
+        return {key: core for pair in pairs for key, core in zip(pair, cores, strict=True)}
+
+
+ARM, BROADCOM, CAVIUM, FUJITSU, HISILICON = 0x41, 0x42, 0x43, 0x46, 0x48
+NVIDIA, QUALCOMM, SAMSUNG, APPLE, MICROSOFT = 0x4E, 0x51, 0x53, 0x61, 0x6D
+AMPERE = 0xC0
+KRYO = (0x201, 0x205, 0x211)  # Snapdragon 820 and 821
 
 _A53 = _little("cortex-a53", 1.0, 3, _V80)
 _A55 = _little("cortex-a55", 1.0, 4, _V82)
@@ -62,13 +83,12 @@ _A73 = ArmCpu("cortex-a73", 1.0, False, 8, _V80, l1_kib=32)
 _A75 = _big("cortex-a75", 1.0, 8, _V82)
 _A76 = _big("cortex-a76", 2.0, 20, _V82)
 _N2 = _big("neoverse-n2", 2.0, 32, _V9)
-_M1_E, _M1_P = _apple("apple-m1", "apple-a14", _M1)
-_M2_E, _M2_P = _apple("apple-m2", "apple-a15", _M2)
-_M3_E, _M3_P = _apple("apple-m3", "apple-a16", _M2)
-_M4_E, _M4_P = _apple("apple-m4", "apple-m4", _M2 | {"sme"})
+_A77 = _big("cortex-a77", 2.0, 20, _V82)
+_THUNDERX2 = ArmCpu("thunderx2t99", 2.0, False, 16, frozenset(["lse", "rdm"]), l1_kib=32)
+_M1, _M2 = _Apple("apple-m1", "apple-a14", _LEVEL_M1), _Apple("apple-m2", "apple-a15", _LEVEL_M2)
+_M3 = _Apple("apple-m3", "apple-a16", _LEVEL_M2)
+_M4 = _Apple("apple-m4", "apple-m4", _LEVEL_M2 | {"sme"})
 
-ARM, CAVIUM, FUJITSU, HISILICON, NVIDIA = 0x41, 0x43, 0x46, 0x48, 0x4E
-QUALCOMM, APPLE, MICROSOFT, AMPERE = 0x51, 0x61, 0x6D, 0xC0
 # Part numbers: the MIDR of each core's Technical Reference Manual, and Linux's and LLVM's lists of others'.
 # FMA rates: the Software Optimization Guides, as LLVM's scheduling models have them. Misses: the TRMs'
 # linefill buffers, estimates from Neoverse N1 up.
@@ -86,7 +106,7 @@ ARM_CPUS: dict[Part, ArmCpu] = {
     (ARM, 0xD0A): _A75,
     (ARM, 0xD0B): _A76,
     (ARM, 0xD0C): _big("neoverse-n1", 2.0, 20, _V82),
-    (ARM, 0xD0D): _big("cortex-a77", 2.0, 20, _V82),
+    (ARM, 0xD0D): _A77,
     (ARM, 0xD0E): _big("cortex-a76ae", 2.0, 20, _V82),
     (ARM, 0xD40): _big("neoverse-v1", 4.0, 32, _V1),
     (ARM, 0xD41): _big("cortex-a78", 2.0, 20, _V82),
@@ -112,54 +132,52 @@ ARM_CPUS: dict[Part, ArmCpu] = {
     (ARM, 0xD87): _big("cortex-a725", 2.0, 30, _V9),
     (ARM, 0xD88): _little("cortex-a520ae", 1.0, 8, _V9),
     (ARM, 0xD89): _big("cortex-a720ae", 2.0, 28, _V9),
+    (ARM, 0xD8A): _little("c1-nano", 1.0, 8, _V9 | {"sme"}),
+    (ARM, 0xD8B): _big("c1-pro", 2.0, 30, _V9 | {"sme"}),
+    (ARM, 0xD8C): _big("c1-ultra", 6.0, 48, _V9 | {"sme"}),
     (ARM, 0xD8E): _big("neoverse-n3", 2.0, 32, _V9),
     (ARM, 0xD8F): _little("cortex-a320", 1.0, 6, _V9),
-    (CAVIUM, 0x0AF): ArmCpu("thunderx2t99", 2.0, False, 16, frozenset(["lse", "rdm"]), l1_kib=32),
+    (ARM, 0xD90): _big("c1-premium", 4.0, 48, _V9 | {"sme"}),
+    (BROADCOM, 0x100): _A53,  # Brahma B53
+    (BROADCOM, 0x516): _THUNDERX2,
+    (CAVIUM, 0x0A1): ArmCpu("thunderxt88", 0.5, True, 6, _V80, l1_kib=32),
+    (CAVIUM, 0x0AF): _THUNDERX2,
+    (CAVIUM, 0x0B8): _big("thunderx3t110", 4.0, 20, _V84 - {"fullfp16", "dotprod", "flagm"}),
+    (CAVIUM, 0x516): _THUNDERX2,
     (FUJITSU, 0x001): _big(
         "a64fx", 2.0, 20, frozenset(["lse", "rdm", "fullfp16", "complxnum", "sve"])
     ),
+    (FUJITSU, 0x003): _big("fujitsu-monaka", 4.0, 40, _V9 | {"sha3"}),
     (HISILICON, 0xD01): _big(
         "tsv110", 2.0, 20, _V82 - {"rcpc"} | {"fp16fml", "complxnum", "jsconv"}
     ),
+    (HISILICON, 0xD40): _A76,  # Kirin 990
+    (HISILICON, 0xD41): _A77,  # Kirin 9000
     (NVIDIA, 0x004): _big("carmel", 2.0, 16, frozenset(["lse", "rdm", "fullfp16"])),
-    (QUALCOMM, 0x001): ArmCpu("oryon-1", 4.0, False, 50, _M2, "apple-a15", l1_kib=96),
+    (NVIDIA, 0x010): _big("olympus", 6.0, 48, _V9 | {"sha3"}),
+    (QUALCOMM, 0x001): ArmCpu("oryon-1", 4.0, False, 50, _LEVEL_M2, "apple-a15", l1_kib=96),
+    (QUALCOMM, 0x002): ArmCpu("oryon-2", 4.0, False, 50, _LEVEL_M2, "apple-a15", l1_kib=96),
+    **{(QUALCOMM, part): ArmCpu("kryo", 1.0, False, 8, _V80, l1_kib=32) for part in KRYO},
     (QUALCOMM, 0x800): _A73,  # Kryo 2xx gold
     (QUALCOMM, 0x801): _A53,  # and silver
     (QUALCOMM, 0x802): _A75,  # Kryo 3xx gold
     (QUALCOMM, 0x803): _A55,  # and silver
     (QUALCOMM, 0x804): _A76,  # Kryo 4xx gold
     (QUALCOMM, 0x805): _A55,  # and silver
-    (APPLE, 0x000): _M1_P,  # what macOS shows its virtual machines of every core; none is older
-    (APPLE, 0x020): _M1_E,  # A14
-    (APPLE, 0x021): _M1_P,
-    (APPLE, 0x022): _M1_E,
-    (APPLE, 0x023): _M1_P,
-    (APPLE, 0x024): _M1_E,  # M1 Pro
-    (APPLE, 0x025): _M1_P,
-    (APPLE, 0x028): _M1_E,  # M1 Max and Ultra
-    (APPLE, 0x029): _M1_P,
-    (APPLE, 0x032): _M2_E,
-    (APPLE, 0x033): _M2_P,
-    (APPLE, 0x034): _M2_E,
-    (APPLE, 0x035): _M2_P,
-    (APPLE, 0x038): _M2_E,
-    (APPLE, 0x039): _M2_P,
-    (APPLE, 0x042): _M3_E,
-    (APPLE, 0x043): _M3_P,
-    (APPLE, 0x044): _M3_E,
-    (APPLE, 0x045): _M3_P,
-    (APPLE, 0x048): _M3_E,
-    (APPLE, 0x049): _M3_P,
-    (APPLE, 0x052): _M4_E,
-    (APPLE, 0x053): _M4_P,
-    (APPLE, 0x054): _M4_E,
-    (APPLE, 0x055): _M4_P,
-    (APPLE, 0x058): _M4_E,
-    (APPLE, 0x059): _M4_P,
+    (QUALCOMM, 0xC00): ArmCpu("falkor", 1.0, False, 8, frozenset(["rdm"]), l1_kib=32),
+    (APPLE, 0x000): _M1.fast,  # what macOS shows its virtual machines of every core; none is older
+    **_M1.parts(0x020, 0x022, 0x024, 0x028),  # A14; M1, its Pro, its Max and Ultra
+    **_M2.parts(0x030, 0x032, 0x034, 0x038),
+    **_M3.parts(0x036, 0x042, 0x044, 0x048),
+    **_M4.parts(0x052, 0x054, 0x058),
+    (SAMSUNG, 0x002): _big("exynos-m3", 3.0, 12, _V80),
+    (SAMSUNG, 0x003): _big("exynos-m4", 3.0, 12, _EXYNOS),
+    (SAMSUNG, 0x004): _big("exynos-m5", 3.0, 12, _EXYNOS),
     (MICROSOFT, 0xD49): _N2,  # Cobalt 100
     (AMPERE, 0xAC3): _big("ampere1", 2.0, 24, _V86),
     (AMPERE, 0xAC4): _big("ampere1a", 2.0, 24, _V86),
     (AMPERE, 0xAC5): ArmCpu("ampere1b", 2.0, False, 24, _V86, "ampere1a"),
+    (AMPERE, 0xAC7): _big("ampere1c", 2.0, 24, _V9 | {"sha3"}),
 }
 # Nothing is known of it, not even what the kernel lists (an emulator shows the files of its host).
 GENERIC = ArmCpu("generic", 1.0, False, 6, _V80, l1_kib=32)

@@ -187,6 +187,21 @@ SNAPDRAGON_8_GEN_2 = Machine(
     "Qualcomm Technologies, Inc. Kalama MTP",
     ("qcom,kalama-mtp", "qcom,kalama"),
 )
+SNAPDRAGON_8_ELITE = Machine(
+    (Cluster(6, 0x002, QUALCOMM, mhz=3533), Cluster(2, 0x002, QUALCOMM, mhz=4320)),
+    ORYON,
+    "Samsung Galaxy S25",
+    ("samsung,pa1q", "qcom,sm8750"),
+)
+DIMENSITY_9500 = Machine(
+    (
+        Cluster(4, 0xD8B, mhz=2700, capacity=500),
+        Cluster(3, 0xD90, mhz=3500, capacity=900),
+        Cluster(1, 0xD8C, mhz=4210, capacity=1024),
+    ),
+    f"{V1} sve2 frint",
+    "vivo X300",
+)
 ALDER_LAKE = Machine(
     (
         Cluster(2, mhz=5200, caches=("48K/12/1", "1280K/10/1", "30720K/12/2")),

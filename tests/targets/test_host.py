@@ -151,6 +151,16 @@ MACHINES = [
         *(None, 7),
     ),
     (
+        machines.SNAPDRAGON_8_ELITE,
+        *("host", "arm-samsung-galaxy-s25-oryon-2", "apple-a15"),
+        *([("oryon-2", 2, 4.32), ("oryon-2", 6, 3.533)], None, 7),
+    ),
+    (
+        machines.DIMENSITY_9500,
+        *("host", "arm-vivo-x300-c1-ultra", "c1-ultra"),
+        *([("c1-ultra", 1, 4.21), ("c1-premium", 3, 3.5), ("c1-pro", 4, 2.7)], None, 7),
+    ),
+    (
         machines.ALDER_LAKE,
         *("x86", "x86-12th-gen-intel-core-i9-alderlake", "alderlake"),
         *([("alderlake", 2, 5.2), ("gracemont", 4, 3.9)], 30720, 1),
