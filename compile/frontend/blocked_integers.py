@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operators of 8-bit integers in the blocked layout, weights in the order that the instructions read.
+
+Takes a Relay call, made by `quantized`, and the values it reads; gives its blocked value, or None.
+"""
+
+from typing import Any
+
+import numpy as np
+from tvm import relay
+
+from mnc.compile.frontend import markers, packing
+from mnc.compile.frontend.blocked_convolutions import convolution_input
+from mnc.compile.frontend.blocked_values import BlockedValues, Value, plain_shape
+from mnc.compile.templates import instructions, integer_depthwise
+
+
+def convolution(values: BlockedValues, call: Any) -> Value:
+    """`markers`' convolution of integers, depthwise, grouped or full."""
+    data, weight, attrs = call.args[0], call.args[1].data.numpy(), call.attrs
+    groups, per_group = int(attrs["groups"]), weight.shape[1]
+    fit = instructions.fit(weight)
+    weight = weight if fit else weight.astype(np.int16)  # for which there are plain vectors
+    names = ("strides", "padding", "dilation", "pad_value")
+    kept = {name: attrs[name] for name in names}
+    if per_group == 1 and 1 < groups == weight.shape[0]:
+        source, packed = values.blocked(data), packing.pack_depthwise(weight, values.block)
+        if integer_depthwise.fits(plain_shape(data)[3], attrs["dilation"]):
+            packed = packing.in_groups(packed, 1)
+    else:
+        plain = [int(v) for v in (*attrs["strides"], *attrs["padding"])] == [1, 1, 0, 0, 0, 0]
+        one_to_one = weight.shape[2:] == (1, 1) and plain and groups == 1
+        group = instructions.weight_group(pointwise=one_to_one) if fit else 1
+        source, in_block = convolution_input(values, data, group)
+        if groups > 1:
+            weight, groups = packing.merge_groups(
+                weight, groups, in_block=in_block, out_block=values.block
+            )
+        packed = packing.pack_convolution(weight, in_block, values.block)
+        if group > 1 and in_block % group == 0:
+            packed = packing.in_groups(packed, group)
+            source = _bordered(source, kept, data.checked_type.dtype)
+            kept["padding"] = (0, 0, 0, 0)
+    expr = markers.convolution(source, relay.const(packed), blocked=True, groups=groups, **kept)
+    return Value(expr, plain_shape(call), blocked=True)
+
+
+def table(values: BlockedValues, call: Any) -> Value | None:
+    """A table looked up for each number."""
+    entries, data = call.args
+    if not values.is_blocked(data) or not isinstance(entries, relay.Constant):
+        return None
+    if len(entries.data.shape) != 1:
+        return None
+    found = relay.take(entries, values.blocked(data), mode="fast")
+    return Value(found, plain_shape(call), blocked=True)
+
+
+def _bordered(source: Any, attrs: Any, dtype: str) -> Any:
+    """Blocked `source` of this type with the border around it that a convolution's `padding` asks for."""
+    top, left, bottom, right = (int(pad) for pad in attrs["padding"])
+    if not (top or left or bottom or right):
+        return source
+    value = relay.const(np.asarray(int(attrs["pad_value"]), dtype))
+    return relay.nn.pad(source, [(0, 0), (0, 0), (top, bottom), (left, right), (0, 0)], value)
