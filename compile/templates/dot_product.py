@@ -40,7 +40,7 @@ def _by_element(before: Sequence[Any], numbers: Sequence[Any], weights: Any) -> 
                     "int8x16", "tir.reinterpret", tir.Shuffle([words], [part] * 4)
                 )
                 at = pixel * channels + vector
-                after[at] = SDOT.emit(after[at], four, some)
+                after[at] = SDOT.emit(after[at], some, four)
     return after
 
 
