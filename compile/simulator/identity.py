@@ -20,25 +20,29 @@ FLOAT = "float32"
 HERE = Path(__file__).resolve().parent
 PRICES = HERE / "simulate.py"  # with all that it imports of this package, and the C sources
 ARCHITECTURES = ("aarch64", "arm", "x86_64")  # that there are decoders for
-# Names under which logs already have this model: by `code()`, its first 8 digits in those logs. Code that was
-# only put differently may be added, if tests/compile/simulator/test_recorded_costs.py passes unchanged;
-# code that gives other costs is another model, whose name is its hash. So may code that prices only integer
-# kernels anew: their costs go by the hash.
-NAMES = {"a2957770": "8a13b24a"}
+# Names under which logs already have this model: by `code()` and by the precision of the kernels, its first 8
+# digits in those logs. Code that was only put differently may be added, if
+# tests/compile/simulator/test_recorded_costs.py passes unchanged; code that gives kernels of a precision
+# other costs is for those another model, whose name is its hash.
+NAMES = {"e710b88c": {"float32": "8a13b24a", "int8": "a2957770"}}
 
 
 def identity(target: Target, *, precision: str = FLOAT) -> str:
     """Such as "v1-0123abcd cortex-a72-4567cdef": the simulator, and what `target` says of its cores. Prices
-    that only integer kernels depend on are in the names of those alone.
+    that float32 kernels do not depend on are not in their names.
     """
-    said = msgspec.json.encode(_told(target, precision))
-    device = hashlib.sha256(said).hexdigest()[:8]
-    return f"v{VERSION}-{fingerprint(precision)} {target.fast.cpu}-{device}"
+    return _named(target, fingerprint(precision), precision)
 
 
 def full_identity(target: Target) -> str:
     """That of a model with all of its prices: who has the same prices whatever there is alike."""
-    return identity(target, precision="int8")
+    return _named(target, code(), "int8")
+
+
+def _named(target: Target, model: str, precision: str) -> str:
+    said = msgspec.json.encode(_told(target, precision))
+    device = hashlib.sha256(said).hexdigest()[:8]
+    return f"v{VERSION}-{model} {target.fast.cpu}-{device}"
 
 
 def why_not(target: Target) -> str | None:
@@ -50,7 +54,7 @@ def why_not(target: Target) -> str | None:
 
 def fingerprint(precision: str = FLOAT) -> str:
     """The model's name in logs: 8 hexadecimal digits."""
-    return NAMES.get(code(), code()) if precision == FLOAT else code()
+    return NAMES.get(code(), {}).get(precision, code())
 
 
 def _told(target: Target, precision: str) -> tuple[Any, ...]:

@@ -52,7 +52,7 @@ class Class(IntEnum):
     VEC_SHIFT_BY = auto()  # by the lanes of a register
     VEC_NARROW = auto()  # rounding or saturating shifts and narrowing moves
     VEC_ZIP = auto()  # lanes of a byte or two interleaved, or looked up in a table
-    FP_CONVERT = auto()  # from and to integers
+    FP_CONVERT = auto()  # from and to integers and half precision
 
 
 class Flag(IntEnum):

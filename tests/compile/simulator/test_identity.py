@@ -120,7 +120,7 @@ def test_a_price_of_integer_kernels_is_in_the_names_of_those_alone() -> None:
     assert identity.identity(told) == identity.identity(untold)
     names = {identity.identity(one, precision="int8") for one in (told, untold)}
     assert len(names) == 2
-    assert all(identity.code() in name for name in names)
+    assert all(identity.fingerprint("int8") in name for name in names)
 
 
 @pytest.mark.parametrize("name", SIMULATED)

@@ -21,6 +21,7 @@ from mnc.compile.simulator.decoders.refusal import expect
 from mnc.compile.simulator.isa.instructions import FIRST_VECTOR, FLAGS, Class, Flag, Instruction
 from mnc.compile.simulator.isa.micro_ops import Op
 
+HALF = 2  # bytes of a number in half precision
 # Priced, not computed. The accumulator of a scalar multiply-add is its last operand, of a vector its first.
 _FMA = frozenset("fmla fmls bfdot bfmmla fmlal fmlal2 fmlsl fmlsl2 bfmlalb bfmlalt".split())
 _FMA_SCALAR = frozenset("fmadd fmsub fnmadd fnmsub".split())
@@ -28,6 +29,7 @@ _FP_ADD = frozenset(
     "fadd fsub fabd faddp fcvt fcvtl fcvtl2 fcvtn fcvtn2 frinta frinti frintm frintn frintp frintx "
     "frintz fcvtzs fcvtzu fcvtms fcvtmu fcvtps fcvtpu".split()
 )
+_FROM_HALF = frozenset(one for one in _FP_ADD if one.startswith("fcvt"))
 _FP_MUL = frozenset("fmul fmulx fnmul frecps frsqrts".split())
 _FP_CMP = frozenset(
     "fmax fmin fmaxnm fminnm fmaxp fminp fmaxnmp fminnmp fmaxv fminv fmaxnmv fminnmv "
@@ -64,8 +66,16 @@ def decode(mnemonic: str, operands: Operands) -> Instruction | None:
         return move(mnemonic, operands)
     if mnemonic in ("fcmp", "fcmpe", "fccmp"):
         return _compare(operands)
-    cls = vector_integers.class_of(mnemonic, operands) or _CLASSES.get(mnemonic)
+    cls = _class(mnemonic, operands)
     return None if cls is None else _of_class(cls, mnemonic, operands)
+
+
+def _class(mnemonic: str, operands: Operands) -> Class | None:
+    """From and to half precision float32 kernels convert nothing, and what they have costs what it did."""
+    halves = any(isinstance(one, Vector) and one.lane_bytes == HALF for one in operands)
+    if mnemonic in _FROM_HALF and halves:
+        return Class.FP_CONVERT
+    return vector_integers.class_of(mnemonic, operands) or _CLASSES.get(mnemonic)
 
 
 def _of_class(cls: Class, mnemonic: str, operands: Operands) -> Instruction:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AArch64 code of 8-bit integer kernels: decoded from machine code, and priced as vendors' guides say."""
+"""AArch64 code of kernels in 8-bit integers and in half precision: decoded from machine code, and priced as
+vendors' guides say.
+"""
 
 from pathlib import Path
 
@@ -64,9 +66,15 @@ DECODED = {
     "fmlal v0.4s, v1.4h, v2.h[2]": (Class.FMA, True, 8),
     "fmlsl2 v0.4s, v1.4h, v2.4h": (Class.FMA, True, 8),
     "bfmlalb v0.4s, v1.8h, v2.8h": (Class.FMA, True, 8),
+    "fmla v0.8h, v1.8h, v2.h[7]": (Class.FMA, True, 16),
+    "fcvtl2 v0.4s, v1.8h": (Class.FP_CONVERT, False, 0),
+    "fcvtn v0.4h, v1.4s": (Class.FP_CONVERT, False, 0),
+    "fcvt s0, h1": (Class.FP_CONVERT, False, 0),
+    "fcvtzs v0.8h, v1.8h": (Class.FP_CONVERT, False, 0),
     # As in float kernels, whose prices stay: masks and addresses.
     "shl v0.4s, v1.4s, #31": (Class.VEC_INT, False, 0),
     "ushll v0.4s, v1.4h, #0": (Class.VEC_INT, False, 0),
+    "fcvtzs v0.4s, v1.4s": (Class.FP_ADD, False, 4),
 }
 # Kept in part, so read.
 UPPER = ("sqxtn2", "sqxtun2", "uqxtn2", "xtn2", "sqshrn2", "sqrshrn2", "shrn2", "addhn2")
@@ -125,6 +133,13 @@ PRICES = [
     (A76, "scvtf v{}.4s, v30.4s", 2, None),  # guide: V0, 1/2
     (A72, "tbl v{}.16b, {{ v30.16b }}, v31.16b", 1.5, None),
     (A76, "zip1 v{}.16b, v30.16b, v31.16b", 0.5, None),
+    (A76, "fmla v{}.8h, v30.8h, v15.h[7]", 0.5, 2),  # guide: V, 4(2), 2 a cycle
+    (A55, "fmla v{}.8h, v30.8h, v15.h[7]", 1, 4),
+    (A76, "fadd v{}.8h, v30.8h, v31.8h", 0.5, None),
+    (A55, "fmax v{}.8h, v30.8h, v31.8h", 1, None),
+    (A76, "fcvtl v{}.4s, v30.4h", 2, None),  # guide: V0, 1/2
+    (A76, "fcvtn v{}.4h, v30.4s", 2, None),
+    (A55, "fcvtl v{}.4s, v30.4h", 1, None),
     (A72, "sqadd v{}.8h, v30.8h, v31.8h", 0.5, None),
 ]
 
