@@ -166,7 +166,7 @@ def _schedule_first(s: Any, made: Any, cfg: Any) -> None:
     s[made].unroll(x_inner)
     s[made].unroll(o)
     summed = next(t for t in made.op.input_tensors if t.op.reduce_axis)
-    s[summed].set_scope("local")
+    s[summed].set_scope(blocked.tile_scope())
     s[summed].compute_at(s[made], x_outer)
     source = summed.op.input_tensors[0]
     if len(summed.op.reduce_axis) == 1:

@@ -82,13 +82,6 @@ def depthwise_tile() -> DepthwiseTile | None:
     return _DEPTHWISE.get(found) if found else None
 
 
-def scope() -> str:
-    """Of the sums' buffer. "global" and small is on the stack, whence LLVM takes it into registers; "local"
-    is asked of the runtime, which costs more than a small tile.
-    """
-    return "global" if blocked.on_arm() else "local"
-
-
 def registers_a_block(block: int = 16) -> int:
     """Vector registers that the 32-bit sums of a block of channels take."""
     found = available()
@@ -128,14 +121,21 @@ def vectorize(stage: Any, channel: Any, byte: Any, data: Any, kernel: Any) -> No
     """
     block, size = (int(extent) for extent in kernel.shape[5:])
     found = _for(data, size, block)
-    _replace(stage, channel, byte, step(found, block, data.dtype, scope=scope()) if found else None)
+    _replace(
+        stage,
+        channel,
+        byte,
+        step(found, block, data.dtype, scope=blocked.tile_scope()) if found else None,
+    )
 
 
 def vectorize_columns(stage: Any, channel: Any, byte: Any, data: Any, words: Any) -> None:
     """As `vectorize`, of a block of channels and neighbouring columns, with weights in words."""
     block = int(words.shape[-1])
     found = _for(data, group(), block)
-    _replace(stage, channel, byte, columns(found, block, scope=scope()) if found else None)
+    _replace(
+        stage, channel, byte, columns(found, block, scope=blocked.tile_scope()) if found else None
+    )
 
 
 def _for(data: Any, size: int, block: int) -> MultiplyAdd | None:

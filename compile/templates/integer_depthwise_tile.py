@@ -104,9 +104,7 @@ def schedule(cfg: Any, outs: Any) -> Any:
         s[accumulator].compute_at(s[output], x)
         _schedule_tile(s[accumulator], cfg, convolution.op)
 
-    return blocked.schedule_convolution(
-        outs, one, tag=TAG, scope=instructions.scope(), inline_padding=False
-    )
+    return blocked.schedule_convolution(outs, one, tag=TAG, inline_padding=False)
 
 
 def _schedule_tile(stage: Any, cfg: Any, convolution: Any) -> None:
@@ -123,4 +121,4 @@ def _schedule_tile(stage: Any, cfg: Any, convolution: Any) -> None:
     shape = Shape(*tile, taps=(down, across), steps=steps, apart=apart)
     _, _, y, x, v = stage.op.axis
     stage.reorder(y, x, v, *stage.op.reduce_axis)
-    stage.tensorize(y, depthwise_tile.intrinsic(family, shape, scope=instructions.scope()))
+    stage.tensorize(y, depthwise_tile.intrinsic(family, shape, scope=blocked.tile_scope()))

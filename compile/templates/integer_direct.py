@@ -77,4 +77,4 @@ def schedule(cfg: Any, outs: Any) -> Any:
             stage.unroll(tap_h)
         instructions.vectorize(stage, v, byte, *convolution.op.input_tensors)
 
-    return blocked.schedule_convolution(outs, one, tag=TAG, scope=instructions.scope())
+    return blocked.schedule_convolution(outs, one, tag=TAG)

@@ -128,7 +128,7 @@ def schedule(cfg: Any, outs: Any) -> Any:
         else:
             _as_register_tile(stage, cfg, family, data)
 
-    return blocked.schedule_convolution(outs, one, tag=TAG, scope=instructions.scope())
+    return blocked.schedule_convolution(outs, one, tag=TAG)
 
 
 def _a_group_a_step(stage: Any, cfg: Any, data: Any, kernel: Any) -> None:
@@ -155,4 +155,4 @@ def _as_register_tile(stage: Any, cfg: Any, family: RegisterTile, data: Any) -> 
         channels=cfg["tile_v"].val,
     )
     stage.reorder(o, y, x, v, *stage.op.reduce_axis)
-    stage.tensorize(o, register_tile.intrinsic(family, shape, scope=instructions.scope()))
+    stage.tensorize(o, register_tile.intrinsic(family, shape, scope=blocked.tile_scope()))
