@@ -2,8 +2,7 @@
 """What a value of a network in 8-bit integers may be before it is stored, and how it becomes 8 bits.
 
 Takes Relay expressions of integers with their scales; gives Relay expressions. docs/int8.md says what each
-computes, to the bit: integer sums, one float32 multiplication, one rounding (half to even), bounds. Adding
-1.5 * 2**23 rounds: the sum has no bits for fractions, and its last byte is the integer.
+computes, to the bit: integer sums, one float32 multiplication, one rounding (half to even), bounds.
 """
 
 from dataclasses import dataclass, replace
@@ -13,50 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import relay
 
-from mnc.compile.frontend import rounding
-from mnc.compile.frontend.expressions import is_call
+from mnc.compile.frontend import storing
+from mnc.compile.frontend.storing import ANY, UNBOUNDED, Bounds, Doubles, Grid, Reach
 from mnc.model.quantization.operators import LARGEST_BIAS
 
-ROUNDER = 12582912  # 1.5 * 2**23
 EXACT_BITS = 15  # of a multiplier whose product with 9 bits has to be exact in float32's 24
-Doubles = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """8-bit numbers q that stand for (q - zero) * scale; in memory as `dtype`, uint8 or int8."""
-
-    scale: float
-    zero: int
-    dtype: str
-
-    @property
-    def offset(self) -> int:
-        """What is taken off q in memory."""
-        return 128 if self.dtype == "int8" else 0
-
-    @property
-    def stored_zero(self) -> int:
-        """The zero point as it is in memory."""
-        return self.zero - self.offset
-
-    def level(self, value: float) -> int:
-        """The number nearest to `value`, 0 to 255."""
-        if not np.isfinite(value):
-            return 255 if value > 0 else 0
-        return int(np.clip(np.rint(value / self.scale) + self.zero, 0, 255))
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What an activation keeps its values within."""
-
-    low: float = -np.inf
-    high: float = np.inf
-
-    def within(self, low: float, high: float) -> "Bounds":
-        """Both this and what came before."""
-        return Bounds(min(max(self.low, low), high), max(min(self.high, high), low))
 
 
 class Form(Protocol):
@@ -87,20 +47,24 @@ class Stored:
         if grid == self.grid:
             return self.expr
         ratio = np.float64(self.grid.scale) / np.float64(grid.scale)
-        return _rounded(relay.multiply(_float(self.levels()), _number(ratio)), grid, Bounds())
+        value = relay.multiply(_float(self.levels()), storing.number(ratio))
+        return storing.narrowed(value, grid, UNBOUNDED, largest=256 * ratio)
 
     def floats(self) -> Any:
         """(q - zero) * scale."""
-        return relay.multiply(_float(self.levels()), _number(self.grid.scale))
+        return relay.multiply(_float(self.levels()), storing.number(self.grid.scale))
 
 
 @dataclass(frozen=True)
 class Sums:
-    """int32 `expr` times `scale`: one number, or one a channel; what convolutions and poolings give."""
+    """int32 `expr`, of a `reach`, times `scale`: one number, or one a channel; what convolutions and poolings
+    give.
+    """
 
     expr: Any
     scale: Doubles
-    bounds: Bounds = Bounds()
+    bounds: Bounds = UNBOUNDED
+    reach: Reach = ANY
 
     @classmethod
     def of_layer(
@@ -108,8 +72,8 @@ class Sums:
     ) -> "Sums":
         """Sums of w * (q - zero) from those of w * q: what the zero point adds is one number a channel."""
         extra = -grid.stored_zero * values.reshape(len(values), -1).astype(np.int64).sum(axis=1)
-        shifted = relay.add(products, _steps(extra)) if extra.any() else products
-        return cls(shifted, np.float64(grid.scale) * scale)
+        shifted = storing.with_steps(products, extra) if extra.any() else products
+        return cls(shifted, np.float64(grid.scale) * scale, reach=grid.reach.times(values))
 
     def bounded(self, low: float, high: float) -> "Sums":
         """With an activation after it."""
@@ -118,27 +82,24 @@ class Sums:
     def takes_bias(self, numbers: Doubles) -> bool:
         """Whether these are one a channel, before any activation."""
         one_each = self.scale.ndim == 1 and numbers.size == self.scale.size
-        return one_each and self.bounds == Bounds()
+        return one_each and self.bounds == UNBOUNDED
 
     def biased(self, numbers: Doubles) -> "Sums":
         """With a bias, in steps of the sums."""
         rounded = np.rint(numbers / self.scale)
         steps = np.clip(rounded, -LARGEST_BIAS, LARGEST_BIAS).astype(np.int64)
-        expr = self.expr
-        if is_call(expr, "add") and isinstance(expr.args[1], relay.Constant):  # the zero point's
-            steps += expr.args[1].data.numpy().reshape(-1).astype(np.int64)
-            expr = expr.args[0]
-        return replace(self, expr=relay.add(expr, _steps(steps)))
+        expr, reach = storing.with_steps(self.expr, steps), self.reach.plus(steps)
+        return replace(self, expr=expr, reach=reach)
 
     def quantized(self, grid: Grid) -> Any:
         """One multiplication, one rounding."""
         by = self.scale / np.float64(grid.scale)
-        value = relay.multiply(_float(self.expr), _channels(by))
-        return (
-            _saturated(value, grid, self.bounds)
-            if _small(by, grid)
-            else _rounded(value, grid, self.bounds)
-        )
+        if grid.dtype == "uint8":
+            value = relay.multiply(_float(self.expr), _channels(by))
+            store = storing.saturated if _small(by, grid) else storing.rounded
+            return store(value, grid, self.bounds)
+        value = relay.multiply(storing.floats(self.expr, self.reach), _channels(by))
+        return storing.narrowed(value, grid, self.bounds, largest=self.reach.largest(by))
 
     def floats(self) -> Any:
         """One multiplication."""
@@ -188,7 +149,7 @@ class Addition:
 
     left: Stored
     right: Stored
-    bounds: Bounds = Bounds()
+    bounds: Bounds = UNBOUNDED
 
     def bounded(self, low: float, high: float) -> "Addition":
         """With an activation after it."""
@@ -196,14 +157,16 @@ class Addition:
 
     def quantized(self, grid: Grid) -> Any:
         """Both products are exact, so that a fused multiply-add gives the same."""
-        left, right = (
-            relay.multiply(
-                _float(one.levels()),
-                _number(short(np.float64(one.grid.scale) / np.float64(grid.scale))),
-            )
+        by = [
+            short(np.float64(one.grid.scale) / np.float64(grid.scale))
             for one in (self.left, self.right)
+        ]
+        left, right = (
+            relay.multiply(_float(one.levels()), storing.number(ratio))
+            for one, ratio in zip((self.left, self.right), by, strict=True)
         )
-        return _rounded(relay.add(left, right), grid, self.bounds)
+        value = relay.add(left, right)
+        return storing.narrowed(value, grid, self.bounds, largest=256 * float(sum(by)))
 
     def floats(self) -> Any:
         """In float32."""
@@ -235,8 +198,8 @@ class Function:
 
 def quantized(value: Any, grid: Grid) -> Any:
     """A float32 expression on a grid."""
-    inverse = _number(np.float32(1) / np.float32(grid.scale))
-    return _rounded(relay.multiply(value, inverse), grid, Bounds())
+    inverse = storing.number(np.float32(1) / np.float32(grid.scale))
+    return storing.rounded(relay.multiply(value, inverse), grid, UNBOUNDED)
 
 
 def inputs_of(stored: Stored) -> Doubles:
@@ -250,51 +213,21 @@ def short(value: np.float64) -> np.float64:
     return np.float64(np.ldexp(np.rint(np.ldexp(mantissa, EXACT_BITS)), exponent - EXACT_BITS))
 
 
-def _rounded(value: Any, grid: Grid, bounds: Bounds) -> Any:
-    """float32 `value`, in steps of the grid from its zero point, as the nearest number within bounds.
-
-    The bounds stand between the multiplication and the addition, so that no compiler makes one instruction,
-    with one rounding less, of the two.
-    """
-    low, high = grid.level(bounds.low), grid.level(bounds.high)
-    kept = relay.clip(value, float(low - grid.zero), float(high - grid.zero))
-    shifted = relay.add(kept, _number(np.float64(ROUNDER + grid.stored_zero)))
-    return relay.cast(relay.reinterpret(shifted, "int32"), grid.dtype)
-
-
 def _small(by: Doubles, grid: Grid) -> bool:
     """Whether 32-bit sums times `by` can be rounded without their bounds, on this grid."""
-    return bool(grid.dtype == "uint8" and grid.zero % 2 == 0 and np.max(by) < 0.99)
-
-
-def _saturated(value: Any, grid: Grid, bounds: Bounds) -> Any:
-    """As `_rounded`, of values that 32 bits hold and a zero point that is even, so that ties stay even: x86
-    has an instruction that rounds, and one that makes 8 bits of 32 within their bounds.
-    """
-    level = relay.clip(
-        relay.add(rounding.nearest(value), _int(grid.zero))
-        if grid.zero
-        else rounding.nearest(value),
-        float(grid.level(bounds.low)),
-        float(grid.level(bounds.high)),
-    )
-    return relay.cast(level, grid.dtype)
+    return bool(grid.zero % 2 == 0 and np.max(by) < 0.99)
 
 
 def _clipped(value: Any, bounds: Bounds) -> Any:
-    if bounds == Bounds():
+    if bounds == UNBOUNDED:
         return value
     if np.isinf(bounds.high):
-        return relay.maximum(value, _number(bounds.low))
+        return relay.maximum(value, storing.number(bounds.low))
     return relay.clip(value, float(max(bounds.low, -3.4e38)), float(bounds.high))
 
 
 def _float(expr: Any) -> Any:
     return relay.cast(expr, "float32")
-
-
-def _number(value: Any) -> Any:
-    return relay.const(np.asarray(value, np.float32))
 
 
 def _int(value: int) -> Any:
@@ -305,8 +238,3 @@ def _channels(scale: Doubles) -> Any:
     """For maps of (N, C, H, W)."""
     numbers = scale.astype(np.float32)
     return relay.const(numbers.reshape(1, -1, 1, 1) if numbers.ndim else numbers)
-
-
-def _steps(numbers: NDArray[np.int64]) -> Any:
-    """Of sums, one a channel."""
-    return relay.const(numbers.astype(np.int32).reshape(1, -1, 1, 1))

@@ -21,7 +21,7 @@ Handler = Callable[[BlockedValues, Any], Value | None]
 UNARY = frozenset(
     "nn.relu clip sigmoid tanh exp log erf negative abs sqrt rsqrt nn.leaky_relu nn.dropout cast"
     " copy reinterpret".split()
-) | {rounding.NAME}
+) | set(rounding.NAMES)
 BINARY = frozenset("add subtract multiply divide maximum minimum".split())
 POOLS = frozenset("nn.max_pool2d nn.avg_pool2d".split())
 GLOBAL_POOLS = frozenset(

@@ -21,19 +21,18 @@ from mnc.compile.frontend.integer_forms import (
     Concatenation,
     Form,
     Function,
-    Grid,
     Reshaped,
     Stored,
     Sums,
     inputs_of,
     quantized,
 )
+from mnc.compile.frontend.storing import Doubles, Grid
 
 # Operators that only move numbers; max pooling compares them.
 MOVING = frozenset(
     "reshape nn.batch_flatten squeeze transpose strided_slice nn.max_pool2d nn.dropout".split()
 )
-Doubles = NDArray[np.float64]
 
 
 # Of one map's numbers, in float64, with the call's attributes.
@@ -218,7 +217,8 @@ class _Rewriter:
         if left is None or right is None or call.args[0] == call.args[1]:
             return None
         scale = np.float64(left.grid.scale) * np.float64(right.grid.scale)
-        return Sums(relay.multiply(left.levels(), right.levels()), np.asarray(scale))
+        levels = relay.multiply(left.levels(), right.levels())
+        return Sums(levels, np.asarray(scale), reach=left.grid.reach.product(right.grid.reach))
 
     def _bounded(self, call: Any, low: float, high: float) -> Form | None:
         form = self._forms.get(call.args[0])
@@ -237,7 +237,8 @@ class _Rewriter:
         total = relay.sum(relay.cast(data.expr, "int32"), axis=[2, 3], keepdims=True)
         if zero := data.grid.stored_zero:
             total = relay.subtract(total, relay.const(np.int32(pixels * zero)))
-        sums = Sums(total, np.asarray(np.float64(data.grid.scale) / pixels))
+        scale, reach = np.float64(data.grid.scale) / pixels, data.grid.reach.each(pixels)
+        sums = Sums(total, np.asarray(scale), reach=reach)
         return sums if len(after) == 4 else Reshaped(sums, after)
 
     def _joined(self, call: Any) -> Form | None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator that rounds a float32 map to int32, ties to even, by the CPU's instruction for just that.
+"""Operators of a float32 map that LLVM has and Relay has not.
 
-Takes values below 2**31; of larger ones and NaN it gives any integer. Relay's own `round` takes ties away
-from zero, and TVM's `nearbyint` is not vectorized.
+`nearest` rounds to int32, ties to even, by the CPU's instruction for just that; it gives any integer for NaN
+and values from 2**31 on. Relay's own `round` takes ties away from zero, TVM's `nearbyint` is not vectorized.
+`unfused` gives values as they are, of which no compiler makes a fused multiply-add, with one rounding less.
 """
 
 from typing import Any
@@ -10,37 +11,42 @@ from typing import Any
 from tvm import relay, te, tir
 from tvm.relay.op import op as registry
 
-NAME = "mnc.nearest"
+NEAREST, UNFUSED = "mnc.nearest", "mnc.unfused"
+NAMES = {NEAREST: ("llvm.lrint", "int32"), UNFUSED: ("llvm.arithmetic.fence", "float32")}
 
 
 def nearest(value: Any) -> Any:
     """The nearest integers of a float32 expression."""
-    return relay.Call(relay.op.get(NAME), [value])
+    return relay.Call(relay.op.get(NEAREST), [value])
 
 
-def _type(args: Any, _: Any) -> Any:
-    (first, *_rest) = args
-    return relay.TensorType(first.shape, "int32") if isinstance(first, relay.TensorType) else None
+def unfused(value: Any) -> Any:
+    """A float32 expression that is rounded before anything is added to it."""
+    return relay.Call(relay.op.get(UNFUSED), [value])
 
 
-def _compute(_: Any, inputs: Any, __: Any) -> list[Any]:
-    (data,) = inputs
+def _register(name: str, intrinsic: str, dtype: str) -> None:
+    def relation(args: Any, _: Any) -> Any:
+        first = args[0]
+        return relay.TensorType(first.shape, dtype) if isinstance(first, relay.TensorType) else None
 
-    def one(*at: Any) -> Any:
-        operands = tir.const(1, "uint32")
-        return tir.call_llvm_pure_intrin("int32", "llvm.lrint", operands, data[at])
+    def compute(_: Any, inputs: Any, __: Any) -> list[Any]:
+        (data,) = inputs
 
-    return [te.compute(data.shape, one, name="nearest", tag="elemwise")]
+        def one(*at: Any) -> Any:
+            operands = tir.const(1, "uint32")
+            return tir.call_llvm_pure_intrin(dtype, intrinsic, operands, data[at])
 
+        return [te.compute(data.shape, one, name=name.split(".")[1], tag="elemwise")]
 
-def _register() -> None:
-    registry.register(NAME, "The nearest integers, ties to even.")
-    operator = relay.op.get(NAME)
+    registry.register(name, "Of float32 maps, element by element.")
+    operator = relay.op.get(name)
     operator.set_num_inputs(1)
-    operator.add_type_rel(NAME, _type)
-    registry.register_pattern(NAME, registry.OpPattern.ELEMWISE)
-    registry.register_compute(NAME, _compute)
-    registry.register_injective_schedule(NAME)
+    operator.add_type_rel(name, relation)
+    registry.register_pattern(name, registry.OpPattern.ELEMWISE)
+    registry.register_compute(name, compute)
+    registry.register_injective_schedule(name)
 
 
-_register()
+for _name, _of in NAMES.items():
+    _register(_name, *_of)
