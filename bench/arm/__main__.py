@@ -17,6 +17,7 @@ from bench.arm.runtimes import Runtime
 from mnc.compile.cli.common import table
 from mnc.compile.report.explain import core_name
 from mnc.compile.simulator.identity import identity
+from mnc.compile.simulator.totals import Total, total_of
 from mnc.support.errors import UserError
 from mnc.support.files import write_atomic
 from mnc.targets import Target, load
@@ -36,6 +37,7 @@ class Result(msgspec.Struct, frozen=True):
     runtime: str
     threads: int
     milliseconds: float = 0.0
+    total: Total | None = None
     instructions: int = 0
     unknown_share: float = 0.0
     error: float = 0.0
@@ -76,6 +78,8 @@ def main(name: str, models: str, threads: str, keys: str, out: Path | None) -> N
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
     table([_row(one, results) for one in results], as_json=False)
+    for basis in sorted({one.total.basis for one in results if one.total is not None}):
+        click.echo(basis)
 
 
 def _result(model: str, runtime: Runtime, target: Target, threads: int) -> Result:
@@ -90,6 +94,7 @@ def _result(model: str, runtime: Runtime, target: Target, threads: int) -> Resul
         runtime=runtime.key,
         threads=threads,
         milliseconds=found.milliseconds,
+        total=total_of(found.milliseconds / 1e3, core=target.fast.cpu, threads=threads),
         instructions=found.trace.simulation.instructions,
         unknown_share=found.trace.unknown_share,
         error=found.error,
@@ -97,7 +102,7 @@ def _result(model: str, runtime: Runtime, target: Target, threads: int) -> Resul
 
 
 def _said(one: Result) -> str:
-    return f"{one.runtime} {one.why or f'{one.milliseconds:.1f} ms'}"
+    return f"{one.runtime} {one.why or one.total}"
 
 
 def _row(one: Result, results: list[Result]) -> dict[str, object]:
@@ -115,6 +120,7 @@ def _row(one: Result, results: list[Result]) -> dict[str, object]:
         "threads": one.threads,
         "runtime": runtimes.find(one.runtime).title,
         "ms": one.milliseconds if ran else None,
+        "on real boards": one.total and one.total.range,
         "of the best peer": one.milliseconds / best if ran and best else None,
         "instructions, millions": one.instructions / 1e6 if ran else None,
         "without a model %": 100 * one.unknown_share if ran else None,

@@ -10,6 +10,7 @@ T OAID/Tengine's benchmark/README.md, V TVM's of 2018, A learn.arm.com. A single
 """
 
 import csv
+import io
 import statistics
 import sys
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,8 @@ import msgspec
 from bench.arm import runtimes
 from bench.arm.files import model_folder
 from mnc.compile.cli.common import table
+from mnc.compile.simulator import totals
+from mnc.compile.simulator.totals import Validated
 from mnc.support.errors import UserError
 from mnc.support.files import write_atomic
 from mnc.targets import Target, load
@@ -183,6 +186,33 @@ def errors(compared: Iterable[Compared]) -> list[dict[str, object]]:
     ]
 
 
+def record(compared: Iterable[Compared], path: Path = totals.TABLE) -> None:
+    """Keep what these rows gave in the table that simulated totals have their ranges from."""
+    known = {_key(row): row for row in totals.read(path)}
+    for one in compared:
+        if not one.why:
+            row = one.row
+            made = Validated(
+                row.core,
+                row.threads,
+                row.board,
+                row.runtime,
+                row.network,
+                row.precision,
+                published=row.ms,
+                predicted=round(one.predicted, 2),
+            )
+            known[_key(made)] = made
+    rows = [msgspec.structs.astuple(known[key]) for key in sorted(known)]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([Validated.__struct_fields__, *rows])
+    write_atomic(path, text.getvalue().encode())
+
+
+def _key(row: Validated) -> tuple[str, ...]:
+    return (row.core, row.board, row.runtime, row.network, row.precision, str(row.threads))
+
+
 @click.command()
 @click.option(
     "--board", "boards", multiple=True, help="Part of a board's name; may be given again."
@@ -197,6 +227,12 @@ def errors(compared: Iterable[Compared]) -> list[dict[str, object]]:
     default=TABLE,
     help="A table of other boards.",
 )
+@click.option(
+    "--record",
+    "recording",
+    is_flag=True,
+    help="Keep them: simulated totals have their ranges from these.",
+)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write rows as JSON.")
 def main(
     boards: tuple[str, ...],
@@ -204,6 +240,7 @@ def main(
     precisions: tuple[str, ...],
     networks: tuple[str, ...],
     path: Path,
+    recording: bool,
     out: Path | None,
 ) -> None:
     """Predict what other runtimes published of real boards, and print by how much the model is off."""
@@ -217,6 +254,8 @@ def main(
             )
             if out is not None:
                 write_atomic(out, msgspec.json.format(msgspec.json.encode(compared), indent=1))
+        if recording:
+            record(compared)
     except UserError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)

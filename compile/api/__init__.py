@@ -17,7 +17,7 @@ from mnc.compile.api.devices import (
     start_tracker,
     virtual_boards,
 )
-from mnc.compile.api.explaining import explain
+from mnc.compile.api.explaining import explain, explained_total
 from mnc.compile.api.exporting import ExportResult, export
 from mnc.compile.api.families import choose_family
 from mnc.compile.api.listing import (
@@ -103,6 +103,7 @@ __all__ = [
     "draw_roofline",
     "enroll",
     "explain",
+    "explained_total",
     "export",
     "layers",
     "list_devices",

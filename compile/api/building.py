@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mnc.compile.codegen.network import Built
     from mnc.compile.runtime.build_check import BuildCheck
     from mnc.compile.runtime.verify import Check
+    from mnc.compile.simulator.totals import Total
     from mnc.model.zoo import Model
     from mnc.targets import Target
 
@@ -47,6 +48,15 @@ class BuildResult(Artifact):
     checks: "tuple[Check, ...]" = ()
     check_seconds: float = 0.0
     not_checked: str = ""
+
+    @property
+    def simulated(self) -> "Total | None":
+        """What an inference takes by the core model's costs of its kernels; None where it has others, or not
+        all of them.
+        """
+        from mnc.compile.report.simulated import simulated_total
+
+        return simulated_total(self.manifest)
 
 
 def build(

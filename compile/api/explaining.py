@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a model's cycles go on a target's cores, by the core model."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnc.compile.api.named import LOGS, as_model, as_target, read_log
 from mnc.compile.report.explain import Explanation
+from mnc.compile.simulator.totals import Total, total_of
 from mnc.support.progress import working
 
 if TYPE_CHECKING:
@@ -39,3 +41,9 @@ def explain(
     trials = read_log(network, cpu, logs).trials
     with working(f"simulating {len(chosen)} kernels"):
         return tuple(stage.explain(task, cpu, trials, threads=count) for task in chosen)
+
+
+def explained_total(layers: Sequence[Explanation]) -> Total:
+    """What a network's `layers`, all that `explain` gives, take in an inference in which no pair is fused."""
+    seconds = sum(one.calls * one.seconds for one in layers if one.kind != "fused")
+    return total_of(seconds, core=layers[0].cpu, threads=layers[0].threads)

@@ -9,8 +9,10 @@ from mnc.compile.api.named import open_artifact
 from mnc.compile.device.opening import open_runner
 from mnc.compile.device.options import DeviceOptions
 from mnc.compile.machine.roofs import in_precision
+from mnc.compile.report.simulated import simulated_total
 from mnc.compile.rpc.address import Cores
 from mnc.compile.runtime.layer_profile import Profile
+from mnc.compile.simulator.totals import Total
 from mnc.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,13 +24,15 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class ProfileReport(Profile):
     """A `Profile` of `network`. `predicted` is the seconds that the log's costs of its kernels add up to, all
-    calls; None where one is not tuned, or was on another number of threads. `roof` is what so many threads of
-    the device `target` can do; None where too little is known.
+    calls; None where one is not tuned, or was on another number of threads; `simulated` is the same with its
+    range, where they are a core model's. `roof` is what so many threads of the device `target` can do; None
+    where too little is known.
     """
 
     network: str
     target: str
     predicted: float | None
+    simulated: Total | None
     roof: "Roof | None"
 
 
@@ -47,12 +51,14 @@ def profile(
     runner = open_runner(checked.manifest.target.name, options)
     made = runner.profile(checked, runs=runs)
     roof = runner.roof(made.threads)
+    predicted = _predicted(checked.manifest, made.threads)
     return ProfileReport(
         layers=made.layers,
         threads=made.threads,
         network=checked.manifest.network.name,
         target=runner.target.name,
-        predicted=_predicted(checked.manifest, made.threads),
+        predicted=predicted,
+        simulated=simulated_total(checked.manifest) if predicted else None,
         roof=roof and in_precision(roof, runner.target, checked.manifest.dtype),
     )
 

@@ -81,6 +81,7 @@ def build(
             {
                 "artifact": str(made.folder),
                 "seconds": made.seconds,
+                "simulated": made.simulated,
                 "tuned": sum(kernel.tuned for kernel in kernels),
                 "default": [f"{one.kind} {one.shape}" for one in kernels if not one.tuned],
                 "compared on": comparison.on if comparison else None,
@@ -124,6 +125,8 @@ def _say_what_was_used(made: BuildResult) -> None:
     console.note(
         f"tuned kernels: {len(tuned)} of {len(manifest.kernels)} tasks{by}, log {made.log}"
     )
+    if made.simulated is not None:
+        console.note(f"an inference by these costs: {made.simulated}; {made.simulated.basis}")
     for words in made.left_out:
         console.warn(words)
     if untuned := [f"{one.kind} {one.shape}" for one in manifest.kernels if not one.tuned]:

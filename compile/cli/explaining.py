@@ -62,6 +62,8 @@ def explain(
     elif layer is None:
         table([_row(number, one) for number, one in enumerate(found, start=1)], as_json=False)
         console.note(f"{found[0].threads}x {found[0].core}, {found[0].model}; --layer N shows one")
+        total = api.explained_total(found)
+        console.note(f"an inference, no pair fused: {total}; {total.basis}")
     else:
         _show(found[0], lines)
 

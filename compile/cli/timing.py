@@ -131,7 +131,8 @@ def profile(
     if report.predicted is not None:
         share = 100 * (report.predicted / report.seconds - 1)
         console.note(
-            f"the log predicts {report.predicted * 1e3:.2f} ms for its tasks ({share:+.1f} %)"
+            f"the log predicts {report.simulated or f'{report.predicted * 1e3:.2f} ms'} for its tasks "
+            f"({share:+.1f} %)"
         )
 
 

@@ -80,9 +80,10 @@ def _variable(text: str) -> tuple[str, str]:
 def _show(found: api.TraceReport, lines: int) -> None:
     say = console.result
     say(
-        f"time: {found.seconds * 1e3:.3f} ms on {found.threads}x {found.core}, {found.cycles:,.0f} cycles, "
+        f"time: {found.total} on {found.threads}x {found.core}, {found.cycles:,.0f} cycles, "
         f"{found.instructions:,} instructions, {found.flops / 1e6:,.1f} Mflop ({found.model})"
     )
+    say(found.total.basis)
     rows = [
         {"cycles go to": share.cause, "cycles": round(share.cycles), "%": 100 * share.share}
         for share in found.causes

@@ -187,6 +187,8 @@ def _report(summary: TuningSummary, *, as_json: bool) -> None:
         for task in summary.tasks
     ]
     table(rows, as_json=False)
+    if summary.simulated is not None:
+        console.note(f"an inference by these costs: {summary.simulated}; {summary.simulated.basis}")
     failures = ", ".join(f"{count} {kind}" for kind, count in summary.failures.items())
     console.note(
         f"{summary.trials} trials in {summary.seconds:.0f} s; failures: {failures or 'none'}"

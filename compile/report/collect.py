@@ -23,6 +23,7 @@ from mnc.compile.records.tuning_log import TuningLog
 from mnc.compile.report import measured
 from mnc.compile.report.data import Curve, Report, Row, Subject
 from mnc.compile.report.options import ReportOptions
+from mnc.compile.report.simulated import simulated_total
 from mnc.compile.runtime.session import check_cpu
 from mnc.support.errors import UserError
 from mnc.targets import Target, catalog
@@ -72,6 +73,7 @@ def subject(artifact: Artifact, options: ReportOptions) -> Subject:
         timings=found.timings,
         parity=found.parity,
         failed_when_built=manifest.comparison is not None and not manifest.comparison.passed,
+        simulated=None if found.rows else simulated_total(manifest),
         untuned=tuple(f"{kernel.kind} {kernel.shape}" for kernel in untuned),
         kernels=len(manifest.kernels),
         reproduce=_reproduce(manifest),

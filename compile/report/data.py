@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mnc.compile.machine.roofs import Roof
+from mnc.compile.simulator.totals import Total
 
 BUDGETS = (8, 16, 32, 64)  # trials a task, at which the search is judged
 NEAR = 0.95  # of the best rate known
@@ -145,7 +146,7 @@ class Parity:
 @dataclass(frozen=True)
 class Subject:
     """All about one artifact. `facts` are pairs for the reader; `notes` say what was left out and why.
-    `failed_when_built`: its outputs were not PyTorch's.
+    `failed_when_built`: its outputs were not PyTorch's. `simulated`: what it takes by a core model's costs.
     """
 
     title: str
@@ -165,6 +166,7 @@ class Subject:
     kernels: int
     reproduce: tuple[str, ...]
     failed_when_built: bool = False
+    simulated: Total | None = None
     notes: tuple[str, ...] = ()
     skipped: dict[str, int] = field(default_factory=dict)
 

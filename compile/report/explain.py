@@ -51,6 +51,7 @@ class Explanation:
     kind: str
     shape: str
     calls: int
+    cpu: str
     core: str
     threads: int
     model: str
@@ -121,6 +122,7 @@ def explain(
         kind=task.kind,
         shape=task.shape,
         calls=task.calls,
+        cpu=target.fast.cpu,
         core=core_name(target),
         threads=threads,
         model=identity(target, precision=task.precision),

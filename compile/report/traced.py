@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from mnc.compile.report.explain import Share, core_name, listed, shares
 from mnc.compile.simulator.identity import identity
 from mnc.compile.simulator.listing import ListedInstruction, Loop, loops
+from mnc.compile.simulator.totals import Total, total_of
 from mnc.compile.tracing.tracing import Trace
 from mnc.targets import Target
 
@@ -23,14 +24,16 @@ class PlacedLoop:
 
 @dataclass(frozen=True)
 class TraceReport:
-    """One region. Instructions and cycles are of the thread that took longest, of `threads` at work.
-    `unknown` are instructions that the core model has no model of, by name, and how often they ran.
+    """One region. Instructions and cycles are of the thread that took longest, of `threads` at work; `total`
+    is the seconds with their range. `unknown` are instructions that the core model has no model of, by name,
+    and how often they ran.
     """
 
     core: str
     model: str
     threads: int
     seconds: float
+    total: Total
     cycles: float
     instructions: int
     flops: int
@@ -49,6 +52,7 @@ def report(trace: Trace, target: Target, *, threads: int, most_loops: int) -> Tr
         model=identity(target),
         threads=threads,
         seconds=found.seconds,
+        total=total_of(found.seconds, core=target.fast.cpu, threads=threads),
         cycles=found.cycles,
         instructions=found.instructions,
         flops=found.flops,

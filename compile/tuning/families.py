@@ -15,6 +15,7 @@ import msgspec
 
 from mnc.compile.records.family_choice import FAMILIES, Choice, chosen, path_beside
 from mnc.compile.records.trial import SIMULATED, Trial
+from mnc.compile.simulator.totals import total_by
 from mnc.support import error_text
 from mnc.support.errors import UserError
 from mnc.support.files import write_atomic
@@ -51,7 +52,7 @@ def choose(
     for name, words in FAMILIES.items():
         try:
             seconds[name] = _time(model, target, trials, timer, name)
-            logger.info("family %s: %.2f ms (%s)", name, seconds[name] * 1e3, words)
+            logger.info("family %s: %s (%s)", name, _said(seconds[name], timer), words)
         except Exception as error:  # TVM raises nearly anything for a layout it has no kernels for
             failed[name] = error_text.of_exception(error)
             logger.info("family %s: left out, %s", name, failed[name])
@@ -60,11 +61,16 @@ def choose(
     best = min(seconds, key=lambda name: seconds[name])
     others = sorted(value for name, value in seconds.items() if name != best)
     how = "simulated as a whole" if timer.name.startswith(SIMULATED) else "as a whole"
-    why = f"fastest {how}, transforms included: {seconds[best] * 1e3:.2f} ms"
-    why += f", the next {others[0] * 1e3:.2f} ms" if others else ""
+    why = f"fastest {how}, transforms included: {_said(seconds[best], timer)}"
+    why += f", the next {_said(others[0], timer)}" if others else ""
     made = Choice(family=best, why=why, seconds=seconds, failed=failed, measurer=timer.name)
     write_atomic(path_beside(log), msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
     return made
+
+
+def _said(seconds: float, timer: "NetworkTimer") -> str:
+    """Milliseconds, with the range that published boards support where they are a core model's."""
+    return str(total_by(timer.name, seconds) or f"{seconds * 1e3:.2f} ms")
 
 
 def _time(

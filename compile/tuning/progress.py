@@ -2,11 +2,13 @@
 """What a tuning says of itself: where it is, to whoever observes it, and what came of it in the end."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
 from mnc.compile.records.family_choice import Choice
 from mnc.compile.records.trial import Trial
+from mnc.compile.simulator.totals import Total, total_by
 from mnc.compile.tuning.rerank_summary import RerankSummary
 
 
@@ -29,11 +31,12 @@ class TuningProgress(msgspec.Struct, kw_only=True):
 
 
 class TaskOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """A task's standing at the end: `cost` is the best, in seconds a call."""
+    """A task's standing at the end: `cost` is the best, in seconds a call, of `calls` in the network."""
 
     key: str
     kind: str
     shape: str
+    calls: int
     trials: int
     new: int
     cost: float | None
@@ -43,6 +46,7 @@ class TaskOutcome(msgspec.Struct, frozen=True, kw_only=True):
 class TuningSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a call of `tune` did: trials made now, seconds that the search took, failures by kind, every task.
 
+    `simulated` is what its tasks, fused pairs aside, take in an inference by a core model's costs.
     `reranked` is what came of trying configs in the network, or `rerank_failure` why that could not be done;
     `family` is the choice among families of kernels, where they were timed.
     """
@@ -51,9 +55,20 @@ class TuningSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     seconds: float
     failures: dict[str, int]
     tasks: tuple[TaskOutcome, ...]
+    simulated: Total | None = None
     reranked: RerankSummary | None = None
     rerank_failure: str = ""
     family: Choice | None = None
+
+
+def simulated_total(tasks: Sequence[TaskOutcome], measurer: str) -> Total | None:
+    """What `tasks`, fused pairs aside, take in an inference; None where one has no cost, or the `measurer` is
+    no core model.
+    """
+    ours = [task for task in tasks if task.kind != "fused"]
+    if not ours or any(task.cost is None for task in ours):
+        return None
+    return total_by(measurer, sum((task.cost or 0.0) * task.calls for task in ours))
 
 
 class Observer:

@@ -16,7 +16,13 @@ from mnc.compile.records.trial import Trial, task_key
 from mnc.compile.records.tuning_log import TuningLog
 from mnc.compile.tuning.budget import Standing, allowances, choose, guess_seconds
 from mnc.compile.tuning.options import PATIENCE, TRIALS_PER_TASK, TUNERS, SearchOptions
-from mnc.compile.tuning.progress import Observer, TaskOutcome, TuningProgress, TuningSummary
+from mnc.compile.tuning.progress import (
+    Observer,
+    TaskOutcome,
+    TuningProgress,
+    TuningSummary,
+    simulated_total,
+)
 from mnc.compile.tuning.search import Search, as_pair
 from mnc.compile.tuning.transfer import Transfer
 from mnc.compile.tuning.warm_start import from_several
@@ -110,6 +116,7 @@ class _Progress:
             key=self.key,
             kind=self.task.kind,
             shape=self.task.shape,
+            calls=self.task.calls,
             trials=self.done,
             new=self.new,
             cost=self.cost if math.isfinite(self.cost) else None,
@@ -147,11 +154,13 @@ class _Tuning:
         observer.on_start(self.state)
         while not self._is_over and (key := self._next()) is not None:
             self._batch(self.progress[key], observer)
+        outcomes = tuple(one.outcome() for one in self.progress.values())
         summary = TuningSummary(
             trials=self._made(),
             seconds=time.monotonic() - self.started,
             failures=dict(self.state.failures),
-            tasks=tuple(one.outcome() for one in self.progress.values()),
+            tasks=outcomes,
+            simulated=simulated_total(outcomes, self.measurer.describe()),
         )
         observer.on_end(summary)
         return summary
