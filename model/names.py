@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Precision = Literal["float32", "int8"]  # in which a network is compiled
+Precision = Literal["float32", "fp16", "int8"]  # in which a network is compiled
 FAMILIES = (
     "mobilenet_v1",
     "mobilenet_v2",

@@ -2,7 +2,7 @@
 """What people name, as values: a model, a target, their log, an artifact; and where these lie by default."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +65,8 @@ def as_model(model: "AnyModel") -> "Model":
     kept = _with_its_scales(model)
     if kept is model and named.precision == "int8":
         return _quantized(model, named)
+    if kept is model and named.precision == "fp16":
+        return replace(model, name=f"{model.name}_fp16", precision="fp16")
     if kept is not model and (named.calibration or named.keep_float):
         raise UserError(
             f"{named.spec} is quantized already and keeps its own scales: leave out --calibration and "

@@ -166,8 +166,8 @@ def search(
 
 
 def _precision(tasks: "Sequence[TunableTask]") -> Precision:
-    """The network's: one in 8-bit integers may have layers in float32."""
-    return "int8" if any(task.precision == "int8" for task in tasks) else "float32"
+    """The network's: one in others than float32 may have layers in that."""
+    return next((task.precision for task in tasks if task.precision != "float32"), "float32")
 
 
 def _others(

@@ -12,6 +12,7 @@ import msgspec
 
 from mnc.compile.artifact.provenance import Source, Versions
 from mnc.compile.records.trial import SIMULATED
+from mnc.model.names import Precision
 from mnc.model.preprocess import Preprocess
 from mnc.support import error_text
 from mnc.support.errors import UserError
@@ -146,7 +147,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     network: Network
     target: Platform
     versions: Versions
-    dtype: DType = "float32"
+    dtype: Precision = "float32"
     rounds: bool = False
     inputs: Annotated[tuple[Tensor, ...], msgspec.Meta(min_length=1, max_length=16)]
     outputs: Annotated[tuple[Tensor, ...], msgspec.Meta(min_length=1, max_length=16)]

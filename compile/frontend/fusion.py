@@ -17,10 +17,12 @@ from tvm.relay.op import op as registry
 from tvm.relay.op.strategy import generic
 
 from mnc.compile.frontend.expressions import children, is_call, rebuilt
-from mnc.compile.templates import convolution_depthwise, depthwise, op_strategy
+from mnc.compile.templates import blocked, convolution_depthwise, depthwise, op_strategy
 from mnc.compile.templates.workload import Workload
 
 OPERATOR = "mnc.convolution_depthwise"
+# Bounds, and the activation that they are: of a network in half precision no map holds more than its largest.
+CLIPS = {(0.0, 6.0): "relu6", (0.0, blocked.LARGEST_HALF): "relu"}
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,9 @@ class Pair:
 def workload_of(call: Any) -> Workload:
     """The workload of a call of the operator whose arguments have types."""
     shapes = (tuple(int(d) for d in arg.checked_type.shape) for arg in call.args)
-    tensors = (("TENSOR", shape, "float32") for shape in shapes)
-    return convolution_depthwise.NAME, (*tensors, *_arguments(call.attrs))
+    dtype = str(call.args[0].checked_type.dtype)
+    tensors = (("TENSOR", shape, dtype) for shape in shapes)
+    return convolution_depthwise.NAME, (*tensors, *_arguments(call.attrs, dtype))
 
 
 def pairs(mod: Any) -> tuple[Pair, ...]:
@@ -116,8 +119,9 @@ def _activation(node: Any) -> tuple[str, Any]:
     """The activation's name and what it is applied to."""
     if is_call(node, "nn.relu"):
         return "relu", node.args[0]
-    if is_call(node, "clip") and (node.attrs.a_min, node.attrs.a_max) == (0.0, 6.0):
-        return "relu6", node.args[0]
+    bounds = (node.attrs.a_min, node.attrs.a_max) if is_call(node, "clip") else ()
+    if bounds in CLIPS:
+        return CLIPS[bounds], node.args[0]
     return "none", node
 
 
@@ -152,18 +156,20 @@ def _type(args: Any, attrs: Any) -> Any:
     return relay.TensorType((data.shape[0], kernel.shape[0], *size, kernel.shape[5]), data.dtype)
 
 
-def _arguments(attrs: Any) -> tuple[Any, ...]:
-    """What the template takes after the tensors, from the operator's attributes."""
+def _arguments(attrs: Any, dtype: str) -> tuple[Any, ...]:
+    """What the template takes after the tensors, which are of `dtype`, from the operator's attributes."""
     names = ("strides", "padding", "depthwise_strides", "depthwise_padding")
     numbers = (tuple(int(value) for value in attrs[name]) for name in names)
-    return (*numbers, str(attrs["activation"]), "float32")
+    return (*numbers, str(attrs["activation"]), dtype)
 
 
 @tvm.target.override_native_generic_func("mnc_convolution_depthwise_strategy")  # type: ignore[untyped-decorator]
 def _strategy(attrs: Any, inputs: Any, out_type: Any, target: Any) -> Any:
     answer = registry.OpStrategy()
     answer.add_implementation(
-        lambda attrs, inputs, _: [convolution_depthwise.compute(*inputs, *_arguments(attrs))],
+        lambda attrs, inputs, _: [
+            convolution_depthwise.compute(*inputs, *_arguments(attrs, inputs[0].dtype))
+        ],
         generic.wrap_topi_schedule(convolution_depthwise.schedule),
         name=convolution_depthwise.NAME,
     )

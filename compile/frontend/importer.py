@@ -18,6 +18,7 @@ from tvm import relay
 from mnc.compile.frontend import (
     constant_folding,
     family_layout,
+    half_precision,
     markers,
     onnx_import,
     parallel_convolutions,
@@ -29,6 +30,7 @@ from mnc.compile.templates import instructions
 from mnc.compile.toolchain import pass_context
 from mnc.model import foreign, prepare
 from mnc.model.inputs import Input
+from mnc.model.names import Precision
 from mnc.model.network_files import FileNetwork
 from mnc.model.onnx_file import OnnxNetwork
 from mnc.model.tflite_file import TfliteNetwork
@@ -39,6 +41,8 @@ from mnc.targets import Target
 
 # Channels in a block of a network in 8-bit integers, on every CPU: 128 bits of them, 512 of their sums.
 INTEGER_BLOCK = 16
+# And of one in half precision: 128 bits.
+HALF_BLOCK = 8
 
 
 @dataclass(frozen=True)
@@ -68,13 +72,22 @@ def import_model(model: Model, target: Target, *, family: str = BLOCKED) -> Prog
         raise UserError(f"{model.name} cannot be imported: {_why(error)}") from error
     mod["main"] = _with_all(model.inputs, mod["main"])
     _check_sizes(mod, model.name)
-    mod = _in_integers(mod, target) if model.precision == "int8" else mod
-    block = INTEGER_BLOCK if model.precision == "int8" else target.lanes
-    with tvm.target.Target(
-        target.tvm_target()
-    ):  # whose instructions the layout of integers follows
-        mod = family_layout.in_layout(_simplify(mod), family, block)
+    with tvm.target.Target(target.tvm_target()):  # whose instructions the layout follows
+        mod = _in_precision(mod, model.precision)
+        mod = family_layout.in_layout(mod, family, block_of(target, model.precision))
     return Program(mod, model.inputs, _output_shapes(mod, model.name))
+
+
+def block_of(target: Target, precision: Precision) -> int:
+    """Channels in a block of the layout: a vector's, of integers and halves one of 128 bits."""
+    return {"int8": INTEGER_BLOCK, "fp16": HALF_BLOCK}.get(precision, target.lanes)
+
+
+def _in_precision(mod: Any, precision: Precision) -> Any:
+    """The module simplified, in the numbers of the current target for that."""
+    if precision == "int8":
+        return _simplify(quantized.to_integers(mod, dtype=instructions.stored()))
+    return half_precision.in_half(_simplify(mod)) if precision == "fp16" else _simplify(mod)
 
 
 def _from_torch(traced: Any, inputs: tuple[Input, ...]) -> Any:
@@ -100,11 +113,6 @@ def _with_weights(main: Any, params: Mapping[str, Any]) -> Any:
     }
     others = [one for one in main.params if one not in weights]
     return relay.Function(others, relay.bind(main.body, weights))
-
-
-def _in_integers(mod: Any, target: Target) -> Any:
-    with tvm.target.Target(target.tvm_target()):
-        return quantized.to_integers(mod, dtype=instructions.stored())
 
 
 def _with_all(inputs: tuple[Input, ...], main: Any) -> Any:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operators that mark a network's 8-bit numbers, in Relay, and the convolution that they lead to.
+"""The operators that mark in which numbers a network is, in Relay, and the convolution that 8 bits lead to.
 
 `fake_quantize` and `quantized_weight` are what `model/quantization` puts into a network and mean the same;
-none is ever compiled: `quantized.to_integers` makes integers of what stands between them.
+none is ever compiled: `quantized.to_integers` makes integers of what stands between them. Behind what
+`IN_FLOAT32` stands is not for half precision.
 `INTEGER_CONVOLUTION` is a convolution of int8 or uint8 maps in the plain layout, which `layout` lays out as
 `BLOCKED_CONVOLUTION`, the one that `compile.templates.integer` computes.
 """
@@ -19,12 +20,17 @@ from mnc.compile.templates import integer
 from mnc.compile.templates.workload import Workload
 
 FAKE_QUANTIZE, QUANTIZED_WEIGHT = "mnc.fake_quantize", "mnc.quantized_weight"
+IN_FLOAT32 = "mnc.in_float32"
 INTEGER_CONVOLUTION, BLOCKED_CONVOLUTION = "mnc.integer_conv2d", "mnc.integer_conv2d_NCHWc"
 
 
 def from_torch() -> dict[str, Any]:
     """How Relay's importer is to read torch's operators of these names."""
-    return {"mnc::fake_quantize": _fake_quantize, "mnc::quantized_weight": _quantized_weight}
+    return {
+        "mnc::fake_quantize": _fake_quantize,
+        "mnc::quantized_weight": lambda inputs, _: _marked(QUANTIZED_WEIGHT, inputs),
+        "mnc::in_float32": lambda inputs, _: _marked(IN_FLOAT32, inputs),
+    }
 
 
 def _fake_quantize(inputs: Any, _: Any) -> Any:
@@ -33,8 +39,8 @@ def _fake_quantize(inputs: Any, _: Any) -> Any:
     return relay.Call(relay.op.get(FAKE_QUANTIZE), [data, *map(relay.const, numbers)])
 
 
-def _quantized_weight(inputs: Any, _: Any) -> Any:
-    return relay.Call(relay.op.get(QUANTIZED_WEIGHT), list(inputs))
+def _marked(name: str, inputs: Any) -> Any:
+    return relay.Call(relay.op.get(name), list(inputs))
 
 
 def convolution(data: Any, weight: Any, *, blocked: bool, **attrs: Any) -> Any:
@@ -109,10 +115,11 @@ def _register() -> None:
     for name, relation, count in (
         (FAKE_QUANTIZE, _same, 3),
         (QUANTIZED_WEIGHT, _same, 2),
+        (IN_FLOAT32, _same, 1),
         (INTEGER_CONVOLUTION, _type, 2),
         (BLOCKED_CONVOLUTION, _type, 2),
     ):
-        registry.register(name, "Of a network in 8-bit integers.")
+        registry.register(name, "Of a network in other numbers than float32.")
         operator = relay.op.get(name)
         operator.set_num_inputs(count)
         operator.set_attrs_type_key("DictAttrs")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weights and vectors from the plain layout to the blocked one, by numpy.
 
-Takes float32 or int8 arrays in OIHW and (C,); gives them in OIHW{i}i{o}o and (1, C/b, 1, 1, b), with zeros in
-the padding.
+Takes floats or int8 in OIHW and (C,); gives them in OIHW{i}i{o}o and (1, C/b, 1, 1, b), with zeros in the
+padding.
 """
 
 import math
@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import relay
 
-Numbers = NDArray[Any]  # float32, or int8
+from mnc.compile.templates.blocked import FLOATS
+
+Numbers = NDArray[Any]  # float32, float16 or int8
 
 
 def convolution_kind(call: Any) -> Literal["depthwise", "full"] | None:
     """Which blocked form a Relay nn.conv2d has, groups in the full one; None for other types and layouts."""
     attrs, (data, weight) = call.attrs, call.args
-    if not isinstance(weight, relay.Constant) or data.checked_type.dtype != "float32":
+    if not isinstance(weight, relay.Constant) or data.checked_type.dtype not in FLOATS:
         return None
     if (attrs.data_layout, attrs.kernel_layout) != ("NCHW", "OIHW") or attrs.out_layout not in (
         "",

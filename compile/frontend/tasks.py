@@ -27,6 +27,7 @@ from mnc.targets import Target
 
 Kind = Literal["first conv", "depthwise", "pointwise", "dense", "conv", "fused"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+PRECISIONS: dict[str, Precision] = {"float32": "float32", "float16": "fp16"}
 SPELLINGS = {"first-conv": "first conv", "first": "first conv", "classifier": "dense"}
 
 
@@ -46,7 +47,7 @@ class TunableTask:
     @property
     def precision(self) -> Precision:
         """What its maps are in: all integers are of 8 bits."""
-        return "float32" if self.task.args[0][2] == "float32" else "int8"
+        return PRECISIONS.get(self.task.args[0][2], "int8")
 
     @property
     def flops(self) -> int:
@@ -127,7 +128,7 @@ def workload_of(node: Any) -> Workload | None:
         tuple(int(v) for v in values) for values in (attrs.strides, attrs.padding, attrs.dilation)
     )
     layouts = (str(attrs.data_layout), str(attrs.out_layout))
-    return template.NAME, (*tensors, *numbers, *layouts, "float32")
+    return template.NAME, (*tensors, *numbers, *layouts, tensors[0][2])
 
 
 def _dims(node: Any) -> tuple[int, ...]:
@@ -149,5 +150,5 @@ def _kind(part: Convolution, *, is_classifier: bool) -> Kind:
     if part.name in (pointwise.NAME, integer.POINTWISE):
         return "dense" if is_classifier else "pointwise"
     # Only the image is read in blocks of one channel, or, in integers, of a few.
-    few = part.data[4] == 1 or (part.dtype != "float32" and part.data[4] < part.kernel[5])
+    few = part.data[4] == 1 or (part.dtype not in PRECISIONS and part.data[4] < part.kernel[5])
     return "first conv" if few else "conv"

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnc.compile.frontend.tasks import TunableTask
+from mnc.compile.templates.blocked import FLOATS
 from mnc.compile.templates.workload import Convolution, convolutions
 
 Floats = NDArray[np.float32]
@@ -33,21 +34,22 @@ def check_inputs(task: TunableTask) -> list[Numbers]:
     tensors = (arg for arg in task.task.args if isinstance(arg, tuple) and arg[0] == "TENSOR")
     arrays = [_random(random, shape, dtype) for _, shape, dtype in tensors]
     last = convolutions(task.task.name, task.task.args)[-1]
-    return [*arrays, np.zeros(last.output, np.float32 if last.dtype == "float32" else np.int32)]
+    return [*arrays, np.zeros(last.output, last.dtype if last.dtype in FLOATS else np.int32)]
 
 
 def _random(random: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Numbers:
-    if dtype == "float32":
-        return random.uniform(-1, 1, shape).astype(np.float32)
+    if dtype in FLOATS:
+        return random.uniform(-1, 1, shape).astype(dtype)
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
     return random.integers(low, high + 1, shape, dtype=dtype).clip(max(low, -127))
 
 
 def expected(task: TunableTask, inputs: list[Numbers]) -> Numbers:
-    """The workload's output for `check_inputs`."""
+    """The workload's output for `check_inputs`; of halves in float32."""
     first, *then = convolutions(task.task.name, task.task.args)
-    if first.dtype != "float32":
+    if first.dtype not in FLOATS:
         return _integers(first, inputs[0], inputs[1])
+    inputs = [one.astype(np.float32) for one in inputs]
     result = _convolve(first, inputs[0], inputs[1])
     if then:
         bias, taps = inputs[2:4]

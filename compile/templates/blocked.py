@@ -13,6 +13,9 @@ import tvm
 from tvm import te, tir, topi
 from tvm.topi.nn.utils import get_pad_tuple
 
+FLOATS = ("float32", "float16")  # what maps and weights of the templates for floats are in
+LARGEST_HALF = 65504.0
+
 
 def padded(data: Any, pads: Sequence[int], value: int = 0) -> Any:
     """`data` (N, C, H, W, b) read through a border of `value`: `pads` is (top, left, bottom, right).

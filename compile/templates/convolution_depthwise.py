@@ -15,13 +15,20 @@ from tvm import autotvm, te, tir, topi
 
 from mnc.compile.templates import blocked, depthwise, direct, pointwise
 
+
+def _clip(value: Any, most: float | None) -> Any:
+    """0 to `most`."""
+    below = value if most is None else te.min(value, tir.const(most, value.dtype))
+    return te.max(below, tir.const(0.0, value.dtype))
+
+
 NAME = "convolution_depthwise_NCHWc.mnc"
 TAG = "mnc_convolution_depthwise"
 # The activation between the two, as it is spelt in workloads.
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "none": lambda value: value,
-    "relu": lambda value: te.max(value, 0.0),
-    "relu6": lambda value: te.max(te.min(value, 6.0), 0.0),
+    "relu": lambda value: _clip(value, blocked.LARGEST_HALF if value.dtype == "float16" else None),
+    "relu6": lambda value: _clip(value, 6.0),
 }
 SLAB_BYTES = 384 * 1024  # what an untuned build lets a slab take of a core's L2
 DEPTHWISE_TILE = 14  # pixels; more do not help once the multiply-adds' latency is hidden

@@ -37,10 +37,9 @@ def compute(
     return product(data, kernel, window, tag=TAG)
 
 
-def product(
-    data: Any, kernel: Any, window: blocked.Window, *, tag: str, sums: str = "float32"
-) -> Any:
-    """The sums over the taps, without a schedule."""
+def product(data: Any, kernel: Any, window: blocked.Window, *, tag: str, sums: str = "") -> Any:
+    """The sums over the taps, in the input's type unless `sums` says another; without a schedule."""
+    sums = sums or data.dtype
     batch, chunks, _, _, block = topi.utils.get_const_tuple(data.shape)
 
     def tap(n: Any, c: Any, y: Any, x: Any, v: Any) -> Any:

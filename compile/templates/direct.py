@@ -33,10 +33,11 @@ def compute(
     return product(data, kernel, window, tag=TAG)
 
 
-def product(
-    data: Any, kernel: Any, window: blocked.Window, *, tag: str, sums: str = "float32"
-) -> Any:
-    """The sums over taps and input channels, without a schedule."""
+def product(data: Any, kernel: Any, window: blocked.Window, *, tag: str, sums: str = "") -> Any:
+    """The sums over taps and input channels, in the input's type unless `sums` says another; without a
+    schedule.
+    """
+    sums = sums or data.dtype
     out_chunks, in_chunks, _, _, in_block, out_block = topi.utils.get_const_tuple(kernel.shape)
     groups = _groups(data, kernel)
     chunk = te.reduce_axis((0, in_chunks), name="chunk")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells Relay to use our templates for blocked float32 convolutions, on x86 and on ARM.
+"""Tells Relay to use our templates for blocked convolutions of floats, on x86 and on ARM.
 
 Relay asks a strategy function per operator and target key; ours answers for what our templates cover and
 passes everything else on to TVM's own.
@@ -14,7 +14,7 @@ from tvm import topi
 from tvm.relay import op as relay_op
 from tvm.relay.op.strategy import arm_cpu, generic, x86
 
-from mnc.compile.templates import convolution_depthwise, depthwise, direct, pooling
+from mnc.compile.templates import blocked, convolution_depthwise, depthwise, direct, pooling
 
 _OURS = ContextVar("ours", default=True)
 POOLS = (
@@ -41,7 +41,9 @@ def register() -> None:
         )
     for name in POOLS:
         strategy = relay_op.get(name).get_attr("FTVMStrategy")
-        strategy.register(_pool(relay_op.get(name).get_attr("FTVMCompute")), [*stock], True)
+        compute = relay_op.get(name).get_attr("FTVMCompute")
+        compute = pooling.in_float32(compute) if "avg" in name else compute
+        strategy.register(_pool(compute), [*stock], True)
 
 
 def template_of(call: Any) -> Any:
@@ -102,7 +104,7 @@ def _schedule_pool(attrs: Any, outs: Any, target: Any) -> Any:
 
 
 def _supported(inputs: Any) -> bool:
-    return all(tensor.dtype == "float32" for tensor in inputs)
+    return len({one.dtype for one in inputs}) == 1 and inputs[0].dtype in blocked.FLOATS
 
 
 def _convolution(attrs: Any, inputs: Any) -> Any:

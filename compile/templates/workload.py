@@ -6,7 +6,7 @@ Takes (name, args); gives its `Convolution`s in the order they run: one, or the 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -106,9 +106,16 @@ class Convolution:
     @property
     def workload(self) -> Workload:
         """The workload that computes it alone."""
-        tensors = (("TENSOR", self.data, "float32"), ("TENSOR", self.kernel, "float32"))
+        tensors = (("TENSOR", self.data, self.dtype), ("TENSOR", self.kernel, self.dtype))
         layouts = (f"NCHW{self.data[4]}c", f"NCHW{self.kernel[5]}c")
-        return self.name, (*tensors, self.strides, self.padding, self.dilation, *layouts, "float32")
+        return self.name, (
+            *tensors,
+            self.strides,
+            self.padding,
+            self.dilation,
+            *layouts,
+            self.dtype,
+        )
 
 
 def convolutions(name: str, args: Args) -> tuple[Convolution, ...]:
@@ -124,13 +131,23 @@ def convolutions(name: str, args: Args) -> tuple[Convolution, ...]:
             ),
         )
     if name != convolution_depthwise.NAME:
-        return (Convolution(name, args[0][1], args[1][1], *args[2:5]),)
+        data, kernel, strides, padding, dilation = args[:5]
+        return (
+            Convolution(name, data[1], kernel[1], strides, padding, dilation, dtype=data[2]),
+        )
     data, kernel, _, taps, strides, padding, *then, activation, _ = args
     first_template = convolution_depthwise.producer(kernel[1], strides, padding)
     first = Convolution(
-        first_template.NAME, data[1], kernel[1], strides, padding, activation=activation
+        first_template.NAME,
+        data[1],
+        kernel[1],
+        strides,
+        padding,
+        activation=activation,
+        dtype=data[2],
     )
-    return first, Convolution(depthwise.NAME, first.output, taps[1], *then)
+    second = Convolution(depthwise.NAME, first.output, taps[1], *then)
+    return first, replace(second, dtype=data[2])
 
 
 def parse(key: str) -> tuple[Convolution, ...]:
@@ -150,5 +167,5 @@ def parse(key: str) -> tuple[Convolution, ...]:
 def traffic(parts: Sequence[Convolution]) -> int:
     """Bytes of what they read, of their weights and of what the last makes, once each."""
     shapes = (parts[0].data, *(part.kernel for part in parts), parts[-1].output)
-    width = 4 if parts[0].dtype == "float32" else 1
+    width = {"float32": 4, "float16": 2}.get(parts[0].dtype, 1)
     return width * sum(math.prod(shape) for shape in shapes)
