@@ -115,7 +115,7 @@ def prelu(values: BlockedValues, call: Any) -> Value | None:
     packed = packing.pack_operand(channels, plain_shape(call), values.block)
     if packed is None:
         return None
-    expr, zero = values.blocked(data), relay.const(np.zeros((), np.float32))
+    expr, zero = values.blocked(data), relay.const(np.zeros((), data.checked_type.dtype))
     below = relay.multiply(relay.const(packed), relay.minimum(expr, zero))
     return Value(relay.add(relay.maximum(expr, zero), below), plain_shape(call), blocked=True)
 

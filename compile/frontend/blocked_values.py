@@ -13,6 +13,7 @@ import tvm
 from tvm import relay
 
 from mnc.compile.frontend import packing
+from mnc.compile.templates.blocked import FLOATS
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,12 @@ class BlockedValues:
         """
         value = self._values[node]
         whole = value.shape[1] % self.block == 0
-        if not value.blocked or whole or node.checked_type.dtype != "float32":
+        if not value.blocked or whole or node.checked_type.dtype not in FLOATS:
             return self.blocked(node)
         if node not in self._clean:
             # Ones rather than booleans, which neither exports nor the core model take.
             kept = packing.pack_vector(np.ones(value.shape[1], np.float32), self.block)
-            zero = relay.const(np.zeros((), np.float32))
+            zero = relay.const(np.zeros((), node.checked_type.dtype))
             cleaned = relay.where(relay.const(kept), value.expr, zero)
             self._clean[node] = cleaned
             # Whoever comes later reads it too: with one reader, what made the map does this as well.

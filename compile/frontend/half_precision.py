@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A network's maps and weights in half precision where that keeps it right; inputs and outputs in float32.
 
-Takes a Relay module of float32 with its weights inside; gives it in float16. Exponentials, divisions, roots and
-sums over maps are of float32. What is beyond float16's range is stored as its largest number, never Inf, and
-what `markers.IN_FLOAT32` stands behind is not stored in float16 at all.
+Takes a Relay module of float32 with its weights inside; gives it in float16. Exponentials, roots and sums of
+maps are of float32. What is beyond float16's range is stored as its largest number, never Inf, and what
+`markers.IN_FLOAT32` stands behind is not stored in float16 at all.
 """
 
 from collections import defaultdict

@@ -132,9 +132,7 @@ def convolutions(name: str, args: Args) -> tuple[Convolution, ...]:
         )
     if name != convolution_depthwise.NAME:
         data, kernel, strides, padding, dilation = args[:5]
-        return (
-            Convolution(name, data[1], kernel[1], strides, padding, dilation, dtype=data[2]),
-        )
+        return (Convolution(name, data[1], kernel[1], strides, padding, dilation, dtype=data[2]),)
     data, kernel, _, taps, strides, padding, *then, activation, _ = args
     first_template = convolution_depthwise.producer(kernel[1], strides, padding)
     first = Convolution(
