@@ -154,6 +154,13 @@ def vector_registers() -> int:
     return 32 if has_feature("avx512f", target) else 16
 
 
+def by_element(dtype: str) -> bool:
+    """Whether the current target multiplies a vector by a half, of which AArch64 takes only those that are in
+    the lower half of the registers: a loop that reads single numbers ahead has as many for its tile.
+    """
+    return dtype == "float16" and on_arm()
+
+
 def tile_knobs(
     cfg: Any,
     channels: tuple[str, Sequence[int]],

@@ -9,6 +9,7 @@ Alwani et al., "Fused-layer CNN accelerators" (MICRO 2016).
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tvm import autotvm, te, tir, topi
@@ -32,6 +33,15 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 }
 SLAB_BYTES = 384 * 1024  # what an untuned build lets a slab take of a core's L2
 DEPTHWISE_TILE = 14  # pixels; more do not help once the multiply-adds' latency is hidden
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """Of the first convolution: registers for it, and the steps of its reduction that may be written out."""
+
+    registers: int
+    unroll: list[int]
+    default_unroll: int
 
 
 def producer(kernel: Sequence[int], strides: Any, padding: Any) -> Any:
@@ -59,15 +69,18 @@ def compute(
     """
     if producer(topi.utils.get_const_tuple(kernel.shape), strides, padding) is pointwise:
         summed = pointwise.product(data, kernel, tag="")
-        unroll = [u for u in (1, 2, 4, 8) if int(data.shape[4]) % u == 0]
+        block = int(data.shape[4])
+        default = pointwise.default_unroll(block, data.dtype)
+        tile = _Tile(blocked.vector_registers(), pointwise.unrolls(block), default)
     else:
         first = blocked.window(data, kernel, strides, padding)
         summed = direct.product(data, kernel, first, tag="")
         unroll = [0, direct.UNROLL_COLUMNS, direct.UNROLL_ALL_TAPS]
+        tile = _Tile(direct.registers(data.dtype), unroll, direct.UNROLL_COLUMNS)
     made = _made(summed, bias, activation, depthwise_padding)
     _, left, _, right = depthwise_padding
     window = blocked.window(made, taps, depthwise_strides, (0, left, 0, right))
-    _define_space(cfg, made, window, unroll)
+    _define_space(cfg, made, window, tile)
     return depthwise.product(made, taps, window, tag=TAG)
 
 
@@ -90,12 +103,13 @@ def _made(summed: Any, bias: Any, activation: str, padding: Any) -> Any:
     return te.compute((batch, chunks, height + top + bottom, width, block), value, name="made")
 
 
-def _define_space(cfg: Any, made: Any, window: blocked.Window, unroll: list[int]) -> None:
+def _define_space(cfg: Any, made: Any, window: blocked.Window, tile: _Tile) -> None:
     _, chunks, _, width, block = topi.utils.get_const_tuple(made.shape)
     most = blocked.vector_registers() - 2
     tile_p = ("tile_p", blocked.divisors(width, most - 1))
-    good = blocked.tile_knobs(cfg, ("tile_oc", blocked.divisors(chunks, 8)), tile_p)
-    blocked.knob(cfg, "unroll", unroll, 4 if 4 in unroll else unroll[1])
+    tile_oc = ("tile_oc", blocked.divisors(chunks, 8))
+    good = blocked.tile_knobs(cfg, tile_oc, tile_p, registers=tile.registers)
+    blocked.knob(cfg, "unroll", tile.unroll, tile.default_unroll)
     rows = _row_blocks(window)
     if blocked.keeps_rows(window.out_h):
         cores = blocked.cores()

@@ -12,6 +12,9 @@ from mnc.compile.templates import blocked
 
 NAME = "direct_NCHWc.mnc"
 TAG = "mnc_direct"
+HALVES = (
+    21  # registers: LLVM reads a column's taps ahead, and multiplies by halves in 16 of 32 alone
+)
 UNROLL_COLUMNS, UNROLL_ALL_TAPS = 1, 2  # values of knob `unroll`
 
 
@@ -59,12 +62,20 @@ def _groups(data: Any, kernel: Any) -> int:
     return int(data.shape[1]) // int(kernel.shape[1])
 
 
+def registers(dtype: str) -> int:
+    """That hold a tile, its weights and a number."""
+    return HALVES if blocked.by_element(dtype) else blocked.vector_registers()
+
+
 def define_space(cfg: Any, data: Any, kernel: Any, window: blocked.Window) -> None:
     """Register tiles of the output channels of a group, which read the same input."""
     out_chunks = int(kernel.shape[0]) // _groups(data, kernel)
     tile_ow = blocked.divisors(window.out_w, blocked.vector_registers() - 3)
     good = blocked.tile_knobs(
-        cfg, ("tile_oc", blocked.divisors(out_chunks, 8)), ("tile_ow", tile_ow)
+        cfg,
+        ("tile_oc", blocked.divisors(out_chunks, 8)),
+        ("tile_ow", tile_ow),
+        registers=registers(data.dtype),
     )
     blocked.knob(cfg, "unroll", [0, UNROLL_COLUMNS, UNROLL_ALL_TAPS], UNROLL_COLUMNS)
     cfg.multi_filter(filter=lambda e: (e["tile_oc"].val, e["tile_ow"].val) in good)

@@ -39,7 +39,8 @@ def compute(
 ) -> Any:
     """1x1, stride 1, no padding: data (N, I, H, W, i), kernel (O, I, 1, 1, i, o) -> (N, O, H, W, o)."""
     _, in_chunks, height, width, in_block = topi.utils.get_const_tuple(data.shape)
-    _define_space(cfg, int(kernel.shape[0]), height, width, in_chunks, in_block)
+    out_chunks = int(kernel.shape[0])
+    _define_space(cfg, out_chunks, height, width, in_chunks, in_block, dtype=data.dtype)
     return product(data, kernel, tag=TAG)
 
 
@@ -60,15 +61,33 @@ def product(data: Any, kernel: Any, *, tag: str) -> Any:
     )
 
 
+def unrolls(in_block: int) -> list[int]:
+    """Steps of the reduction that may be written out."""
+    return [u for u in (1, 2, 4, 8) if in_block % u == 0]
+
+
+def default_unroll(in_block: int, dtype: str) -> int:
+    """All of a block of halves: with a part of one LLVM works out where each number is, and spills."""
+    return max(unrolls(in_block)) if blocked.by_element(dtype) else min(4, in_block)
+
+
 def _define_space(
-    cfg: Any, out_chunks: int, height: int, width: int, in_chunks: int, in_block: int
+    cfg: Any,
+    out_chunks: int,
+    height: int,
+    width: int,
+    in_chunks: int,
+    in_block: int,
+    *,
+    dtype: str,
 ) -> None:
     """Knobs, pruned to what the registers hold and to tiles of whole rows or divisors of a row."""
     registers = blocked.vector_registers()
     tile_p = pixel_tiles(height, width, registers)
     tile_oc = blocked.divisors(out_chunks, 8 if height * width > 1 else registers - 2)
     good = blocked.tile_knobs(cfg, ("tile_oc", tile_oc), ("tile_p", tile_p))
-    blocked.knob(cfg, "unroll", [u for u in (1, 2, 4, 8) if in_block % u == 0], min(4, in_block))
+    unroll = default_unroll(in_block, dtype) if height * width > 1 else min(4, in_block)
+    blocked.knob(cfg, "unroll", unrolls(in_block), unroll)
     blocks = blocked.row_blocks(height)
     orders = [PIXEL_OUTER] if height * width > 1 else []
     orders += [ROW_BLOCKS] if blocks > 1 else []
