@@ -5,7 +5,6 @@ Takes an ATen operator's arguments, in the order of its schema; gives what the o
 other operators, or NotImplemented where this call of it is fine as it is. `script.Replay` applies them.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -14,7 +13,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mnc.model import activations, arithmetic, moves, normalisation, patches, resizing
+from mnc.model import (
+    activations,
+    arithmetic,
+    attention,
+    moves,
+    normalisation,
+    order_statistics,
+    patches,
+    resizing,
+)
 from mnc.model.trace_constants import known_now, shape_of
 
 Decomposition = Callable[..., Any]
@@ -145,29 +153,6 @@ def _pair(value: Ints) -> tuple[int, int]:
     return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])
 
 
-def _attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None = None,
-    dropout: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    *_: Any,
-) -> Any:
-    scores = torch.matmul(query, key.transpose(-2, -1))
-    scores = scores * (1 / math.sqrt(shape_of(query)[-1]) if scale is None else scale)
-    if is_causal:
-        with known_now():
-            allowed = torch.ones(query.shape[-2], key.shape[-2]).tril()
-            later = torch.where(allowed > 0, 0.0, -math.inf)
-        scores = scores + later
-    if mask is not None:
-        as_bias = torch.where(mask, 0.0, -math.inf) if mask.dtype == torch.bool else mask
-        scores = scores + as_bias
-    return torch.matmul(torch.softmax(scores, -1), value)
-
-
 def _to(x: Tensor, *options: Any) -> Any:
     """No network is worked out in double precision."""
     return x.float() if DOUBLE in options[:2] else NotImplemented
@@ -209,7 +194,9 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
     "aten::_convolution": _convolution,
     "aten::pad": _pad,
     "aten::avg_pool2d": _avg_pool2d,
-    "aten::scaled_dot_product_attention": _attention,
+    "aten::scaled_dot_product_attention": attention.scaled_dot_product,
+    "aten::_native_multi_head_attention": attention.native_multi_head,
+    "aten::_transformer_encoder_layer_fwd": attention.transformer_encoder_layer,
     "aten::to": _to,
     "aten::div": _div,
     "aten::chunk": _chunk,
@@ -227,6 +214,7 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
     "aten::sum": _sum,
     "aten::batch_norm": normalisation.batch_norm,
     "aten::_native_batch_norm_legit_no_training": normalisation.decomposed_batch_norm,
+    "aten::_native_batch_norm_legit": normalisation.batch_norm_legit,
     "aten::layer_norm": normalisation.layer_norm,
     "aten::group_norm": normalisation.group_norm,
     "aten::rms_norm": normalisation.rms_norm,
@@ -244,6 +232,9 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
         arithmetic, "logaddexp logsumexp copysign fmin fmax bitwise_or bitwise_xor deg2rad rad2deg"
     ),
     **_named(moves, "index diff movedim rot90 tril triu diagonal linalg_cross"),
+    **_named(moves, "copy slice_scatter select_scatter"),
+    **_named(order_statistics, "median quantile"),
+    "aten::cumprod": order_statistics.cumulative_product,
     "aten::feature_alpha_dropout": activations.dropout,
     **{f"aten::{name}": resizing.resize(getattr(torch.ops.aten, name)) for name in resizing.NAMES},
 }

@@ -87,3 +87,31 @@ def linalg_cross(one: Tensor, other: Tensor, axis: int = -1) -> Tensor:
     """Of vectors of three along `axis`."""
     first = one.roll(-1, axis) * other.roll(-2, axis)
     return first - one.roll(-2, axis) * other.roll(-1, axis)
+
+
+def copy(x: Tensor, source: Tensor, _wait: bool = False) -> Tensor:
+    """The source in the shape of `x`."""
+    return source.expand(shape_of(x)).clone()
+
+
+def slice_scatter(
+    x: Tensor,
+    source: Tensor,
+    axis: int = 0,
+    start: int | None = None,
+    end: int | None = None,
+    step: int = 1,
+) -> Any:
+    """`x` with a slice of it replaced."""
+    if step != 1:
+        return NotImplemented
+    size = shape_of(x)[axis]
+    first, last, _ = slice(start, end).indices(size)
+    parts = [x.narrow(axis, 0, first), source, x.narrow(axis, last, size - last)]
+    return torch.cat([one for one in parts if shape_of(one)[axis]], axis)
+
+
+def select_scatter(x: Tensor, source: Tensor, axis: int, at: int) -> Any:
+    """`x` with one plane of it replaced."""
+    at %= shape_of(x)[axis]
+    return slice_scatter(x, source.unsqueeze(axis), axis, at, at + 1)

@@ -52,6 +52,16 @@ def decomposed_batch_norm(
     return F.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps), empty, empty
 
 
+def batch_norm_legit(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, *rest: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `decomposed_batch_norm`. `rest`: statistics or none, whether it trains, momentum, epsilon."""
+    *statistics, training, momentum, eps = rest
+    mean, variance = statistics or (None, None)
+    empty = torch.zeros(0)
+    return F.batch_norm(x, mean, variance, weight, bias, training, momentum, eps), empty, empty
+
+
 def layer_norm(
     x: Tensor,
     shape: Ints,

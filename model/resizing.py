@@ -50,23 +50,44 @@ def _taps(operator: Any, x: Tensor, options: tuple[Any, ...], axis: int) -> tupl
 
     One that is made of fewer has the last of them in parts.
     """
-    size, axes = x.shape[axis], range(2, x.dim())
-    units = torch.eye(size).reshape(size, 1, *(size if one == axis else 1 for one in axes))
+    size, others = x.shape[axis], [one for one in range(2, x.dim()) if one != axis]
+    units = torch.eye(size).reshape(
+        size, 1, *(size if one == axis else 1 for one in range(2, x.dim()))
+    )
     units = units.expand(size, 1, *x.shape[2:])
+    endless = torch.where(units > 0, torch.inf, 0.0)
     weights = _along(axis, operator(units, *options))[..., 0]
-    endless = _along(axis, operator(torch.where(units > 0, torch.inf, 0.0), *options))
-    touched = (endless != 0).any(-1)
+    touched = (_along(axis, operator(endless, *options)) != 0).any(-1)
+    for one in others:  # one line, which no other axis reads more than once
+        endless = torch.where(_middle(x.shape[one], one, x.dim()), endless, 0.0)
+    alone = _along(axis, operator(endless, *options))
     # A pixel at the border stands for those beyond it: read more than once, with weights of either sign.
-    opposed = endless.isnan().all(-1) & (weights != 0)
-    counts = touched.sum(1, keepdim=True)
-    order = (2 * touched.int() - opposed.int()).argsort(dim=1, descending=True, stable=True)
-    part = torch.arange(int(counts.max())) - counts + 1  # of the last
-    places = order.gather(1, torch.minimum(part, torch.tensor(0)) + counts - 1)
-    weights, parts = weights.gather(1, places), part.amax(1, keepdim=True) + 1
-    even = weights / torch.where(part < 0, 1, parts)
-    apart = torch.where(part == 0, weights + 1, torch.where(part == 1, -1.0, 0.0))
-    split = opposed.gather(1, places) & (part >= 0) & (parts > 1)
-    return places.to(torch.int32), torch.where(split, apart, even)
+    opposed = alone.isnan().any(-1) & ~alone.isinf().any(-1) & (weights != 0)
+    rows = [_row(*of) for of in zip(touched, weights, opposed, strict=True)]
+    filled = [_filled(row, max(map(len, rows))) for row in rows]
+    places, parts = torch.tensor(filled).unbind(-1)
+    return places.to(torch.int32), parts.contiguous()
+
+
+def _middle(size: int, axis: int, axes: int) -> Tensor:
+    return (torch.arange(size) == size // 2).reshape(
+        *(size if i == axis else 1 for i in range(axes))
+    )
+
+
+def _row(touched: Tensor, weights: Tensor, opposed: Tensor) -> list[tuple[int, float]]:
+    """Place and weight of each read."""
+    row: list[tuple[int, float]] = []
+    for place in touched.nonzero().flatten().tolist():
+        weight = float(weights[place])
+        row += [(place, weight + 1), (place, -1.0)] if opposed[place] else [(place, weight)]
+    return row
+
+
+def _filled(row: list[tuple[int, float]], taps: int) -> list[tuple[int, float]]:
+    place, weight = row[-1]
+    parts = taps - len(row) + 1
+    return [*row[:-1], *[(place, weight / parts)] * parts]
 
 
 def _along(axis: int, made: Tensor) -> Tensor:

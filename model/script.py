@@ -61,6 +61,7 @@ PRIM: dict[str, Callable[..., Any]] = {
     "prim::dtype": operator.attrgetter("dtype"),
     "prim::device": operator.attrgetter("device"),
     "prim::layout": operator.attrgetter("layout"),
+    "prim::type": operator.attrgetter("type"),  # of a device
     "prim::NumToTensor": torch.tensor,
     "prim::Uninitialized": lambda: None,
     "prim::unchecked_cast": lambda value: value,

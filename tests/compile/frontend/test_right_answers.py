@@ -103,6 +103,9 @@ LACKING: dict[str, Function] = {
     "by a mask": lambda _, y: y[:, torch.arange(CHANNELS) % 12 < 12],
     "root mean square": lambda _, y: F.rms_norm(y, (17, 19)),
     "group norm without weights": lambda _, y: F.group_norm(y, 3),
+    "less the median": lambda _, y: y - y.median(3, keepdim=True)[0],
+    "less quantiles": lambda _, y: y - y.quantile(0.3, 1, keepdim=True) - y[0, 0].quantile(0.5),
+    "products so far": lambda _, y: (y + 0.5).cumprod(3),
     "distances of two": lambda _, y: y * F.pairwise_distance(y, y + 1).unsqueeze(3),
     "moved and turned": lambda _, y: torch.rot90(y.movedim(1, 3), 1, (1, 2)).movedim(-1, 1),
 }
@@ -140,6 +143,7 @@ DAMAGED: dict[str, Function] = {
     "gelu": lambda _, y: F.gelu(1 - y),
     "bilinear by two": lambda _, y: F.interpolate(y, scale_factor=2, mode="bilinear"),
     "bicubic by a fraction": lambda _, y: F.interpolate(y, scale_factor=1.7, mode="bicubic"),
+    "less the median": lambda _, y: y - y.median(3, keepdim=True)[0],
     "log of summed exponentials": lambda _, y: y.logsumexp(1, keepdim=True) - y,
     "squeeze and excite": lambda _, y: y * F.hardsigmoid(y.mean((2, 3), keepdim=True)),
 }
@@ -299,9 +303,13 @@ class Several(nn.Module):
         return {"out": F.relu(y), "aux": (y * 2, self.anchors), "image": x}
 
 
-def test_attention_is_right() -> None:
+@pytest.mark.parametrize("form", ["module", "traced"])
+def test_attention_is_right(form: str) -> None:
     torch.manual_seed(0)
-    assert max(errors(Attention())) < 1e-4
+    module: Any = Attention().eval()
+    with torch.no_grad():  # or else torch does not fuse
+        made = module if form == "module" else torch.jit.trace(module, torch.zeros(SHAPE))  # type: ignore[no-untyped-call]
+    assert max(errors(made)) < 1e-4
 
 
 class Exported(nn.Module):
@@ -310,12 +318,14 @@ class Exported(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first, self.group, self.rows = nn.Conv2d(3, 6, 3), nn.GroupNorm(2, 6), nn.LayerNorm(17)
+        self.around = nn.Conv2d(6, 6, 3, padding=1, padding_mode="circular")
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Four tensors."""
+        """Six tensors."""
         y = self.first(x)
         pooled = F.adaptive_avg_pool2d(y, (4, 5))
-        return F.selu(self.group(y)), F.celu(self.rows(y), 0.7), torch.softmax(y, 1), pooled.float()
+        given = (F.selu(self.group(y)), F.celu(self.rows(y), 0.7), torch.softmax(y, 1))
+        return *given, pooled.float(), F.instance_norm(y), self.around(y)
 
 
 def test_what_export_leaves_is_right() -> None:
