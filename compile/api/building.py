@@ -84,7 +84,7 @@ def build(
     from mnc.compile.codegen import network as codegen
     from mnc.compile.records.family_choice import BLOCKED, chosen
 
-    network = as_model(model)
+    network = as_model(model, cpu)
     folder = artifact_folder(out, folder_name(target, cpu), network)
     check_replaceable(folder)
     log = read_log(network, cpu, logs)

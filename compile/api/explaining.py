@@ -32,7 +32,7 @@ def explain(
     cpu = as_target(target)
     count = threads or cpu.fast.count
     check_simulable(cpu, threads=count)
-    network = as_model(model)
+    network = as_model(model, cpu)
     from mnc.compile.frontend import tasks
     from mnc.compile.report import explain as stage
 

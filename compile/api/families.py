@@ -37,7 +37,7 @@ def choose_family(
     opened = open_device(as_target(target), options)
     if opened.note is not None:
         logger.info("%s", opened.note)
-    return choose_on(opened, as_model(model), logs, seconds=seconds)
+    return choose_on(opened, as_model(model, opened.target), logs, seconds=seconds)
 
 
 def choose_on(device: Device, network: "Model", logs: Path, *, seconds: float = SECONDS) -> Choice:

@@ -91,7 +91,7 @@ def tasks(
 ) -> tuple[TaskRow, ...]:
     """The tunable tasks of `model` on `target`, and what the log says of each."""
     cpu = as_target(target)
-    network = as_model(model)
+    network = as_model(model, cpu)
     from mnc.compile.frontend.tasks import of_model
 
     found = of_model(network, cpu)

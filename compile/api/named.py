@@ -48,9 +48,15 @@ if TYPE_CHECKING:
     AnyArtifact = str | Path | Artifact
 
 
-def as_model(model: "AnyModel") -> "Model":
-    """The model of that name, or the one given."""
+def as_model(model: "AnyModel", target: Target | None = None) -> "Model":
+    """The model of that name, or the one given. UserError, before it is loaded, where `target` cannot compute
+    in its precision.
+    """
     named = ModelSpec(model) if isinstance(model, str) else model
+    if target is not None and named.precision == "fp16":
+        from mnc.compile.toolchain import half_arithmetic
+
+        half_arithmetic.check(target)
     if not isinstance(named, ModelSpec):
         return _with_its_scales(named)
     with working("loading PyTorch"):

@@ -34,7 +34,7 @@ def rerank(
     threads (None: 1); the log then has trials that builds prefer to those of kernels timed alone.
     """
     opened = open_device(as_target(target), DeviceOptions(address=device, threads=threads))
-    return rerank_on(opened, as_model(model), RerankOptions(keep=keep), logs)
+    return rerank_on(opened, as_model(model, opened.target), RerankOptions(keep=keep), logs)
 
 
 def rerank_on(

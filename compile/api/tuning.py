@@ -103,7 +103,7 @@ def tune_with(
     device = open_device(cpu, options.device)  # before anything is begun that cannot be measured
     if device.note is not None:
         logger.info("%s", device.note)
-    network = as_model(model)
+    network = as_model(model, cpu)
     path = log_path(options.logs, cpu.name, network.name)
     prepared = prepare(network, cpu)
     wanted = options.kinds or ("all",)

@@ -27,7 +27,7 @@ from mnc.compile.frontend import (
 )
 from mnc.compile.records.family_choice import BLOCKED
 from mnc.compile.templates import instructions
-from mnc.compile.toolchain import pass_context
+from mnc.compile.toolchain import half_arithmetic, pass_context
 from mnc.model import foreign, prepare
 from mnc.model.inputs import Input
 from mnc.model.names import Precision
@@ -59,6 +59,8 @@ def import_model(model: Model, target: Target, *, family: str = BLOCKED) -> Prog
 
     UserError when it cannot be, with what stops it.
     """
+    if model.precision == "fp16":
+        half_arithmetic.check(target)
     network = model.network
     traced = None if isinstance(network, FileNetwork) else _traced(model)
     try:

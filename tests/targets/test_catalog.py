@@ -15,7 +15,8 @@ from mnc.support.errors import UserError
 from mnc.targets import Target, load, names, rows
 from mnc.targets.catalog import FOLDER
 
-BOARDS = {"cortex_a55", "kirin970", "pixel2", "rk3399", "rk3588", "rpi3b", "rpi4", "rpi5"}
+PHONES = {"cortex_a55", "dimensity1200", "kirin970", "pixel2", "snapdragon855", "snapdragon865"}
+BOARDS = PHONES | {"rk3399", "rk3588", "rpi3b", "rpi4", "rpi5"}
 ARM_NAMES = [name for name in names() if name != "x86"]
 on_x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="describes an x86-64 host")
 
