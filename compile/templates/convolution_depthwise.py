@@ -189,10 +189,10 @@ def _schedule_first(s: Any, made: Any, cfg: Any) -> None:
     summed = next(t for t in made.op.input_tensors if t.op.reduce_axis)
     s[summed].set_scope(blocked.tile_scope())
     s[summed].compute_at(s[made], x_outer)
-    source = summed.op.input_tensors[0]
     if len(summed.op.reduce_axis) == 1:
-        pointwise.reduce_in_registers(s[summed], int(source.shape[4]), unroll=cfg["unroll"].val)
+        pointwise.sum_in_registers(s, summed, cfg)
         return
+    source = summed.op.input_tensors[0]
     if "pad" in source.op.tag:
         s[source].compute_inline()
     direct.reduce_in_registers(s[summed], unroll=cfg["unroll"].val)

@@ -14,7 +14,7 @@ from typing import Any
 
 from tvm import autotvm, te, topi
 
-from mnc.compile.templates import blocked
+from mnc.compile.templates import blocked, half_sums
 
 NAME = "pointwise_NCHWc.mnc"
 TAG = "mnc_pointwise"
@@ -40,12 +40,15 @@ def compute(
     """1x1, stride 1, no padding: data (N, I, H, W, i), kernel (O, I, 1, 1, i, o) -> (N, O, H, W, o)."""
     _, in_chunks, height, width, in_block = topi.utils.get_const_tuple(data.shape)
     out_chunks = int(kernel.shape[0])
-    _define_space(cfg, out_chunks, height, width, in_chunks, in_block, dtype=data.dtype)
+    part = half_sums.block_of(data)
+    _define_space(cfg, out_chunks, height, width, in_chunks, in_block, dtype=data.dtype, part=part)
     return product(data, kernel, tag=TAG)
 
 
 def product(data: Any, kernel: Any, *, tag: str) -> Any:
     """The sums over the input channels, without a schedule."""
+    if half_sums.block_of(data) < int(data.shape[1]) * int(data.shape[4]):
+        return half_sums.product(data, kernel, tag=tag)
     batch, in_chunks, height, width, in_block = topi.utils.get_const_tuple(data.shape)
     out_chunks, _, _, _, _, out_block = topi.utils.get_const_tuple(kernel.shape)
     channel = te.reduce_axis((0, in_chunks * in_block), name="channel")
@@ -80,8 +83,11 @@ def _define_space(
     in_block: int,
     *,
     dtype: str,
+    part: int,
 ) -> None:
-    """Knobs, pruned to what the registers hold and to tiles of whole rows or divisors of a row."""
+    """Knobs, pruned to what the registers hold and to tiles of whole rows or divisors of a row. `part` is how
+    many channels are added one after another.
+    """
     registers = blocked.vector_registers()
     tile_p = pixel_tiles(height, width, registers)
     tile_oc = blocked.divisors(out_chunks, 8 if height * width > 1 else registers - 2)
@@ -98,6 +104,8 @@ def _define_space(
     # Channels of a reduction block: 0 is all at once; smaller blocks keep the weights' slab in L1.
     chunks = [c for c in (64, 128, 256) if c % in_block == 0 and in_chunks * in_block > c]
     divide = [c for c in chunks if (in_chunks * in_block) % c == 0]
+    if part < in_chunks * in_block:
+        divide = [part]
     in_slabs = blocked.on_arm() and bool(divide) and height * width > 1
     blocked.knob(cfg, "block_k", [0, *divide], divide[0] if in_slabs else 0)
     cores = blocked.cores()
@@ -160,10 +168,14 @@ def schedule(cfg: Any, outs: Any) -> Any:
 
     def one(s: Any, convolution: Any, accumulator: Any, output: Any) -> None:
         tiles = tile_output(s, output, cfg)
-        if cfg["block_k"].val:
+        if half_sums.in_parts(convolution):
+            s[accumulator].set_scope("global")
+            s[accumulator].compute_at(s[output], tiles[0 if cfg["block_k"].val else 1])
+            sum_in_registers(s, accumulator, cfg)
+        elif cfg["block_k"].val:
             _accumulate_in_slab(s, accumulator, convolution, tiles, cfg, output)
         else:
-            _accumulate_in_registers(s, accumulator, convolution, tiles, cfg, output)
+            _accumulate_in_registers(s, accumulator, tiles, cfg, output)
 
     return blocked.schedule_convolution(outs, one, tag=TAG)
 
@@ -193,11 +205,20 @@ def tile_output(s: Any, output: Any, cfg: Any) -> tuple[Any, Any]:
 
 
 def _accumulate_in_registers(
-    s: Any, accumulator: Any, convolution: Any, tiles: tuple[Any, Any], cfg: Any, output: Any
+    s: Any, accumulator: Any, tiles: tuple[Any, Any], cfg: Any, output: Any
 ) -> None:
     s[accumulator].compute_at(s[output], tiles[1])
-    block = int(convolution.op.input_tensors[0].shape[4])
-    reduce_in_registers(s[accumulator], block, unroll=cfg["unroll"].val)
+    sum_in_registers(s, accumulator, cfg)
+
+
+def sum_in_registers(s: Any, sums: Any, cfg: Any) -> None:
+    """Schedule the sums of a register tile, or those of a slab by blocks of input channels in such tiles."""
+    stage = s[sums]
+    if half_sums.in_parts(sums):
+        tile = {"channels": cfg["tile_oc"].val, "pixels": cfg["tile_p"].val}
+        stage = half_sums.schedule(s, sums, **tile)
+    block = int(stage.op.input_tensors[0].shape[4])
+    reduce_in_registers(stage, block, unroll=cfg["unroll"].val)
 
 
 def reduce_in_registers(stage: Any, block: int, *, unroll: int) -> None:
@@ -205,7 +226,7 @@ def reduce_in_registers(stage: Any, block: int, *, unroll: int) -> None:
 
     `block` is the input's channel block; `unroll` steps of the reduction are written out.
     """
-    _, o, y, x, v = stage.op.axis
+    o, y, x, v = *stage.op.axis[1:4], stage.op.axis[-1]
     pixel = stage.fuse(y, x)
     (channel,) = stage.op.reduce_axis
     chunk, rest = stage.split(channel, factor=block)

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small real tasks for this machine, made from workloads without importing a network."""
 
+from typing import Any
+
 import tvm
 
 from mnc.compile.frontend import tasks
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.records.trial import Trial, trial_of
-from mnc.compile.templates import depthwise, integer, pointwise
+from mnc.compile.templates import depthwise, direct, integer, pointwise
 from mnc.targets import Target, load
 from tests.compile import faulty_template
-from tests.compile.templates.workloads import fused
+from tests.compile.templates.workloads import convolution, fused
 
 MEASURER = "local-v1 cpu=test threads=1"
 
@@ -43,6 +45,21 @@ def integer_task(target: Target, *, channels: int = 32, size: int = 7) -> Tunabl
     args = (*tensors, (1, 1), (0, 0, 0, 0), (1, 1), 0, "int32")
     return tasks.from_workload(
         integer.POINTWISE, args, tvm.target.Target(target.tvm_target()), calls=1
+    )
+
+
+def half_tasks(target: Target) -> tuple[TunableTask, ...]:
+    """One of each kind in half precision, 1x1 convolutions with more channels than are added up in one go."""
+    how: Any = {"target": target.tvm_target(), "dtype": "float16"}
+    wide: Any = (1, 66, 4, 4, 8), (2, 66, 1, 1, 8, 8)
+    image: Any = (1, 3, 28, 28, 1), (2, 3, 3, 3, 1, 8)
+    same: Any = {"strides": (2, 2), "pad": (0, 0, 1, 1)}
+    return (
+        convolution(pointwise.NAME, *wide, **how),
+        convolution(depthwise.NAME, (1, 2, 14, 14, 8), (2, 1, 3, 3, 1, 8), pad=(1,) * 4, **how),
+        convolution(direct.NAME, *image, **same, **how),
+        fused(*wide, 3, **how),
+        fused(*image, 3, first=((2, 2), (0, 0, 1, 1)), **how),
     )
 
 

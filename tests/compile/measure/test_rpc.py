@@ -75,6 +75,20 @@ def test_kernels_are_checked_and_timed_and_marked(measurer: RpcMeasurer, arm: Ta
         assert best_of_each(trials) == {}  # no build may use them
 
 
+def test_kernels_in_half_precision_are_right_on_a_core_that_has_it(
+    shared_tracker: Tracker,
+) -> None:
+    target = load("rpi5")
+    with (
+        boards.start_board(target, tracker=shared_tracker.address) as board,
+        RpcMeasurer(target, board.address, options=OPTIONS) as measurer,
+    ):
+        for task in tuning_tasks.half_tasks(target):
+            trials = measure(measurer, task, 3)
+            assert trials
+            assert [trial.message for trial in trials if not trial.verified] == [], task.shape
+
+
 @pytest.mark.parametrize(
     ("fault", "wanted"),
     [

@@ -22,11 +22,12 @@ def convolution(
     pad: Any = (0,) * 4,
     dilation: Any = (1, 1),
     target: str = HOST,
+    dtype: str = "float32",
 ) -> TunableTask:
     """A template's own convolution of `data` (N, I, H, W, i) by `kernel` (O, I / groups, KH, KW, i, o)."""
     block, out = data[-1], kernel[-1]
-    tensors = (("TENSOR", data, "float32"), ("TENSOR", kernel, "float32"))
-    args = (*tensors, strides, pad, dilation, f"NCHW{block}c", f"NCHW{out}c", "float32")
+    tensors = (("TENSOR", data, dtype), ("TENSOR", kernel, dtype))
+    args = (*tensors, strides, pad, dilation, f"NCHW{block}c", f"NCHW{out}c", dtype)
     return tasks.from_workload(name, args, tvm.target.Target(target), calls=1)
 
 
@@ -39,12 +40,13 @@ def fused(
     then: tuple[Any, Any] = ((1, 1), (1,) * 4),
     activation: str = "relu6",
     target: str = HOST,
+    dtype: str = "float32",
 ) -> TunableTask:
     """A convolution and a `taps` x `taps` depthwise one on it; `first` and `then` are strides and padding."""
     channels, block = kernel[0], kernel[5]
     shapes = (data, kernel, (1, channels, 1, 1, block), (channels, 1, taps, taps, 1, block))
-    tensors = (("TENSOR", shape, "float32") for shape in shapes)
-    args = (*tensors, *first, *then, activation, "float32")
+    tensors = (("TENSOR", shape, dtype) for shape in shapes)
+    args = (*tensors, *first, *then, activation, dtype)
     return tasks.from_workload(convolution_depthwise.NAME, args, tvm.target.Target(target), calls=1)
 
 
