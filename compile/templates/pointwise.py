@@ -226,7 +226,7 @@ def reduce_in_registers(stage: Any, block: int, *, unroll: int) -> None:
 
     `block` is the input's channel block; `unroll` steps of the reduction are written out.
     """
-    o, y, x, v = *stage.op.axis[1:4], stage.op.axis[-1]
+    _, o, y, x, *_, v = stage.op.axis
     pixel = stage.fuse(y, x)
     (channel,) = stage.op.reduce_axis
     chunk, rest = stage.split(channel, factor=block)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small real tasks for this machine, made from workloads without importing a network."""
 
-from typing import Any
+from functools import partial
 
 import tvm
 
@@ -50,16 +50,17 @@ def integer_task(target: Target, *, channels: int = 32, size: int = 7) -> Tunabl
 
 def half_tasks(target: Target) -> tuple[TunableTask, ...]:
     """One of each kind in half precision, 1x1 convolutions with more channels than are added up in one go."""
-    how: Any = {"target": target.tvm_target(), "dtype": "float16"}
-    wide: Any = (1, 66, 4, 4, 8), (2, 66, 1, 1, 8, 8)
-    image: Any = (1, 3, 28, 28, 1), (2, 3, 3, 3, 1, 8)
-    same: Any = {"strides": (2, 2), "pad": (0, 0, 1, 1)}
+    wide = (1, 66, 4, 4, 8), (2, 66, 1, 1, 8, 8)
+    image = (1, 3, 28, 28, 1), (2, 3, 3, 3, 1, 8)
+    taps, halved, around = (2, 1, 3, 3, 1, 8), ((2, 2), (0, 0, 1, 1)), (1, 1, 1, 1)
+    of_halves = partial(convolution, target=target.tvm_target(), dtype="float16")
+    two_of_halves = partial(fused, target=target.tvm_target(), dtype="float16")
     return (
-        convolution(pointwise.NAME, *wide, **how),
-        convolution(depthwise.NAME, (1, 2, 14, 14, 8), (2, 1, 3, 3, 1, 8), pad=(1,) * 4, **how),
-        convolution(direct.NAME, *image, **same, **how),
-        fused(*wide, 3, **how),
-        fused(*image, 3, first=((2, 2), (0, 0, 1, 1)), **how),
+        of_halves(pointwise.NAME, *wide),
+        of_halves(depthwise.NAME, (1, 2, 14, 14, 8), taps, pad=around),
+        of_halves(direct.NAME, *image, strides=halved[0], pad=halved[1]),
+        two_of_halves(*wide, 3),
+        two_of_halves(*image, 3, first=halved),
     )
 
 
