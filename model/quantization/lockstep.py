@@ -2,7 +2,8 @@
 """A network in float32 and as it will be in 8 bits, side by side over the calibration's images, node by node.
 
 Takes a graph, its plan and the images; gives each value's grid and each layer's weights and bias. A layer's
-bias takes up the mean error of all that came before it: what follows sees the means of the float network.
+bias and scales take up the error of all that came before it: what follows sees, in each channel, the mean and
+the spread of the float network. Ranges that cut make maps narrower, layer by layer, else.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from mnc.model.quantization.ranges import Grid
 from mnc.model.quantization.weights import Weights
 
 Samples = list[Any]  # one a calibration image
+MOST_GAIN = 1.25  # that a channel's spread is mended by, either way
 
 
 @dataclass(frozen=True)
@@ -104,18 +106,36 @@ def _layer(
     inputs = rounded[cast(fx.Node, source)]
     outputs = [run(x, real, None, *node.args[3:], **node.kwargs) for x in inputs]
     wanted = exact[node]
-    error = _channel_means(wanted) - _channel_means(outputs)
-    if not bool(torch.isfinite(error).all()):  # of a network that gives no numbers itself
-        error = torch.zeros_like(error) if bias is None else graph.constant(module, bias)
-    corrected = error.float()
+    gain, corrected = _correction(wanted, outputs)
+    if not bool(torch.isfinite(corrected).all()):  # of a network that gives no numbers itself
+        gain = torch.ones_like(corrected)
+        corrected = gain * 0 if bias is None else graph.constant(module, bias)
+    made = Weights(made.values, made.scale * gain)
     shape = (1, -1, *[1] * (wanted[0].dim() - 2))
-    outputs = [one.add_(corrected.reshape(shape)) for one in outputs]
+    by, more = gain.reshape(shape), corrected.reshape(shape)
+    outputs = [one.mul_(by).add_(more) for one in outputs]
     return outputs, LayerNumbers(made, corrected, signal_to_noise(wanted, outputs))
 
 
-def _channel_means(values: Samples) -> Tensor:
+def _correction(wanted: Samples, outputs: Samples) -> tuple[Tensor, Tensor]:
+    """For each channel the (factor, summand), float32, that give `outputs` mean and spread of `wanted`.
+
+    The factor is 1 where no value differs from another, and for single numbers, of which there are too few.
+    """
+    mean, spread = _moments(wanted)
+    own_mean, own_spread = _moments(outputs)
+    gain = torch.nan_to_num(spread / own_spread, nan=1.0).clamp(1 / MOST_GAIN, MOST_GAIN)
+    if wanted[0].dim() == 2:
+        gain = torch.ones_like(gain)
+    return gain.float(), (mean - gain * own_mean).float()
+
+
+def _moments(values: Samples) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel, float64."""
     axes = [axis for axis in range(values[0].dim()) if axis != 1]
-    return torch.stack([one.double().mean(axes) for one in values]).mean(0)
+    mean = torch.stack([one.double().mean(axes) for one in values]).mean(0)
+    square = torch.stack([one.double().square().mean(axes) for one in values]).mean(0)
+    return mean, (square - mean.square()).clamp(min=0).sqrt()
 
 
 def _stored(exact: Samples, rounded: Samples) -> tuple[Samples, StoredNumbers]:
