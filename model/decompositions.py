@@ -60,7 +60,7 @@ def _convolution_mode(
     """padding="same" puts the odd one after."""
     before_and_after: list[int] = []
     for size, step in zip(
-        reversed(weight.shape[2:]), reversed(_each(dilation, weight)), strict=True
+        reversed(shape_of(weight)[2:]), reversed(_each(dilation, weight)), strict=True
     ):
         total = step * (size - 1) if padding == "same" else 0
         before_and_after += [total // 2, total - total // 2]
