@@ -129,7 +129,7 @@ def _find(content: Any, *, depth: int) -> _Found | None:
     inner = {key: _find(content.get(key), depth=depth - 1) for key in (*AVERAGED, *TRAINED)}
     found = {key: one for key, one in inner.items() if one is not None}
     if not found:
-        return None
+        return _only(content)
     key = next(iter(found))
     if key not in AVERAGED:
         return found[key]
@@ -137,9 +137,22 @@ def _find(content: Any, *, depth: int) -> _Found | None:
     return _Found(found[key].state, (f"the EMA weights in {key!r}{trained}",))
 
 
+def _only(content: Mapping[Any, Any]) -> _Found | None:
+    """The one state dict that there is under a key of somebody's own."""
+    states = {
+        key: value
+        for key, value in content.items()
+        if isinstance(value, Mapping) and _is_state(value)
+    }
+    if len(states) != 1:
+        return None
+    ((key, state),) = states.items()
+    return _Found(state, (f"the weights in {key!r}",))
+
+
 def _is_state(content: Mapping[Any, Any]) -> bool:
-    """Names to tensors, among which numbers (an epoch, an accuracy) may stand."""
+    """Names to tensors, among which an epoch, an accuracy or the network's name may stand."""
+    beside = Tensor | int | float | str | np.generic | None
     return all(
-        isinstance(name, str) and isinstance(value, Tensor | int | float | np.generic)
-        for name, value in content.items()
+        isinstance(name, str) and isinstance(value, beside) for name, value in content.items()
     ) and any(isinstance(value, Tensor) and value.ndim for value in content.values())

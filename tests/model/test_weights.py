@@ -89,6 +89,17 @@ def test_the_state_dict_may_lie_under_a_key(key: str, tmp_path: Path) -> None:
     assert ("EMA" in loaded.words) == key.endswith("ema")
 
 
+def test_the_only_state_dict_may_lie_under_any_key(tmp_path: Path) -> None:
+    source, target = perturbed(), small_28x28()
+    state = source.state_dict()
+    torch.save({"epoch": 3, "student": state}, tmp_path / "a.pth")
+    assert "the weights in 'student'" in weights.load_weights(target, tmp_path / "a.pth").words
+    assert weights.weights_hash(target) == weights.weights_hash(source)
+    torch.save({"student": state, "teacher": state}, tmp_path / "a.pth")
+    with pytest.raises(UserError, match="holds no state dict"):
+        weights.load_weights(target, tmp_path / "a.pth")
+
+
 def test_of_raw_and_averaged_weights_the_averaged_are_taken_and_named(tmp_path: Path) -> None:
     source, target = perturbed(), small_28x28()
     averaged = torch.optim.swa_utils.AveragedModel(source)  # adds n_averaged, and module. to all
@@ -118,9 +129,10 @@ def test_numpy_s_values_beside_the_weights_are_no_obstacle(value: object, tmp_pa
     assert weights.weights_hash(target) == weights.weights_hash(source)
 
 
-def test_numbers_among_the_tensors_are_no_obstacle(tmp_path: Path) -> None:
+def test_numbers_and_words_among_the_tensors_are_no_obstacle(tmp_path: Path) -> None:
     source, target = perturbed(), small_28x28()
-    state = dict(source.state_dict()) | {"epoch": 3, "accuracy": np.float64(0.9)}
+    beside = {"epoch": 3, "accuracy": np.float64(0.9), "network": "v1", "best": None}
+    state = dict(source.state_dict()) | beside
     torch.save(state, tmp_path / "a.pth")
     weights.load_weights(target, tmp_path / "a.pth")
     assert weights.weights_hash(target) == weights.weights_hash(source)
@@ -173,7 +185,7 @@ def test_a_part_that_is_no_trunk_is_refused(kept: str, tmp_path: Path) -> None:
             r"classifier.bias is \(11,\), not \(10,\)",
         ),
         (lambda s: s.clear(), "no state dict"),
-        (lambda s: s.update(note="text"), "no state dict"),
+        (lambda s: s.update(note=["text"]), "no state dict"),
     ],
 )
 def test_what_does_not_fit_is_named(change, said: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
