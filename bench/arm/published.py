@@ -10,10 +10,7 @@ T OAID/Tengine's benchmark/README.md, V TVM's of 2018, A learn.arm.com. A single
 """
 
 import csv
-import io
-import statistics
 import sys
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +18,9 @@ import click
 import msgspec
 
 from bench.arm import runtimes
+from bench.arm.comparison import Compared, Row, errors, gains, record, shown
 from bench.arm.files import model_folder
 from mnc.compile.cli.common import table
-from mnc.compile.simulator import totals
-from mnc.compile.simulator.totals import Validated
 from mnc.support.errors import UserError
 from mnc.support.files import write_atomic
 from mnc.targets import Target, load
@@ -61,35 +57,6 @@ BY_CORE = {
     "cortex-a73": "pixel2",
     "cortex-a76": "rpi5",
 }
-
-
-class Row(msgspec.Struct, frozen=True):
-    """One published figure."""
-
-    board: str
-    core: str
-    cores: int
-    ghz: float
-    threads: int
-    runtime: str
-    network: str
-    precision: str
-    ms: float
-    source: str
-
-
-class Compared(msgspec.Struct, frozen=True):
-    """A row and what the model says; `why` instead of `predicted` where it was not run."""
-
-    row: Row
-    predicted: float = 0.0
-    unknown_share: float = 0.0
-    why: str = ""
-
-    @property
-    def ratio(self) -> float:
-        """Predicted over published."""
-        return self.predicted / self.row.ms
 
 
 @dataclass(frozen=True)
@@ -146,71 +113,8 @@ def compare(row: Row) -> Compared:
         found = runtimes.price(runtime, folder, target_of(row), threads=row.threads)
     except UserError as error:
         return Compared(row, why=str(error))
-    return Compared(row, found.milliseconds, found.trace.unknown_share)
-
-
-def shown(compared: Iterable[Compared]) -> Iterator[dict[str, object]]:
-    """As a table has them."""
-    for one in compared:
-        row = one.row
-        yield {
-            "board": row.board,
-            "core": f"{row.threads} of {row.cores} {row.core} {row.ghz:g}",
-            "runtime": row.runtime,
-            "network": f"{row.network} {row.precision}",
-            "published ms": row.ms,
-            "predicted": one.predicted if not one.why else None,
-            "ratio": one.ratio if not one.why else None,
-            "": one.why or ("" if row.board in BOARDS else "memory of another board"),
-        }
-
-
-def errors(compared: Iterable[Compared]) -> list[dict[str, object]]:
-    """Mean absolute error by core, precision and threads."""
-    groups: dict[tuple[str, str, str], list[float]] = {}
-    for one in compared:
-        if not one.why:
-            threads = "one thread" if one.row.threads == 1 else "several"
-            for core in (one.row.core, "all"):
-                key = (core, one.row.precision, threads)
-                groups.setdefault(key, []).append(abs(one.ratio - 1))
-    return [
-        {
-            "core": core,
-            "precision": precision,
-            "threads": threads,
-            "rows": len(all_),
-            "error %": 100 * statistics.mean(all_),
-        }
-        for (core, precision, threads), all_ in sorted(groups.items())
-    ]
-
-
-def record(compared: Iterable[Compared], path: Path = totals.TABLE) -> None:
-    """Keep what these rows gave in the table that simulated totals have their ranges from."""
-    known = {_key(row): row for row in totals.read(path)}
-    for one in compared:
-        if not one.why:
-            row = one.row
-            made = Validated(
-                row.core,
-                row.threads,
-                row.board,
-                row.runtime,
-                row.network,
-                row.precision,
-                published=row.ms,
-                predicted=round(one.predicted, 2),
-            )
-            known[_key(made)] = made
-    rows = [msgspec.structs.astuple(known[key]) for key in sorted(known)]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([Validated.__struct_fields__, *rows])
-    write_atomic(path, text.getvalue().encode())
-
-
-def _key(row: Validated) -> tuple[str, ...]:
-    return (row.core, row.board, row.runtime, row.network, row.precision, str(row.threads))
+    remark = "" if row.board in BOARDS else "memory of another board"
+    return Compared(row, found.milliseconds, found.trace.unknown_share, remark=remark)
 
 
 @click.command()
@@ -260,7 +164,8 @@ def main(
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
     table(list(shown(compared)), as_json=False)
-    table(errors(compared), as_json=False)
+    for summary in (errors(compared), gains(compared)):
+        table(summary, as_json=False)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.arm import published
-from bench.arm.published import Choice, Compared, Row
+from bench.arm import comparison, published
+from bench.arm.comparison import Compared, Row
+from bench.arm.published import Choice
+from mnc.compile.simulator import totals
 from mnc.support.errors import UserError
 
 
@@ -32,19 +34,38 @@ def test_a_table_of_other_boards_and_a_broken_one(tmp_path: Path) -> None:
         published.target_of(Row("new", "cortex-x9", 1, 1.0, 1, "ncnn", "v1", "f32", 1.0, ""))
 
 
-def test_errors_are_by_core_precision_and_threads() -> None:
-    (pi,) = (row for row in published.rows() if "Pi 4" in row.board and row.ms == 123.8)
+def test_errors_are_by_core_threads_and_precision_and_gains_of_one_board() -> None:
+    one, four = (row for row in published.rows() if row.ms in (123.8, 60.7))
     (tengine,) = (row for row in published.rows() if "Pi 4" in row.board and row.ms == 125.7)
     assert "not run" in published.compare(tengine).why
-    found = published.errors(
-        [
-            Compared(pi, predicted=1.1 * pi.ms),
-            Compared(pi, predicted=0.8 * pi.ms),
-            Compared(tengine, why="no"),
-        ]
-    )
-    assert {row["core"] for row in found} == {"cortex-a72", "all"}
-    assert all(row["rows"] == 2 and row["error %"] == pytest.approx(15) for row in found)
+    compared = [
+        Compared(one, predicted=1.1 * one.ms),
+        Compared(one, predicted=0.8 * one.ms),
+        Compared(four, predicted=0.7 * four.ms),
+        Compared(tengine, why="no"),
+    ]
+    found = comparison.errors(compared)
+    single = [row for row in found if row["threads"] == "one thread"]
+    assert {(row["core"], row["precision"]) for row in single} == {
+        (core, precision) for core in ("cortex-a72", "all") for precision in ("f32", "all")
+    }
+    assert all(row["rows"] == 2 and row["error %"] == pytest.approx(15) for row in single)
+    assert not any(row["met"] for row in found if row["threads"] == "several")
+    (gain,) = comparison.gains(compared)
+    assert gain["published gain"] == pytest.approx(123.8 / 60.7)
+    assert gain["off %"] == pytest.approx(100 * (0.8 / 0.7 - 1)) and gain["met"]
+
+
+def test_what_was_compared_replaces_its_row_in_the_table_of_ranges(tmp_path: Path) -> None:
+    path = tmp_path / "validation.csv"
+    path.write_bytes(totals.TABLE.read_bytes())
+    comparison.record([], path)
+    assert path.read_bytes() == totals.TABLE.read_bytes()
+    (row,) = (row for row in published.rows() if row.ms == 123.8)
+    comparison.record([Compared(row, predicted=99.0), Compared(row, why="no")], path)
+    before, after = totals.read(), totals.read(path)
+    assert len(after) == len(before)
+    assert [new.predicted for old, new in zip(before, after, strict=True) if old != new] == [99.0]
 
 
 def test_rows_are_chosen_by_what_they_say() -> None:
