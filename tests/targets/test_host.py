@@ -101,7 +101,7 @@ MACHINES = [
     (
         machines.RK3588,
         *("rk3588", "rk3588", "cortex-a76"),
-        *([("cortex-a76", 4, 2.2), ("cortex-a55", 4, 1.8)], 3072, 5),
+        *([("cortex-a76", 4, 2.4), ("cortex-a55", 4, 1.8)], 3072, 5),
     ),
     (
         machines.GRAVITON3,
