@@ -15,6 +15,7 @@ from tvm.topi.nn.utils import get_pad_tuple
 
 FLOATS = ("float32", "float16")  # what maps and weights of the templates for floats are in
 LARGEST_HALF = 65504.0
+IN_ORDER = frozenset(f"cortex-a{number}" for number in (5, 7, 8, 35, 53, 55, 510, 520))
 
 
 def padded(data: Any, pads: Sequence[int], value: int = 0) -> Any:
@@ -133,6 +134,11 @@ def tile_scope() -> str:
     depthwise convolution (512 channels at 14x14 on a Cortex-A76, by the core model: 164 us, on the stack 56).
     """
     return "global" if on_arm() else "local"
+
+
+def in_order() -> bool:
+    """Whether the current target's core issues instructions in the order of the program."""
+    return str(tvm.target.Target.current().attrs.get("mcpu", "")) in IN_ORDER
 
 
 def split_rows(stage: Any, n: Any, channel: Any, y: Any) -> tuple[Any, Any]:

@@ -99,17 +99,28 @@ def _define_register_tile(
     registers = blocked.vector_registers() - 3
     pixels = pointwise.pixel_tiles(height, width, registers)
     shapes = [(p, v) for p in pixels for v in (4, 8, 16) if family.vectors(p, v) + p <= registers]
-    # Of more pixels LLVM keeps more 16-bit products at once than fit, and spills.
-    best = max(shapes, key=lambda shape: (min(shape[0], 2), shape[1], -shape[0]))
+    best = max(shapes, key=lambda shape: _merit(family, *shape))
     blocked.knob(cfg, "tile_oc", blocked.divisors(out_chunks, 8), 1)
     blocked.knob(cfg, "tile_p", sorted({p for p, _ in shapes}), best[0])
     blocked.knob(cfg, "tile_v", [4, 8, 16], best[1])
+    if family.halves:
+        blocked.knob(cfg, "load", [8, 16], 8 if blocked.in_order() else 16)
     most = max(family.vectors(*shape) for shape in shapes)
     return lambda e: (
         (shape := (e["tile_p"].val, e["tile_v"].val)) in shapes
-        and family.vectors(*shape) >= min(most, 6)
+        and family.vectors(*shape) >= min(most, 4)
         and e["tile_oc"].val * shape[0] <= register_tile.STACKED_BLOCKS
     )
+
+
+def _merit(family: RegisterTile, pixels: int, channels: int) -> tuple[int, ...]:
+    """Which tile an untuned build takes: the greatest. By the core model an A72 and an A76 do best with whole
+    blocks of channels that give enough sums to hide latencies; an A55 loads less for many pixels; for an A53
+    LLVM keeps 16-bit products of all channels at once, and spills.
+    """
+    if not blocked.in_order():
+        return min(family.vectors(pixels, channels), 8), channels, -pixels
+    return (min(pixels, 2), -channels) if family.halves else (min(pixels, 7), channels)
 
 
 @autotvm.register_topi_schedule(NAME)  # type: ignore[untyped-decorator]
@@ -153,6 +164,7 @@ def _as_register_tile(stage: Any, cfg: Any, family: RegisterTile, data: Any) -> 
         columns=min(pixels, width),
         chunks=int(data.shape[1]),
         channels=cfg["tile_v"].val,
+        load=cfg["load"].val if family.halves else register_tile.BLOCK,
     )
     stage.reorder(o, y, x, v, *stage.op.reduce_axis)
     stage.tensorize(o, register_tile.intrinsic(family, shape, scope=blocked.tile_scope()))

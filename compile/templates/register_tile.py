@@ -21,7 +21,8 @@ STACKED_BLOCKS = 15  # of sums, that are on the stack: TVM asks the runtime for 
 
 @dataclass(frozen=True)
 class RegisterTile:
-    """The kernel's weights lie in groups of `group` input channels.
+    """The kernel's weights lie in groups of `group` input channels. `halves`: its instructions take halves of
+    vectors, so that loads may bring halves.
 
     `vectors` is how many vectors of sums a tile of (pixels, channels) takes. `step` takes them before a block
     of input channels, the pixels' numbers (int8 x 16 each) and weights by (first input channel, first output
@@ -33,12 +34,14 @@ class RegisterTile:
     vectors: Callable[[int, int], int]
     step: Callable[[Sequence[Any], Sequence[Any], Callable[[int, int], Any]], list[Any]]
     finish: Callable[[Sequence[Any], int, int], dict[tuple[int, int], Any]]
+    halves: bool = False
 
 
 @dataclass(frozen=True)
 class Shape:
     """A tile: `blocks` of 16 output channels and `rows` x `columns` pixels over `chunks` blocks of input
-    channels; `channels` at once.
+    channels; `channels` at once. Loads are of `load` bytes: a Cortex-A53 issues one of 8 beside a
+    multiplication.
     """
 
     blocks: int
@@ -46,6 +49,7 @@ class Shape:
     columns: int
     chunks: int
     channels: int
+    load: int = BLOCK
 
 
 def intrinsic(family: RegisterTile, shape: Shape, *, scope: str) -> Any:
@@ -97,13 +101,13 @@ def _tile(
     kept = builder.allocate("int32", count * LANES, name="kept", scope="global").asobject()
     for i in range(count):
         builder.emit(kept.vstore([i * LANES], tir.const(0, kind)))
-    with builder.for_range(0, shape.chunks, name="chunk") as chunk:
+    with builder.for_range(0, _unknown(shape.chunks), name="chunk") as chunk:
         before = [kept.vload([i * LANES], kind) for i in range(count)]
-        numbers = [ins[0].vload([chunk, y, x, 0], f"int8x{BLOCK}") for y, x in pixels]
+        numbers = [_loaded(shape.load, ins[0], [chunk, y, x]) for y, x in pixels]
 
         def weights(channel: int, v: int) -> Any:
-            at = [block, chunk, 0, 0, channel // family.group, first + v, 0]
-            return ins[1].vload(at, f"int8x{BLOCK}")
+            at = [block, chunk, 0, 0, channel // family.group, first + v]
+            return _loaded(shape.load, ins[1], at)
 
         for i, after in enumerate(family.step(before, numbers, weights)):
             builder.emit(kept.vstore([i * LANES], after))
@@ -111,3 +115,22 @@ def _tile(
     for (pixel, v), value in family.finish(done, len(pixels), shape.channels).items():
         y, x = pixels[pixel]
         builder.emit(out.vstore([block, y, x, first + v], value))
+
+
+def _loaded(size: int, source: Any, at: list[Any]) -> Any:
+    """A vector of bytes from the beginning of the last axis on, by loads of `size`."""
+    parts = [source.vload([*at, first], f"int8x{size}") for first in range(0, BLOCK, size)]
+    return (
+        parts[0] if size == BLOCK else tir.call_intrin(f"int8x{BLOCK}", "tir.vectorcombine", *parts)
+    )
+
+
+def _unknown(count: int) -> Any:
+    """`count`, which LLVM is not to know: it unrolls a loop of few steps, and keeps more numbers at once than
+    there are registers. A fence is no instruction, and there is one for floats only.
+    """
+    bits = tir.call_intrin("float32", "tir.reinterpret", tir.const(count, "int32"))
+    kept = tir.call_llvm_pure_intrin(
+        "float32", "llvm.arithmetic.fence", tir.const(1, "uint32"), bits
+    )
+    return tir.call_intrin("int32", "tir.reinterpret", kept)

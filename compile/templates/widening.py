@@ -116,6 +116,7 @@ AARCH64_TILE = RegisterTile(
     _one_a_channel,
     _pairs(products, pairs_added),
     _added(lambda a, b, c, d: _addp(_addp(a, b), _addp(c, d))),
+    halves=True,
 )
 ARM_TILE = RegisterTile(
     16,
@@ -125,6 +126,7 @@ ARM_TILE = RegisterTile(
         lambda sums, added: llvm("int32x4", "llvm.arm.neon.vpadals.v4i32.v8i16", sums, added),
     ),
     _added(_vpadd4),
+    halves=True,
 )
 
 
