@@ -13,6 +13,7 @@ from torch import nn
 
 from mnc.model import foreign, initialise, network_files, weights
 from mnc.model.families import FAMILIES, NOTHING, Contents, Family, Pixels
+from mnc.model.half_precision.report import Report as HalfReport
 from mnc.model.inputs import ONLY, Input, InputShapes, shapes_of
 from mnc.model.mobilenet_v1 import small_28x28
 from mnc.model.names import (
@@ -76,6 +77,7 @@ class Model:
     more_inputs: tuple[Input, ...] = ()
     precision: Precision = "float32"
     quantization: Report | None = None  # what ours did, of a network that came in float32
+    half: HalfReport | None = None  # of a network in half precision
 
     @property
     def inputs(self) -> tuple[Input, ...]:

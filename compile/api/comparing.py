@@ -39,23 +39,27 @@ def verify(
     `threads`, `device` and `cores` are as `load` takes them. PyTorch runs `model`; None: the zoo's model that
     the artifact was built from, where torch is installed and the weights are the same.
 
-    A network in 8-bit integers must equal its golden outputs, which the integer reference gave; `model`, in
-    float32, is what it was made from: the report says how far they agree, here on many images.
+    A network in 8-bit integers must equal its golden outputs, which the integer reference gave. Of one in
+    these or in half precision `model`, in float32, is what it was made from: the report says how far they
+    agree, here on many images.
     """
     checked = open_artifact(artifact, allow_failed=True)  # to see whether it still fails
     reference = None if model is None else _model(model, checked.manifest).reference()
     session = load(checked, threads=threads, device=device, cores=cores, allow_failed=True)
     with working(f"comparing {checked.manifest.network.name} with PyTorch"):
-        if checked.manifest.dtype != "int8":
-            return stage.verify(checked, session=session, reference=reference)
-        report = stage.verify(checked, session=session)
-        return report if device else _with_agreement(report, session, reference)
+        if checked.manifest.dtype == "int8":
+            report = stage.verify(checked, session=session)
+        else:
+            report = stage.verify(checked, session=session, reference=reference)
+        if device or checked.manifest.dtype == "float32":
+            return report
+        return _with_agreement(report, session, reference)
 
 
 def _with_agreement(
     report: VerifyReport, session: Session, floats: Reference | None
 ) -> VerifyReport:
-    """The report of a network in integers with that on more images, or why there is none."""
+    """The report of a network in fewer bits with that on more images, or why there is none."""
     note = report.note
     if floats is None:
         floats, note = stage.rebuild(session.manifest)

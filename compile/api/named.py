@@ -2,7 +2,7 @@
 """What people name, as values: a model, a target, their log, an artifact; and where these lie by default."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ from mnc.targets import HOST, Target
 from mnc.targets import load as load_target
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from mnc.model.inputs import InputShapes
     from mnc.model.zoo import Model
 
@@ -28,9 +30,10 @@ OUT = Path("build")
 @dataclass(frozen=True)
 class ModelSpec:
     """A model by name, with weights, input shapes or a batch size of one's own: as `mnc.model.zoo.load`
-    takes them; in 8-bit integers, as `mnc.model.quantization` makes it, where `precision` says so: with its
-    ranges from the pictures in `calibration` (None: the examples'), the layers `keep_float` left in float32.
-    Nothing is loaded yet.
+    takes them; in half precision or 8-bit integers, as `mnc.model.half_precision` or
+    `mnc.model.quantization` makes it, where `precision` says so: with the ranges of its maps from the
+    pictures in `calibration` (None: the examples'), the layers `keep_float` left in float32. Nothing is
+    loaded yet.
     """
 
     spec: str
@@ -72,7 +75,7 @@ def as_model(model: "AnyModel", target: Target | None = None) -> "Model":
     if kept is model and named.precision == "int8":
         return _quantized(model, named)
     if kept is model and named.precision == "fp16":
-        return replace(model, name=f"{model.name}_fp16", precision="fp16")
+        return _in_half(model, named)
     if kept is not model and (named.calibration or named.keep_float):
         raise UserError(
             f"{named.spec} is quantized already and keeps its own scales: leave out --calibration and "
@@ -96,18 +99,35 @@ def _with_its_scales(model: "Model") -> "Model":
 
 def _quantized(model: "Model", named: ModelSpec) -> "Model":
     """The model in 8-bit integers. UserError for pictures or layers that are not there."""
-    from mnc.model.quantization import calibration, post_training
+    from mnc.model.quantization import post_training
 
     with working(f"quantizing {model.name}"):
-        images, origin = calibration.images(model, named.calibration)
-        if model.preprocess is None or origin.startswith(calibration.NOISE):
-            logger.warning(
-                "%s is calibrated with %s%s: give pictures of its own kind for ranges that fit",
-                model.name,
-                origin,
-                "" if model.preprocess else ", as nothing says how it takes images",
-            )
+        images = _calibration(model, named)
         return post_training.quantize(model, images, keep_float=named.keep_float).model
+
+
+def _in_half(model: "Model", named: ModelSpec) -> "Model":
+    """The model in half precision. UserError for pictures or layers that are not there."""
+    from mnc.model.half_precision import conversion
+
+    with working(f"looking at the maps of {model.name}"):
+        images = _calibration(model, named)
+        return conversion.in_half(model, images, keep_float=named.keep_float)
+
+
+def _calibration(model: "Model", named: ModelSpec) -> "list[Tensor]":
+    """The images that a model's maps are looked at with."""
+    from mnc.model.quantization import calibration
+
+    images, origin = calibration.images(model, named.calibration)
+    if model.preprocess is None or origin.startswith(calibration.NOISE):
+        logger.warning(
+            "%s is calibrated with %s%s: give pictures of its own kind for ranges that fit",
+            model.name,
+            origin,
+            "" if model.preprocess else ", as nothing says how it takes images",
+        )
+    return images
 
 
 def as_target(target: "AnyTarget") -> Target:

@@ -29,6 +29,7 @@ from mnc.model.zoo import Model
 from mnc.targets import Target
 
 QUANTIZATION = "quantization.json"  # what quantizing did
+HALF_PRECISION = "half_precision.json"  # what half precision does
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,10 @@ def save(
     def write(path: Path) -> None:
         link_library(built.factory, path, target, cc=cc)
         kernel_object.write(built.factory, path.parent, keys=built.keys)
-        if model.quantization is not None:
-            text = msgspec.json.format(msgspec.json.encode(model.quantization), indent=2)
-            (path.parent / QUANTIZATION).write_bytes(text)
+        for name, report in ((QUANTIZATION, model.quantization), (HALF_PRECISION, model.half)):
+            if report is not None:
+                text = msgspec.json.format(msgspec.json.encode(report), indent=2)
+                (path.parent / name).write_bytes(text)
 
     described = _manifest(built, model, target, log=log, outputs=expected.golden.outputs)
     described = msgspec.structs.replace(

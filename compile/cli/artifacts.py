@@ -131,8 +131,9 @@ def verify(
     """Compare with PyTorch; exit 1 when out of tolerance.
 
     The golden outputs, which PyTorch gave when the artifact was built, always; PyTorch itself where it is
-    installed and the model can be rebuilt. A network in 8-bit integers must equal its reference in every bit;
-    how far it agrees with float32 is said besides, on crops of photographs or Fashion-MNIST's test images.
+    installed and the model can be rebuilt. A network in 8-bit integers must equal its reference in every bit.
+    How far it, or one in half precision, agrees with float32 is said besides, on crops of photographs or
+    Fashion-MNIST's test images.
     """
     report = api.verify(folder, threads=threads, device=device, cores=cores, model=model_spec)
     if report.note:

@@ -139,8 +139,24 @@ def _say_what_was_used(made: BuildResult) -> None:
         )
         for remark in report.remarks:
             console.warn(remark)
+    _say_what_half_precision_does(made)
     target, seconds = manifest.target.name, made.seconds
     console.note(f"{network.name} for {target} in {seconds:.1f} s, weights: {network.weights}")
+
+
+def _say_what_half_precision_does(made: BuildResult) -> None:
+    report = made.model.half
+    if report is None:
+        return
+    if (most := report.largest) is not None:
+        console.note(f"fp16: largest magnitude {most.largest:.3g}, in {most.name}")
+    if (least := report.least_exact) is not None and least.sums is not None:
+        off = f"{least.sums.by_blocks:.2%}, of {least.products} products"
+        console.note(f"fp16: sums off the most {off}, in {least.name}")
+    for name, reason in report.kept_float.items():
+        console.note(f"fp16: {name} stays in float32: {reason}")
+    for remark in report.remarks:
+        console.warn(remark)
 
 
 VERBS = (build,)

@@ -214,19 +214,19 @@ _model_words = stack(
         type=click.Choice(get_args(Precision)),
         default="float32",
         show_default=True,
-        help="Of weights and of maps between layers; int8 is quantized from the trained network.",
+        help="Of weights and of maps between layers; fp16 and int8 are made of the trained network.",
     ),
     click.option(
         "--calibration",
         type=click.Path(path_type=Path),
         metavar="FOLDER",
-        help="Pictures to take the ranges of int8 from.  [default: those that packages bring]",
+        help="Pictures to take the ranges of fp16 and int8 from.  [default: those that packages bring]",
     ),
     click.option(
         "--keep-float",
         multiple=True,
         metavar="LAYER",
-        help="Leave this layer of an int8 network in float32; again for more.",
+        help="Leave this layer of an fp16 or int8 network in float32; again for more.",
     ),
 )
 
@@ -248,8 +248,10 @@ def model_options(function: Callable[..., Any]) -> Any:
         **others: Any,
     ) -> Any:
         shapes = input_shapes(shape_texts)
-        if precision != "int8" and (calibration or keep_float):
-            raise UserError("--calibration and --keep-float are of int8: add --precision int8")
+        if precision == "float32" and (calibration or keep_float):
+            raise UserError(
+                "--calibration and --keep-float are of --precision fp16 and int8: add one"
+            )
         model = ModelSpec(
             model_flag or model_spec, weights, shapes, batch, precision, calibration, keep_float
         )

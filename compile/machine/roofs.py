@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 from mnc.targets import Target
 
+HALF_RATIO = 2.0  # multiply-adds of halves, while there is one of floats
+
 
 @dataclass(frozen=True)
 class Roof:
@@ -65,9 +67,12 @@ def integer_ratio(target: Target) -> float:
     return 1.0 if found is None else float(found.group)
 
 
-def in_precision(roof: Roof, target: Target, dtype: str) -> Roof:
-    """The float32 `roof` of a target for a network that computes in `dtype`."""
-    return replace(roof, gflops=roof.gflops * integer_ratio(target)) if dtype == "int8" else roof
+def in_precision(roof: Roof, target: Target, precision: str) -> Roof:
+    """The float32 `roof` of a target for a network that computes in `precision`."""
+    if precision == "float32":
+        return roof
+    ratio = integer_ratio(target) if precision == "int8" else HALF_RATIO
+    return replace(roof, gflops=roof.gflops * ratio)
 
 
 def of_target(target: Target | None, *, threads: int) -> Roof | None:

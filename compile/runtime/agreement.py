@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a network in 8-bit integers agrees with the one in float32 that it was made from.
+"""How far a network in half precision or 8-bit integers agrees with the one in float32 that it was made from.
 
 Takes a session and the float32 network as a function; gives an `Agreement` on images that it was not
 calibrated with: crops of photographs, or all of Fashion-MNIST's test images.
@@ -23,7 +23,7 @@ TOGETHER = 100  # images that the float32 network is given at once
 @dataclass(frozen=True)
 class Agreement:
     """On `examples` images, which are `on`: `top1` and `top5` are the shares whose likeliest class in float32
-    is the likeliest, and among the five likeliest, in integers, `logit_error` the root of the mean square of
+    is the likeliest, and among the five likeliest, here, `logit_error` the root of the mean square of
     all differences, relative to that of float32's outputs; `right` and `right_in_float` the shares classified
     as labelled, where they are labelled.
     """
@@ -51,7 +51,7 @@ def agreement(session: Session, floats: Reference) -> Agreement | None:
 
 
 def compared(truth: Array, made: Array, labels: Array | None, words: str) -> Agreement:
-    """Of outputs (N, classes) in float32 and in integers."""
+    """Of outputs (N, classes) in float32 and in other numbers."""
     likeliest, ranks = truth.argmax(1), np.argsort(-made, axis=1, kind="stable")
     off = (truth - made).astype(np.float64)
     return Agreement(

@@ -27,7 +27,7 @@ def costs(
     signal = 0.0
     outputs = [one for node in module.graph.find_nodes(op="output") for one in node.all_input_nodes]
     for row in images:
-        exact = _values(module, row)
+        exact = values_of(module, row)
         signal += sum(float((exact[one].double() ** 2).sum()) for one in outputs)
         for layer in found.layers:
             changed = _after(module, layer, _in_integers(layer, found, exact), exact)
@@ -37,7 +37,8 @@ def costs(
     return {layer: math.sqrt(one / max(signal, 1e-30)) for layer, one in error.items()}
 
 
-def _values(module: fx.GraphModule, row: tuple[Tensor, ...]) -> Values:
+def values_of(module: fx.GraphModule, row: tuple[Tensor, ...]) -> Values:
+    """What every node of a graph gives for a row of its inputs."""
     inputs = iter(row)
     values: Values = {}
     for node in module.graph.nodes:

@@ -53,7 +53,7 @@ def graph_of(model: Model) -> fx.GraphModule:
     except (NotImplementedError, RuntimeError, TypeError) as error:
         reason = error_text.of_exception(error)
         raise UserError(
-            f"{model.name} cannot be read for 8-bit integers: {reason}; write it with plain operators in its "
+            f"{model.name} cannot be read layer by layer: {reason}; write it with plain operators in its "
             "forward(), or build it in float32"
         ) from error
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two operators that mark, within an ordinary float network, what is stored in 8 bits.
+"""The operators that mark, within an ordinary float network, what is stored in 8 bits, or not in 16.
 
 `mnc::fake_quantize` stands behind each activation that is, `mnc::quantized_weight` at the weights of a
-convolution or a dense layer. Both survive torch.jit.trace, torch.jit.freeze and torch.export; importing this
-module registers them.
+convolution or a dense layer. `mnc::in_float32` stands behind what half precision does not hold. All survive
+torch.jit.trace, torch.jit.freeze and torch.export; importing this module registers them.
 """
 
 from collections.abc import Callable
@@ -80,4 +80,5 @@ _register(
     _shape_of_quantized_weight,
 )
 # What freezing must not work out: the scales of constant weights would be lost.
+_register("in_float32(Tensor x) -> Tensor", lambda x: x.clone(), torch.empty_like)
 _register("held(Tensor x) -> Tensor", lambda x: x.clone(), torch.empty_like)

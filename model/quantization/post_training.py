@@ -40,7 +40,7 @@ def quantize(model: Model, images: Images, *, keep_float: Collection[str] = ()) 
     The layers named in `keep_float` stay in float32, and so does whatever is not known here. The same on
     every run. UserError for no images, images of another shape, and names that no layer has.
     """
-    rows = _rows(model, images)
+    rows = runs_of(model, images)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # sums in one order, whatever the machine
     try:
@@ -54,7 +54,7 @@ def _quantized(
     model: Model, rows: list[tuple[Tensor, ...]], keep_float: Collection[str]
 ) -> Quantized:
     module = graph.graph_of(model)
-    _check_names(module, keep_float)
+    check_names(module, keep_float)
     where = plan(module, keep_float)
     gain = _equalize(module, where, rows)
     found = calibrate(module, where, rows)
@@ -117,7 +117,7 @@ def mark(module: fx.GraphModule, found: Calibrated) -> None:
     module.recompile()
 
 
-def _rows(model: Model, images: Images) -> list[tuple[Tensor, ...]]:
+def runs_of(model: Model, images: Images) -> list[tuple[Tensor, ...]]:
     """The inputs of each run: an image for each place of the batch, and noise for further inputs."""
     if not images:
         raise UserError("no image to calibrate with; give one at least, some dozens are better")
@@ -141,7 +141,8 @@ def _rows(model: Model, images: Images) -> list[tuple[Tensor, ...]]:
     return [(whole[i * batch : (i + 1) * batch].contiguous(), *others[i]) for i in range(runs)]
 
 
-def _check_names(module: fx.GraphModule, keep_float: Collection[str]) -> None:
+def check_names(module: fx.GraphModule, keep_float: Collection[str]) -> None:
+    """UserError for names that no layer has."""
     names = [node.meta["name"] for node in module.graph.nodes if node.op == "call_function"]
     layers = [node.meta["name"] for node in module.graph.nodes if kinds.is_layer(node, module)]
     for name in keep_float:
@@ -149,7 +150,7 @@ def _check_names(module: fx.GraphModule, keep_float: Collection[str]) -> None:
             near = difflib.get_close_matches(name, names, cutoff=0.3) or layers[:3]
             raise UserError(
                 f"no layer is called {name!r}, to be kept in float; "
-                + (f"perhaps {', '.join(near)}" if near else "the network has none in 8 bits")
+                + (f"perhaps {', '.join(near)}" if near else "the network has none")
             )
 
 
