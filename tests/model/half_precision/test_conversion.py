@@ -9,7 +9,6 @@ from mnc.support.errors import UserError
 from tests.model.half_precision.networks import Loud
 from tests.model.quantization.networks import SHAPE, Blocks, model_of
 
-
 IMAGES = [torch.randn(SHAPE, generator=torch.Generator().manual_seed(0))]
 
 
