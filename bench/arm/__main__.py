@@ -7,23 +7,24 @@ Takes a target; prints a table, and writes it as JSON with --out.
 
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 import msgspec
 
 from bench.arm import runtimes
 from bench.arm.files import exported_folder, model_folder
-from bench.arm.runtimes import Runtime
+from bench.arm.runtimes import OURS, RACERS, Runtime
 from mnc.compile.cli.common import table
 from mnc.compile.report.explain import core_name
 from mnc.compile.simulator.identity import identity
 from mnc.compile.simulator.totals import Total, total_of
+from mnc.model.names import Precision
 from mnc.support.errors import UserError
 from mnc.support.files import write_atomic
 from mnc.targets import Target, load
 
 MODEL = "mobilenet_v1_1.0_224"
-RACERS = "mnc,ncnn,litert,mnn,onnxruntime"
 NOTE = (
     "A model, no device: every instruction of each runtime's own AArch64 code, priced by the core model; "
     "docs/tracing.md says how far that is from published boards."
@@ -58,13 +59,25 @@ class Race(msgspec.Struct, frozen=True):
 @click.option("--target", "name", default="rpi4", show_default=True)
 @click.option("--models", default=MODEL, show_default=True, help="Names, separated by commas.")
 @click.option("--threads", default="1", show_default=True, help="Such as 1,4.")
-@click.option("--runtimes", "keys", default=RACERS, show_default=True)
+@click.option(
+    "--precision", type=click.Choice(get_args(Precision)), default="float32", show_default=True
+)
+@click.option(
+    "--runtimes", "keys", help="Keys of bench/arm/runtimes.py; else all of the precision."
+)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it as JSON.")
-def main(name: str, models: str, threads: str, keys: str, out: Path | None) -> None:
+def main(
+    name: str,
+    models: str,
+    threads: str,
+    precision: Precision,
+    keys: str | None,
+    out: Path | None,
+) -> None:
     """Race AArch64 runtimes on a target's cores, by the core model."""
     try:
         target = load(name)
-        chosen = [runtimes.find(key) for key in keys.split(",")]
+        chosen = [runtimes.find(key) for key in (keys or RACERS[precision]).split(",")]
         click.echo(NOTE)
         results: list[Result] = []
         for model in models.split(","):
@@ -84,8 +97,9 @@ def main(name: str, models: str, threads: str, keys: str, out: Path | None) -> N
 
 def _result(model: str, runtime: Runtime, target: Target, threads: int) -> Result:
     try:
-        ours = runtime.key == "mnc"
-        folder = exported_folder(model, target) if ours else model_folder(model, runtime)
+        ours = runtime.recipe == OURS
+        how = runtime.precision
+        folder = exported_folder(model, target, how) if ours else model_folder(model, runtime)
         found = runtimes.price(runtime, folder, target, threads=threads)
     except UserError as error:
         return Result(model, runtime.key, threads, why=str(error))
@@ -110,7 +124,7 @@ def _row(one: Result, results: list[Result]) -> dict[str, object]:
         other.milliseconds
         for other in results
         if (other.model, other.threads) == (one.model, one.threads)
-        and other.runtime != "mnc"
+        and runtimes.find(other.runtime).recipe != OURS
         and not other.why
     ]
     best = min(peers, default=None)

@@ -9,6 +9,7 @@ import click
 from bench.arm.runtimes import Runtime
 from bench.peer import home
 from bench.recipes import Kitchen
+from mnc.model.names import Precision
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir
 from mnc.targets import Target, load
@@ -32,14 +33,16 @@ def model_folder(model: str, runtime: Runtime) -> Path:
     return home(kitchen.folder, runtime.precision)
 
 
-def exported_folder(model: str, target: Target) -> Path:
+def exported_folder(model: str, target: Target, precision: Precision) -> Path:
     """Our library of a model for a target, made anew, with the examples beside it."""
     from mnc.compile import api
+    from mnc.compile.api.named import ModelSpec
 
     kitchen = _kitchen(model)
     kitchen.make("exchange")
-    folder = cache_dir("peers", "arm", f"{model}-{target.name}")
-    built = api.build(model, target, out=folder / "artifacts")
+    folder = cache_dir("peers", "arm", f"{model}-{target.name}-{precision}")
+    spec = ModelSpec(model, precision=precision)
+    built = api.build(spec, target, out=folder / "artifacts", check=False)
     api.export(built, folder / "exported")
     for name in ("inputs.npy", "expected.npy"):
         link = folder / name

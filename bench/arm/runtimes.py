@@ -50,14 +50,18 @@ class Priced:
     trace: Trace
 
 
+HALF = 5e-2  # of the largest logit: what is wrong is further off
 EIGHT_BITS = 0.5  # how far logits may be off that 8-bit maps lead to: what is wrong is further off
 LITERT = ("ai-edge-litert", "backports.strenum", "flatbuffers", "protobuf", "tqdm")
 ONNX = ("onnxruntime", "flatbuffers", "packaging", "protobuf")
+OURS = ""  # the recipe of a library that is exported for the target
 RUNTIMES = (
-    Runtime("mnc", "mnc", "", "run_exported", PROJECT, ()),
+    Runtime("mnc", "mnc", OURS, "run_exported", PROJECT, ()),
+    Runtime("mnc-fp16", "mnc, fp16", OURS, "run_exported", PROJECT, (), HALF, "fp16"),
+    Runtime("mnc-int8", "mnc, int8", OURS, "run_exported", PROJECT, (), EIGHT_BITS, "int8"),
     Runtime("ncnn", "ncnn", "ncnn_file", "run_ncnn", "ncnn", ("ncnn",)),
     # Half-precision arithmetic where the core has it, as ncnn does unless told not to.
-    Runtime("ncnn-fp16", "ncnn, fp16", "ncnn_file", "run_ncnn_fp16", "ncnn", ("ncnn",), 5e-2),
+    Runtime("ncnn-fp16", "ncnn, fp16", "ncnn_file", "run_ncnn_fp16", "ncnn", ("ncnn",), HALF),
     Runtime(
         "ncnn-int8", "ncnn, int8", "ncnn_int8", "run_ncnn", "ncnn", ("ncnn",), EIGHT_BITS, "int8"
     ),
@@ -75,6 +79,12 @@ RUNTIMES = (
     Runtime("mnn", "MNN", "mnn_file", "run_mnn", "mnn", ("mnn",)),
     Runtime("onnxruntime", "ONNX Runtime", "onnx_file", "run_onnxruntime", "onnxruntime", ONNX),
 )
+# Who races in a precision.
+RACERS: dict[Precision, str] = {
+    "float32": "mnc,ncnn,litert,mnn,onnxruntime",
+    "fp16": "mnc-fp16,ncnn-fp16",
+    "int8": "mnc-int8,ncnn-int8,litert-int8",
+}
 # Its Python package imports PyTorch, whose AArch64 wheel from PyPI is of gigabytes.
 LEFT_OUT = {"executorch": "its runtime for Python needs PyTorch in the emulator"}
 

@@ -21,7 +21,7 @@ def block_of(data: Any) -> int:
     that divide them, up to `LONGEST`, or a little more where only few do.
     """
     chunks, size = int(data.shape[1]), int(data.shape[4])
-    if not blocked.by_element(data.dtype) or chunks * size <= 2 * LONGEST:
+    if data.dtype != "float16" or chunks * size <= 2 * LONGEST:
         return chunks * size
     sizes = [size * d for d in blocked.divisors(chunks, chunks)]
     fit = max(s for s in sizes if s <= LONGEST)
