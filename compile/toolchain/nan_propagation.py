@@ -36,7 +36,7 @@ PASS = tir.transform.prim_func_pass(_propagate_nan, opt_level=0, name="mnc.Propa
 
 def _as_instruction(node: Any) -> Any:
     """ARM's maximum that propagates NaN takes as long as the one that does not."""
-    if not node.dtype.startswith("float32"):
+    if not node.dtype.startswith(("float32", "float16")):
         return _in_order(node)
     operands = tir.const(2, "uint32")
     return tir.call_llvm_pure_intrin(node.dtype, _INTRINSICS[type(node)], operands, node.a, node.b)

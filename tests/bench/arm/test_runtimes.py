@@ -24,13 +24,20 @@ def test_a_runtime_that_is_not_traced_is_named() -> None:
         runtimes.find("executorch")
 
 
+def test_who_races_is_known_and_ours_comes_first() -> None:
+    for keys in runtimes.RACERS.values():
+        ours, *peers = (runtimes.find(key) for key in keys.split(","))
+        assert ours.recipe == runtimes.OURS and peers
+        assert all(peer.recipe != runtimes.OURS for peer in peers)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     emulator.why_not() is not None, reason="no emulator of this system takes plugins"
 )
 def test_our_exported_network_is_priced_once_it_is_right(tmp_path: Path) -> None:
     target, runtime = load("rpi4"), runtimes.find("mnc")
-    folder = exported_folder("mobilenet_v1_28", target)
+    folder = exported_folder("mobilenet_v1_28", target, "float32")
     found = runtimes.price(runtime, folder, target, threads=1)
     assert found.error < 1e-5
     assert found.trace.unknown_share < 1e-3
