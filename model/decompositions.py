@@ -90,9 +90,16 @@ def _convolution(
     groups: int,
     *_: Any,
 ) -> Any:
-    """A transposed convolution of a spread kernel is one of a kernel with zeros between its taps."""
+    """A transposed convolution of a spread kernel is one of a kernel with zeros between its taps. What is
+    given once for all axes, as export does, is given for each.
+    """
+    given = (stride, padding, dilation)
+    each = [_each(one, weight) for one in given]
     if not transposed or all(step == 1 for step in dilation):
-        return NotImplemented
+        if each == [list(one) for one in given]:
+            return NotImplemented
+        beyond = _each(output_padding, weight)
+        return torch.convolution(x, weight, bias, *each, transposed, beyond, groups)
     with known_now():
         steps = _each(dilation, weight)
         sizes = [step * (size - 1) + 1 for size, step in zip(weight.shape[2:], steps, strict=True)]

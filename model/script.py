@@ -223,7 +223,8 @@ def _may_be_lacking(node: Any) -> bool:
     """False for calls, of what every network has, that are known to be fine."""
     kind, first = node.kind(), next(node.inputs()).type()
     if kind == "aten::_convolution":
-        return bool(node.inputsAt(6).toIValue())  # transposed
+        transposed = bool(node.inputsAt(6).toIValue())
+        return transposed or node.inputsAt(4).node().inputsSize() == 1  # one padding for all axes
     if kind == "aten::to":
         return any(one.toIValue() == DOUBLE for one in list(node.inputs())[1:3])
     if kind == "aten::div":

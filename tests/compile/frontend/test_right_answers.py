@@ -319,13 +319,14 @@ class Exported(nn.Module):
         super().__init__()
         self.first, self.group, self.rows = nn.Conv2d(3, 6, 3), nn.GroupNorm(2, 6), nn.LayerNorm(17)
         self.around = nn.Conv2d(6, 6, 3, padding=1, padding_mode="circular")
+        self.within = nn.Conv2d(6, 6, 3, padding="valid")
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Six tensors."""
+        """Seven tensors."""
         y = self.first(x)
         pooled = F.adaptive_avg_pool2d(y, (4, 5))
         given = (F.selu(self.group(y)), F.celu(self.rows(y), 0.7), torch.softmax(y, 1))
-        return *given, pooled.float(), F.instance_norm(y), self.around(y)
+        return *given, pooled.float(), F.instance_norm(y), self.around(y), self.within(y)
 
 
 def test_what_export_leaves_is_right() -> None:
