@@ -93,21 +93,20 @@ def _convolution(
     """A transposed convolution of a spread kernel is one of a kernel with zeros between its taps. What is
     given once for all axes, as export does, is given for each.
     """
-    given = (stride, padding, dilation)
-    each = [_each(one, weight) for one in given]
-    if not transposed or all(step == 1 for step in dilation):
-        if each == [list(one) for one in given]:
+    beyond = _each(output_padding, weight)
+    steps, pads, spacing = (_each(one, weight) for one in (stride, padding, dilation))
+    if not transposed or all(step == 1 for step in spacing):
+        if (steps, pads, spacing) == (list(stride), list(padding), list(dilation)):
             return NotImplemented
-        beyond = _each(output_padding, weight)
-        return torch.convolution(x, weight, bias, *each, transposed, beyond, groups)
+        return torch.convolution(x, weight, bias, steps, pads, spacing, transposed, beyond, groups)
     with known_now():
-        steps = _each(dilation, weight)
-        sizes = [step * (size - 1) + 1 for size, step in zip(weight.shape[2:], steps, strict=True)]
+        taps: tuple[slice, ...] = tuple(slice(None, None, step) for step in spacing)
+        pairs = zip(weight.shape[2:], spacing, strict=True)
+        sizes = [step * (size - 1) + 1 for size, step in pairs]
         spread = weight.new_zeros(*weight.shape[:2], *sizes)
-        taps: tuple[slice, ...] = tuple(slice(None, None, step) for step in steps)
         spread[(slice(None), slice(None), *taps)] = weight
-    ones = [1] * len(steps)
-    return torch.convolution(x, spread, bias, stride, padding, ones, True, output_padding, groups)
+    ones = [1] * len(spacing)
+    return torch.convolution(x, spread, bias, steps, pads, ones, True, beyond, groups)
 
 
 def _pad(x: Tensor, pad: Ints, mode: str = "constant", value: float | None = None) -> Any:
