@@ -9,12 +9,12 @@ The classifier is the same kernel with a single pixel. After Goto and van de Gei
 High-Performance Matrix Multiplication" (ACM TOMS 2008), with the packing done once at compile time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tvm import autotvm, te, topi
 
-from mnc.compile.templates import blocked, half_sums
+from mnc.compile.templates import blocked, half_sums, lane_pointwise, lane_tile
 
 NAME = "pointwise_NCHWc.mnc"
 TAG = "mnc_pointwise"
@@ -41,8 +41,20 @@ def compute(
     _, in_chunks, height, width, in_block = topi.utils.get_const_tuple(data.shape)
     out_chunks = int(kernel.shape[0])
     part = half_sums.block_of(data)
-    _define_space(cfg, out_chunks, height, width, in_chunks, in_block, dtype=data.dtype, part=part)
-    return product(data, kernel, tag=TAG)
+    by_lanes = lane_tile.possible(data, kernel) and height * width > 1
+    _define_space(
+        cfg,
+        out_chunks,
+        height,
+        width,
+        in_chunks,
+        in_block,
+        dtype=data.dtype,
+        part=part,
+        by_lanes=by_lanes,
+    )
+    made_by = lane_pointwise.product if "lanes" in cfg else product
+    return made_by(data, kernel, tag=TAG)
 
 
 def product(data: Any, kernel: Any, *, tag: str) -> Any:
@@ -84,16 +96,15 @@ def _define_space(
     *,
     dtype: str,
     part: int,
+    by_lanes: bool,
 ) -> None:
     """Knobs, pruned to what the registers hold and to tiles of whole rows or divisors of a row. `part` is how
     many channels are added one after another.
     """
-    registers = blocked.vector_registers()
-    tile_p = pixel_tiles(height, width, registers)
-    tile_oc = blocked.divisors(out_chunks, 8 if height * width > 1 else registers - 2)
-    good = blocked.tile_knobs(cfg, ("tile_oc", tile_oc), ("tile_p", tile_p))
-    unroll = default_unroll(in_block, dtype) if height * width > 1 else min(4, in_block)
-    blocked.knob(cfg, "unroll", unrolls(in_block), unroll)
+    if by_lanes:
+        good = lane_pointwise.define_tile(cfg, out_chunks, height, width)
+    else:
+        good = _define_tile(cfg, out_chunks, height, width, in_block, dtype=dtype)
     blocks = blocked.row_blocks(height)
     orders = [PIXEL_OUTER] if height * width > 1 else []
     orders += [ROW_BLOCKS] if blocks > 1 else []
@@ -102,7 +113,8 @@ def _define_space(
     default = ROW_BLOCKS if whole else PIXEL_OUTER if keep else CHANNEL_OUTER
     blocked.knob(cfg, "order", [CHANNEL_OUTER, *orders], default)
     # Channels of a reduction block: 0 is all at once; smaller blocks keep the weights' slab in L1.
-    chunks = [c for c in (64, 128, 256) if c % in_block == 0 and in_chunks * in_block > c]
+    sizes = () if by_lanes else (64, 128, 256)
+    chunks = [c for c in sizes if c % in_block == 0 and in_chunks * in_block > c]
     divide = [c for c in chunks if (in_chunks * in_block) % c == 0]
     if part < in_chunks * in_block:
         divide = [part]
@@ -123,7 +135,7 @@ def _define_space(
 
     cfg.multi_filter(
         filter=lambda e: (
-            (e["tile_oc"].val, e["tile_p"].val) in good
+            good(e)
             and keeps_cores_busy(e)
             and not (keep and e["order"].val == CHANNEL_OUTER)
             and not (e["block_k"].val and e["order"].val == PIXEL_OUTER)
@@ -132,6 +144,19 @@ def _define_space(
             and (e["order"].val != ROW_BLOCKS or height // blocks * width % e["tile_p"].val == 0)
         )
     )
+
+
+def _define_tile(
+    cfg: Any, out_chunks: int, height: int, width: int, in_block: int, *, dtype: str
+) -> Callable[[Any], bool]:
+    """Register tiles, and the steps of the reduction that are written out; gives which are worth a trial."""
+    registers = blocked.vector_registers()
+    tile_p = pixel_tiles(height, width, registers)
+    tile_oc = blocked.divisors(out_chunks, 8 if height * width > 1 else registers - 2)
+    good = blocked.tile_knobs(cfg, ("tile_oc", tile_oc), ("tile_p", tile_p))
+    unroll = default_unroll(in_block, dtype) if height * width > 1 else min(4, in_block)
+    blocked.knob(cfg, "unroll", unrolls(in_block), unroll)
+    return lambda e: (e["tile_oc"].val, e["tile_p"].val) in good
 
 
 def _default_slab(cfg: Any, slabs: Sequence[int], out_chunks: int, cores: int) -> int:
@@ -172,6 +197,8 @@ def schedule(cfg: Any, outs: Any) -> Any:
             s[accumulator].set_scope("global")
             s[accumulator].compute_at(s[output], tiles[0 if cfg["block_k"].val else 1])
             sum_in_registers(s, accumulator, cfg)
+        elif "lanes" in cfg:
+            lane_pointwise.schedule(s, accumulator, convolution, cfg, output, tiles[1])
         elif cfg["block_k"].val:
             _accumulate_in_slab(s, accumulator, convolution, tiles, cfg, output)
         else:
@@ -195,7 +222,8 @@ def tile_output(s: Any, output: Any, cfg: Any) -> tuple[Any, Any]:
     else:
         s[output].reorder(n, outer, inner, p_inner, o_inner, v)
     s[output].vectorize(v)
-    s[output].unroll(p_inner)
+    if cfg["tile_p"].val < blocked.vector_registers():
+        s[output].unroll(p_inner)
     s[output].unroll(o_inner)
     parallel = s[output].fuse(n, outer)
     if not cfg["block_k"].val and order != ROW_BLOCKS:

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`lane_assembly`'s inner loop as a function in LLVM's IR, which TVM links to a kernel and LLVM inlines.
+
+Takes a `Kernel`; gives text. The sums are operands of the assembly in registers that it names, so that what
+LLVM makes of the tile afterwards (bias, activation) finds them there.
+"""
+
+from collections.abc import Iterator
+
+from mnc.compile.templates import lane_assembly
+from mnc.compile.templates.lane_assembly import REGISTERS, VECTOR_BYTES, Kernel
+
+PARAMETERS = (
+    "ptr %sums, ptr %data, ptr %weights, i64 %blocks, i64 %data_apart, i64 %weights_apart, "
+    "i64 %sums_apart"
+)
+
+
+def name(kernel: Kernel) -> str:
+    """Of the function."""
+    kind = f"{8 * kernel.size}x{kernel.lanes}{'p' * kernel.prefetch}"
+    return f"mnc_lanes_{kind}_{kernel.channels}_{kernel.pixels}"
+
+
+def function(kernel: Kernel) -> str:
+    """Adds up blocks of input channels from zero. Arguments: sums, data, weights, how many blocks, and bytes
+    from one block to the next of data, of weights and of sums.
+    """
+    sums, channels = kernel.sums, range(kernel.channels)
+    kind = f"<{kernel.block} x {'float' if kernel.size == 4 else 'half'}>"
+    pointers = [f"x{lane_assembly.WEIGHTS + channel}" for channel in channels]
+    changed = [*sums, f"x{lane_assembly.DATA}", f"x{lane_assembly.COUNT}", *pointers]
+    values = [f"{kind} zeroinitializer"] * len(sums)
+    values += ["ptr %data", "i64 %blocks", *(f"ptr %weights{channel}" for channel in channels)]
+    result = f"{{ {', '.join(value.split(' %')[0].removesuffix(' zeroinitializer') for value in values)} }}"
+    constraints = [f"={{{one}}}" for one in changed] + [f"{{{one}}}" for one in changed]
+    constraints += [f"{{x{lane_assembly.APART}}}", *(f"~{{{one}}}" for one in _scratch(kernel))]
+    text = "\\0A".join(lane_assembly.assembly(kernel))
+    return "\n".join(
+        [
+            f"define linkonce_odr i32 @{name(kernel)}({PARAMETERS}) alwaysinline {{",
+            *(_pointer("weights", channel) for channel in channels),
+            f'%r = call {result} asm sideeffect "{text}", "{",".join(constraints)}"'
+            f"({', '.join([*values, 'i64 %data_apart'])})",
+            *_stores(kernel, kind, result),
+            "ret i32 0",
+            "}",
+        ]
+    )
+
+
+def _scratch(kernel: Kernel) -> list[str]:
+    vectors = [f"v{i}" for i in range(REGISTERS) if f"v{i}" not in kernel.sums]
+    return [*vectors, f"x{lane_assembly.AHEAD}", "cc", "memory"]
+
+
+def _pointer(of: str, channel: int) -> str:
+    return (
+        f"%{of}_from{channel} = mul i64 %{of}_apart, {channel}\n"
+        f"%{of}{channel} = getelementptr i8, ptr %{of}, i64 %{of}_from{channel}"
+    )
+
+
+def _stores(kernel: Kernel, kind: str, result: str) -> Iterator[str]:
+    for channel in range(kernel.channels):
+        yield _pointer("sums", channel)
+        for pixel in range(kernel.pixels):
+            i = channel * kernel.pixels + pixel
+            yield f"%at{i} = getelementptr i8, ptr %sums{channel}, i64 {pixel * VECTOR_BYTES}"
+            yield f"%sum{i} = extractvalue {result} %r, {i}"
+            yield f"store {kind} %sum{i}, ptr %at{i}, align {VECTOR_BYTES}"

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A tile of pixels and output channels of a pointwise convolution, as a TE tensor intrinsic.
+
+On AArch64 it is calls of `lane_kernel`'s functions; elsewhere, where a schedule is only checked, plain loops.
+"""
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import DataType, te, tir
+
+from mnc.compile.templates import blocked, lane_assembly, lane_kernel
+from mnc.compile.templates.lane_assembly import VECTOR_BYTES, Kernel
+from mnc.compile.templates.multiply_add import buffer
+
+DTYPES = ("float32",)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """`channels` blocks of output channels and `rows` x `columns` pixels, which lie one after another, over
+    `blocks` of input channels; `lanes` and `prefetch` as `Kernel` has them.
+    """
+
+    channels: int
+    rows: int
+    columns: int
+    blocks: int
+    lanes: int
+    prefetch: bool
+
+    def kernels(self, size: int) -> list[tuple[int, Kernel]]:
+        """(first pixel, kernel): as few as hold all sums in registers, of about the same size."""
+        most = lane_assembly.most_pixels(self.channels, lanes=self.lanes)
+        pixels = self.rows * self.columns
+        count = -(-pixels // most)
+        group = 1 if count == 1 else lane_assembly.most_in_group(self.channels)
+        ends = [min(pixels, -(-pixels * i // count // group) * group) for i in range(count + 1)]
+        return [
+            (
+                start,
+                Kernel(self.channels, end - start, size, self.lanes, self.prefetch),
+            )
+            for start, end in itertools.pairwise(ends)
+        ]
+
+
+def possible(data: Any, kernel: Any) -> bool:
+    """Whether the current target has the instructions, and blocks are of a vector."""
+    bits = DataType(data.dtype).bits
+    full = all(int(extent) * bits == 128 for extent in (data.shape[4], *kernel.shape[4:]))
+    on_aarch64 = blocked.on_arm() and blocked.vector_registers() == lane_assembly.REGISTERS
+    return on_aarch64 and full and data.dtype in DTYPES
+
+
+def intrinsic(tile: Tile, dtype: str, *, scope: str) -> Any:
+    """Of the sums (channels, rows, columns, v) over (blocks, channel)."""
+    block = 8 * VECTOR_BYTES // DataType(dtype).bits
+    data = te.placeholder((tile.blocks, tile.rows, tile.columns, block), dtype, name="data")
+    weights = (tile.channels, tile.blocks, 1, 1, block, block)
+    kernel = te.placeholder(weights, dtype, name="kernel")
+    chunk = te.reduce_axis((0, tile.blocks), name="chunk")
+    channel = te.reduce_axis((0, block), name="channel")
+    sums = te.compute(
+        (tile.channels, tile.rows, tile.columns, block),
+        lambda o, y, x, v: te.sum(
+            data[chunk, y, x, channel] * kernel[o, chunk, 0, 0, channel, v], axis=[chunk, channel]
+        ),
+    )
+    # Rows follow one another, so that pixels are numbered through.
+    within = [tile.columns * block, block, 1]
+    binds = {
+        data: buffer(data, [te.var("data"), *within]),
+        kernel: buffer(kernel, [*(te.var(f"kernel{i}") for i in range(5)), 1]),
+        sums: buffer(sums, [te.var("sums"), *within], scope=scope),
+    }
+    body = _calls if blocked.on_arm() else _loops
+    return te.decl_tensor_intrin(sums.op, lambda ins, outs: body(tile, ins, outs[0]), binds=binds)
+
+
+def _calls(tile: Tile, ins: Any, out: Any) -> Any:
+    data, weights = ins
+    size = DataType(data.dtype).bits // 8
+    kernels = tile.kernels(size)
+    builder = tir.ir_builder.create()
+    text = "\n".join(
+        lane_kernel.function(kernel) for kernel in dict.fromkeys(k for _, k in kernels)
+    )
+    builder.scope_attr(tir.const(0, "int32"), "pragma_import_llvm", tir.StringImm(text))
+    apart = [one.strides[0] * size for one in (data, weights, out)]
+    for first, kernel in kernels:
+        at = first * kernel.block
+        where = [out.access_ptr("w", offset=at), data.access_ptr("r", offset=at)]
+        sizes = [tir.Cast("int64", value) for value in (tile.blocks, *apart)]
+        arguments = [*where, weights.access_ptr("r"), *sizes]
+        builder.emit(tir.call_extern("int32", lane_kernel.name(kernel), *arguments))
+    return builder.get()
+
+
+def _loops(tile: Tile, ins: Any, out: Any) -> Any:
+    data, weights = ins
+    block = int(out.shape[3])
+    kind = f"{out.dtype}x{block}"
+    builder = tir.ir_builder.create()
+    with (
+        builder.for_range(0, tile.channels, name="o") as o,
+        builder.for_range(0, tile.rows, name="y") as y,
+        builder.for_range(0, tile.columns, name="x") as x,
+    ):
+        builder.emit(out.vstore([o, y, x, 0], tir.const(0, kind)))
+        with builder.for_range(0, tile.blocks * block, name="channel") as channel:
+            chunk, lane = channel // block, channel % block
+            number = tir.Broadcast(data.vload([chunk, y, x, lane]), block)
+            product = number * weights.vload([o, chunk, 0, 0, lane, 0], kind)
+            builder.emit(out.vstore([o, y, x, 0], out.vload([o, y, x, 0], kind) + product))
+    return builder.get()
