@@ -21,8 +21,8 @@ DATA, AHEAD, APART, COUNT, WEIGHTS = 9, 10, 11, 12, 13
 
 @dataclass(frozen=True)
 class Kernel:
-    """`channels` vectors of output channels times `pixels`, of numbers of `size` bytes, `lanes` input channels
-    of a pixel loaded at once. `prefetch`: the pixels of the block after the next are asked for.
+    """`channels` vectors of output channels times `pixels`, of numbers of `size` bytes, `lanes` input
+    channels of a pixel loaded at once. `prefetch`: the pixels of the block after the next are asked for.
     """
 
     channels: int

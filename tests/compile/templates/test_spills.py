@@ -12,12 +12,12 @@ from mnc.compile.measure import compile_worker
 from mnc.compile.measure.messages import spec_of
 from mnc.compile.measure.simulate_worker import kernel_of
 from mnc.compile.simulator.simulate import simulate
-from mnc.compile.templates import pointwise
+from mnc.compile.templates import direct
 from mnc.targets import load
 from mnc.targets.target import LOADS_APART
 from tests.compile.templates.workloads import convolution
 
-FULL = {"tile_oc": 2, "tile_p": 14, "unroll": 4, "block_k": 0}  # 28 accumulators of 32 registers
+FULL = {"tile_oc": 2, "tile_ow": 14, "unroll": 1}  # 28 accumulators of 32 registers
 TILES = 14 * 14 // 14 * 16 // 2
 
 
@@ -33,8 +33,8 @@ def spills(task: TunableTask, name: str) -> int:
 
 @pytest.mark.parametrize("name", ["rk3399", "rpi5"])
 def test_a_tile_that_fills_the_registers_of_aarch64_does_not_spill(name: str) -> None:
-    shapes = (1, 16, 14, 14, 4), (16, 16, 1, 1, 4, 4)
-    ours = convolution(pointwise.NAME, *shapes, target=load(name).tvm_target())
+    shapes = (1, 16, 14, 14, 4), (16, 16, 3, 3, 4, 4)
+    ours = convolution(direct.NAME, *shapes, pad=(1, 1, 1, 1), target=load(name).tvm_target())
     text = str(ours.task.target)
     assert LOADS_APART in text
     bare: Any = tvm.target.Target(text.replace(f"-cl-opt={LOADS_APART} ", ""))

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The assembly of AArch64's pointwise tiles, run by qemu: it sums what plain loops sum."""
+
+import subprocess
+from pathlib import Path
+
+from mnc.compile.rpc import rootfs
+from mnc.compile.templates import lane_assembly, lane_kernel
+from mnc.compile.templates.lane_assembly import Kernel
+from mnc.compile.toolchain.zig import zig
+
+# Groups of all sizes, one pixel, full registers; float and half.
+KERNELS = [
+    *(
+        Kernel(channels, pixels, 4, lanes, prefetch=lanes == 2)
+        for channels in (1, 2, 4)
+        for lanes in (2, 4)
+        for pixels in {1, 3, lane_assembly.most_pixels(channels, lanes=lanes)}
+    ),
+    Kernel(1, 7, 4, 2, prefetch=True),
+    Kernel(1, 23, 2, 4, prefetch=True),
+    Kernel(2, 9, 2, 2, prefetch=False),
+]
+HARNESS = """
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#define CHECK(NAME, T, CHANNELS, PIXELS, BLOCK, BLOCKS)                                                  \\
+    int32_t NAME(void *, void *, void *, int64_t, int64_t, int64_t, int64_t);                            \\
+    static void check_##NAME(void)                                                                       \\
+    {                                                                                                    \\
+        static T data[BLOCKS][PIXELS + 2][BLOCK], weights[CHANNELS][BLOCKS + 1][BLOCK][BLOCK];           \\
+        static T sums[CHANNELS][PIXELS + 1][BLOCK];                                                      \\
+        for (size_t i = 0; i < sizeof data / sizeof(T); i++) ((T *)data)[i] = (T)(rand() % 7 - 3);       \\
+        for (size_t i = 0; i < sizeof weights / sizeof(T); i++) ((T *)weights)[i] = (T)(rand() % 7 - 3); \\
+        NAME(sums, data, weights, BLOCKS, sizeof data[0], sizeof weights[0], sizeof sums[0]);            \\
+        int wrong = 0;                                                                                   \\
+        for (int c = 0; c < CHANNELS; c++)                                                               \\
+            for (int p = 0; p <= PIXELS; p++)                                                            \\
+                for (int v = 0; v < BLOCK; v++) {                                                        \\
+                    float sum = 0;                                                                       \\
+                    for (int k = 0; p < PIXELS && k < BLOCKS * BLOCK; k++)                               \\
+                        sum += data[k / BLOCK][p][k % BLOCK] * weights[c][k / BLOCK][k % BLOCK][v];      \\
+                    wrong += sum != (float)sums[c][p][v];                                                \\
+                }                                                                                        \\
+        printf(#NAME ": %d wrong\\n", wrong);                                                            \\
+    }
+"""
+
+
+def test_a_tile_s_sums_are_those_of_plain_loops(tmp_path: Path) -> None:
+    names = [lane_kernel.name(kernel) for kernel in KERNELS]
+    checks = [
+        f"CHECK({name}, {'float' if one.size == 4 else '__fp16'}, {one.channels}, {one.pixels}, "
+        f"{one.block}, {1 + number % 4})"
+        for number, (one, name) in enumerate(zip(KERNELS, names, strict=True))
+    ]
+    calls = "".join(f"check_{name}();" for name in names)
+    (tmp_path / "main.c").write_text("\n".join([HARNESS, *checks, f"int main(void) {{ {calls} }}"]))
+    text = "\n".join(map(lane_kernel.function, KERNELS)).replace("linkonce_odr ", "")
+    (tmp_path / "kernels.ll").write_text(text)
+    compiler = [*zig("cc"), "-target", "aarch64-linux-musl", "-mcpu=cortex_a76", "-O1", "-w"]
+    command = [*compiler, "main.c", "kernels.ll", "-o", "main"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    run = [str(rootfs.root("aarch64").qemu), str(tmp_path / "main")]
+    said = subprocess.run(run, check=True, capture_output=True, text=True).stdout
+    assert said.splitlines() == [f"{name}: 0 wrong" for name in names]
