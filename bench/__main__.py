@@ -4,6 +4,7 @@
 import contextlib
 import datetime
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -21,6 +22,8 @@ MODELS = (
     "mobilenet_v1_1.0_224,mobilenet_v1_0.5_160,mobilenet_v1_0.25_128,mobilenet_v2_1.0_224,"
     "mobilenet_v3_large_1.0_224,mobilenet_v4_conv_small_1.0_224"
 )
+AVX2 = Path(__file__).parent / "hiding" / "avx2.toml"
+HIDDEN = "AVX-512, AVX-VNNI and AMX"
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
 
 
@@ -44,6 +47,11 @@ def say(text: str) -> None:
     metavar="TRIALS",
     help="First search with AutoTVM and MetaSchedule, TRIALS a task: hours. Found schedules are kept.",
 )
+@click.option(
+    "--avx2",
+    is_flag=True,
+    help="As on a CPU without AVX-512, AVX-VNNI and AMX: nobody is told of them.",
+)
 @click.option("--prepare", is_flag=True, help="Make environments and model files, and stop.")
 @click.option(
     "--out",
@@ -57,12 +65,13 @@ def main(
     precision: Precision,
     keys: str | None,
     trials: int | None,
+    avx2: bool,
     prepare: bool,
     out: Path | None,
 ) -> None:
     """Race this project's MobileNets against other runtimes on this machine."""
-    target = load("host")
-    chosen = peers.find(keys, precision)
+    target = load(str(AVX2) if avx2 else "host")
+    chosen = tuple(replace(peer, hidden=avx2) for peer in peers.find(keys, precision))
     counts = (
         [] if prepare else _counts(threads)
     )  # preparing may go on in a corner, on one processor
@@ -92,7 +101,13 @@ def _kitchen(
     from mnc.model import cost, zoo
 
     network = zoo.load(name)
-    kitchen = Kitchen(network.name, network.weights_hash, target.model, say)
+    kitchen = Kitchen(
+        network.name,
+        network.weights_hash,
+        target.model,
+        say,
+        target=str(AVX2) if chosen[0].hidden else "host",
+    )
     if trials:
         kitchen.tune(trials)
     for peer in chosen:
@@ -167,7 +182,7 @@ def _write(
         commit=state.commit or "unknown",
         dirty=state.dirty,
         precision=precision,
-        machine=machine.describe(target),
+        machine=machine.describe(target, hidden=HIDDEN if chosen[0].hidden else ""),
         settings=settings,
         titles={peer.key: peer.title for peer in chosen},
         contests=tuple(contests),

@@ -8,8 +8,8 @@ from bench.results import Machine
 from mnc.targets import Target, topology
 
 
-def describe(target: Target) -> Machine:
-    """This machine, which `target` stands for."""
+def describe(target: Target, *, hidden: str = "") -> Machine:
+    """This machine, which `target` stands for, but for what is `hidden` of it."""
     processor = topology.cpuinfo()[0]
     core = target.fast
     caches = [("L1d", core.l1d), *((("L2", core.l2),) if core.l2 else ())]
@@ -22,4 +22,5 @@ def describe(target: Target) -> Machine:
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         kernel=f"{platform.system()} {platform.release()}",
         virtual="hypervisor" in processor.get("flags", "").split(),
+        hidden=hidden,
     )

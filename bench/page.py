@@ -47,6 +47,7 @@ def _about(race: Race) -> list[str]:
         f"{machine.cpu} ({machine.mcpu}), {machine.cores} cores"
         f"{', a virtual machine' if machine.virtual else ''}; {machine.caches}; "
         f"{machine.memory_bytes / 2**30:.0f} GiB; {machine.kernel}. "
+        f"{f'{machine.hidden} are hidden from every runtime. ' if machine.hidden else ''}"
         f"Commit {race.commit[:10]}{dirty}, {race.started} to {race.finished}. "
         f"Made by `make bench-peers`; the figures are in race.json.",
         "",

@@ -35,7 +35,8 @@ class Recipe:
 @dataclass(frozen=True)
 class Peer:
     """A runtime under test. `setting` says how it is run, `packages` which installed packages an
-    application would ship with it, `files` what of its precision's folder.
+    application would ship with it, `files` what of its precision's folder. A `hidden` one is told of no
+    AVX-512, AVX-VNNI or AMX (`hiding`).
     """
 
     key: str
@@ -48,6 +49,7 @@ class Peer:
     packages: tuple[str, ...]
     variant: str = ""
     precision: Precision = "float32"
+    hidden: bool = False
 
 
 def home(folder: Path, precision: Precision) -> Path:

@@ -30,12 +30,13 @@ Say = Callable[[str], None]
 
 @dataclass
 class Kitchen:
-    """The folder of one model's files. `failures` maps a recipe to why it has none."""
+    """The folder of one model's files, ours for `target`. `failures` maps a recipe to why it has none."""
 
     model: str
     weights_hash: str
     cpu: str
     say: Say
+    target: str = "host"
     failures: dict[str, str] = field(default_factory=dict)
     _done: set[str] = field(default_factory=set)
 
@@ -96,7 +97,7 @@ class Kitchen:
         for file in recipe.files:
             path = place / file
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        arguments = [self.model, recipe.precision] if recipe.takes_model else []
+        arguments = [self.model, recipe.precision, self.target] if recipe.takes_model else []
         if recipe.tuned_by:
             arguments.append(str(self.records(recipe.tuned_by)))
         self._run(recipe.environment, recipe.script or recipe.name, arguments, limit=LIMIT)

@@ -93,7 +93,7 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it was run."""
+    """Where it was run. `hidden` says which of its instructions no runtime was told of."""
 
     cpu: str
     mcpu: str
@@ -102,6 +102,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int
     kernel: str
     virtual: bool
+    hidden: str = ""
 
 
 class Race(msgspec.Struct, frozen=True, kw_only=True):

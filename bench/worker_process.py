@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench import environments
-from bench.peer import Peer
+from bench.hiding import libraries
+from bench.peer import PROJECT, Peer
 from mnc.support import child_process, error_text
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir
@@ -32,7 +33,7 @@ class Worker:
 
     def __init__(self, peer: Peer, folder: Path, *, threads: int, cpus: Sequence[int]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
-        command = [str(environments.python(peer.environment)), str(WORKERS / "serve.py")]
+        command = [str(_python(peer)), str(WORKERS / "serve.py")]
         self._process = subprocess.Popen(
             [*command, peer.worker, str(folder), str(threads)],
             stdin=subprocess.PIPE,
@@ -107,12 +108,22 @@ class Worker:
         return f"{error_text.exit_name(code)}: {said or 'no message'}"
 
 
+def _python(peer: Peer) -> Path:
+    hidden = peer.hidden and peer.environment != PROJECT
+    return libraries.python(peer.environment) if hidden else environments.python(peer.environment)
+
+
 def _variables(peer: Peer, threads: int, cpus: Sequence[int]) -> dict[str, str]:
     kept = {key: text for key, text in os.environ.items() if not key.startswith(DROPPED)}
-    return kept | {
-        "VARIANT": peer.variant,
-        "CPUS": ",".join(str(cpu) for cpu in cpus),
-        "OMP_NUM_THREADS": str(threads),
-        "PYTHONPATH": environments.SOURCES,
-        "TORCHINDUCTOR_CACHE_DIR": str(cache_dir("peers", "inductor")),
-    }
+    hiding = {"LD_PRELOAD": str(libraries.preloaded())} if peer.hidden else {}
+    return (
+        kept
+        | hiding
+        | {
+            "VARIANT": peer.variant,
+            "CPUS": ",".join(str(cpu) for cpu in cpus),
+            "OMP_NUM_THREADS": str(threads),
+            "PYTHONPATH": environments.SOURCES,
+            "TORCHINDUCTOR_CACHE_DIR": str(cache_dir("peers", "inductor")),
+        }
+    )
