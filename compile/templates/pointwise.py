@@ -23,6 +23,7 @@ TAG = "mnc_pointwise"
 CHANNEL_OUTER, PIXEL_OUTER, ROW_BLOCKS = 0, 1, 2
 SLABS = [1, 2, 4, 8, 16]
 DEFAULT_SLAB = 4
+ROWS = 3  # of weights that an untuned classifier reads at once on ARM
 
 
 @autotvm.register_topi_compute(NAME)  # type: ignore[untyped-decorator]
@@ -151,12 +152,25 @@ def _define_tile(
 ) -> Callable[[Any], bool]:
     """Register tiles, and the steps of the reduction that are written out; gives which are worth a trial."""
     registers = blocked.vector_registers()
-    tile_p = pixel_tiles(height, width, registers)
-    tile_oc = blocked.divisors(out_chunks, 8 if height * width > 1 else registers - 2)
-    good = blocked.tile_knobs(cfg, ("tile_oc", tile_oc), ("tile_p", tile_p))
+    if height * width == 1 and blocked.on_arm():
+        good = _one_pixel(cfg, blocked.divisors(out_chunks, registers - 2))
+    else:
+        tile_p = pixel_tiles(height, width, registers)
+        tile_oc = blocked.divisors(out_chunks, 8 if height * width > 1 else registers - 2)
+        good = blocked.tile_knobs(cfg, ("tile_oc", tile_oc), ("tile_p", tile_p))
     unroll = default_unroll(in_block, dtype) if height * width > 1 else min(4, in_block)
     blocked.knob(cfg, "unroll", unrolls(in_block), unroll)
     return lambda e: (e["tile_oc"].val, e["tile_p"].val) in good
+
+
+def _one_pixel(cfg: Any, tile_oc: Sequence[int]) -> list[tuple[int, int]]:
+    """Knobs of the tile of a classifier: each weight is met once, so memory decides and not how many sums
+    there are. Where there are 1,024 inputs a tile's rows of weights lie as far apart as a way of L1 is long
+    (16 KiB on a Cortex-A76), and push each other out when there are more of them than ways.
+    """
+    blocked.knob(cfg, "tile_oc", tile_oc, max(oc for oc in tile_oc if oc <= ROWS))
+    blocked.knob(cfg, "tile_p", [1], 1)
+    return [(oc, 1) for oc in tile_oc]
 
 
 def _default_slab(cfg: Any, slabs: Sequence[int], out_chunks: int, cores: int) -> int:
