@@ -13,14 +13,13 @@ import numpy as np
 from mnc.compile.artifact import provenance, store
 from mnc.compile.artifact.manifest import Grid, KernelEntry, Manifest, Network, Platform, Tensor
 from mnc.compile.artifact.store import Array, Artifact, Golden
-from mnc.compile.codegen import kernel_object
+from mnc.compile.codegen import network_files
 from mnc.compile.codegen.network import Built
 from mnc.compile.codegen.own_outputs import own_reference
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.records.family_choice import BLOCKED, UNMEASURED, Choice
 from mnc.compile.records.trial import Trial
 from mnc.compile.toolchain import cpu_features
-from mnc.compile.toolchain.linker import link_library
 from mnc.model.examples import examples, noise
 from mnc.model.extras import MissingPackageError
 from mnc.model.quantization import ends, ranges
@@ -50,17 +49,21 @@ def save(
     cc: str | None = None,
     choice: Choice | None = None,
     expected: Expected | None = None,
+    compiled: Path | None = None,
 ) -> Artifact:
     """Write `built` as an artifact at `folder`. `log` is where its records came from,
     `cc` the C compiler to link with (None: the target's default), `choice` why its family, `expected` what
-    PyTorch gives where that is known already.
+    PyTorch gives where that is known already. `compiled` is the library where another process has left it
+    and the files beside it; they are moved.
     """
     choice = choice or Choice(family=BLOCKED, why=UNMEASURED)
     expected = expected or expected_of(model, built, choice.family)
 
     def write(path: Path) -> None:
-        link_library(built.factory, path, target, cc=cc)
-        kernel_object.write(built.factory, path.parent, keys=built.keys)
+        if compiled is not None:
+            network_files.move(compiled, path)
+        else:
+            network_files.write(built.factory, path, target, keys=built.keys, cc=cc)
         for name, report in ((QUANTIZATION, model.quantization), (HALF_PRECISION, model.half)):
             if report is not None:
                 text = msgspec.json.format(msgspec.json.encode(report), indent=2)

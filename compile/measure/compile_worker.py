@@ -25,6 +25,7 @@ from mnc.compile.measure.messages import (
     CompileJob,
     Failed,
     Job,
+    NetworkJob,
     ReferenceJob,
     Reply,
     Stored,
@@ -52,7 +53,7 @@ def tuning() -> Iterator[None]:
 
 def perform(job: Job) -> Reply:
     """Do one job; an exception becomes an answer, for the process must live on."""
-    with tuning():
+    with contextlib.nullcontext() if isinstance(job, NetworkJob) else tuning():
         return _perform(job)
 
 
@@ -67,6 +68,10 @@ def _perform(job: Job) -> Reply:
             return _compile(job)
         if isinstance(job, ReferenceJob):
             return _reference(job)
+        if isinstance(job, NetworkJob):
+            from mnc.compile.measure.network_compiling import compile_network
+
+            return compile_network(job)
     except Exception as error:
         return failed("compile", error)
     return Failed(error="compile", message=f"not a compiler's job: {type(job).__name__}")

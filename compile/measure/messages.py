@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from mnc.compile.records.trial import Failure, task_key
+from mnc.compile.records.trial import Failure, Trial, task_key
 from mnc.compile.rpc.address import Cores
 from mnc.compile.toolchain.graph import Role
 from mnc.support import error_text
@@ -60,6 +60,19 @@ class CompileJob(msgspec.Struct, frozen=True, tag=True):
 
     task: TaskSpec
     config: dict[str, Any]
+    library: str
+
+
+class NetworkJob(msgspec.Struct, frozen=True, tag=True):
+    """Compile a network in our own family: `program` is a file with its Relay module in TVM's JSON, no pair
+    fused, `trials` the records of its kernels, `keys` those of its tasks. Its object and graph are written
+    beside the shared library `library`.
+    """
+
+    program: str
+    target: Target
+    trials: tuple[Trial, ...]
+    keys: tuple[str, ...]
     library: str
 
 
@@ -125,7 +138,7 @@ class SimulateJob(msgspec.Struct, frozen=True, tag=True):
     threads: int
 
 
-Job = CompileJob | ReferenceJob | RunJob | ConnectJob | StepJob | SimulateJob
+Job = CompileJob | NetworkJob | ReferenceJob | RunJob | ConnectJob | StepJob | SimulateJob
 
 
 class Compiled(msgspec.Struct, frozen=True, tag=True):
@@ -135,7 +148,7 @@ class Compiled(msgspec.Struct, frozen=True, tag=True):
 
 
 class Stored(msgspec.Struct, frozen=True, tag=True):
-    """A reference is stored."""
+    """A reference, or a network, is stored."""
 
 
 class Timed(msgspec.Struct, frozen=True, tag=True):

@@ -5,10 +5,8 @@ Takes an `Artifact` and numpy arrays; gives numpy arrays. `local_session` has a 
 layers too, and works where an artifact has no other.
 """
 
-import contextlib
 import os
 import threading
-from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -19,7 +17,6 @@ from mnc.compile.runtime.buffers import memory_of
 from mnc.compile.runtime.inputs import check_inputs
 from mnc.compile.toolchain import cpu_features
 from mnc.support import error_text
-from mnc.support.environment import variables
 from mnc.support.errors import UserError
 from mnc.targets import topology
 from mnc.targets.core_classes import fast_class
@@ -153,18 +150,6 @@ def use_threads(count: int) -> None:
 
         tvm.get_global_func("runtime.config_threadpool")(BIG_CORES, count)
         _configured.count = count
-
-
-@contextlib.contextmanager
-def fresh_pool(count: int) -> Iterator[None]:
-    """Make the pools that TVM starts meanwhile have `count` threads. Its profiler starts a new one for every
-    report, which knows nothing of `use_threads`.
-    """
-    try:
-        with variables(TVM_NUM_THREADS=str(count)):
-            yield
-    finally:
-        _configured.count = None
 
 
 def default_input(session: Session, *, seed: int = 0) -> tuple[Array, ...]:

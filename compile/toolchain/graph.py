@@ -66,7 +66,8 @@ class Storing(msgspec.Struct, frozen=True):
 
 class Call(msgspec.Struct, frozen=True):
     """A kernel called with tensors, by number: first `inputs`, then `outputs`. `task` is None for a kernel
-    that does none of ours, and in graphs of before tasks were written down.
+    that does none of ours, and in graphs of before tasks were written down. `node` is its number in TVM's
+    executor.
     """
 
     kernel: str
@@ -75,6 +76,7 @@ class Call(msgspec.Struct, frozen=True):
     way: Way = "forks"
     task: KernelTask | None = None
     storing: Storing | None = None
+    node: int = 0
 
     def of_roles(self, *wanted: Role) -> tuple[int, ...]:
         """The tensors that have these roles in its task, in the order of `wanted`."""
@@ -166,7 +168,7 @@ def _graph(json: _Json, weights: Collection[str], where: str) -> Graph:
             same = tensors[entries[0]].buffer
             tensors[results[0]] = msgspec.structs.replace(tensors[results[0]], buffer=same)
         else:
-            calls.append(_call(json, node.attrs.func_name, entries, results))
+            calls.append(_call(json, number, entries, results))
     end = len(json.nodes)
     arguments = {
         json.nodes[node].name: _entry(rows, (node, 0, 0), before=end) for node in json.arg_nodes
@@ -208,11 +210,12 @@ def _kernel(node: _Node, where: str) -> str:
     return name
 
 
-def _call(json: _Json, kernel: str, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Call:
+def _call(json: _Json, node: int, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Call:
+    kernel = json.nodes[node].attrs.func_name
     if not outputs:
         raise ValueError(f"{kernel} makes nothing")
     task = json.tasks.get(kernel)
     if task is not None and len(task.roles) != len(inputs) + len(outputs):
         raise ValueError(f"{len(task.roles)} roles for the arguments of {kernel}")
     way, storing = json.ways.get(kernel, "forks"), json.storing.get(kernel)
-    return Call(kernel, inputs, outputs, way, task, storing)
+    return Call(kernel, inputs, outputs, way, task, storing, node)

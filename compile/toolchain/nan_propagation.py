@@ -59,13 +59,14 @@ def _reductions(body: Any) -> dict[Any, type]:
     found: dict[Any, type] = {}
 
     def look(node: Any) -> None:
-        if isinstance(node, tir.BufferStore) and type(node.value) in _OF_NOTHING:
+        if type(node.value) in _OF_NOTHING:
             sides = (node.value.a, node.value.b)
             loads = [side for side in sides if isinstance(side, tir.BufferLoad)]
             if any(load.buffer.data.same_as(node.buffer.data) for load in loads):
                 found[node.buffer.data] = type(node.value)
 
-    tir.stmt_functor.post_order_visit(body, look)
+    # Not `post_order_visit`, which calls Python at every node: a fifth of a kernel's time to compile.
+    tir.stmt_functor.ir_transform(body, look, None, ["tir.BufferStore"])
     return found
 
 

@@ -8,44 +8,23 @@ Networks take turns while they are timed, so that a change of the machine's cloc
 
 import logging
 import statistics
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
 
-from mnc.compile.artifact import writer
-from mnc.compile.artifact.store import Artifact
-from mnc.compile.artifact.writer import Expected
-from mnc.compile.codegen import network as codegen
 from mnc.compile.codegen.network import Prepared
 from mnc.compile.device.device import LayerTimer
 from mnc.compile.frontend.tasks import TunableTask
-from mnc.compile.records.family_choice import BLOCKED
 from mnc.compile.records.trial import Trial
 from mnc.compile.records.tuning_log import TuningLog
-from mnc.compile.runtime.layers import Layer, layers_of
 from mnc.compile.tuning import rerank_candidates
 from mnc.compile.tuning.options import RerankOptions
 from mnc.compile.tuning.rerank_candidates import Best, Samples
+from mnc.compile.tuning.rerank_networks import NetworkBuilder, TimedNetwork
 from mnc.compile.tuning.rerank_summary import RerankOutcome, RerankSummary
 from mnc.model.zoo import Model
 from mnc.support.errors import UserError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Network:
-    made: Artifact
-    used: Mapping[str, Trial]  # what it was built with, by task
-    layers: list[Layer]
-    runs: list[list[float]] = field(default_factory=list)  # seconds of each layer
-
-    @property
-    def medians(self) -> list[float]:
-        """Seconds of each layer."""
-        return [statistics.median(column) for column in zip(*self.runs, strict=True)]
 
 
 def rerank(
@@ -70,9 +49,9 @@ def rerank(
             "tune first"
         )
     left_out: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="mnc-rerank-") as name:
-        builder = _Builder(model, prepared, timer, Path(name))
-        tried = _tried(builder, rerank_candidates.networks(best, found), left_out)
+    plans = rerank_candidates.networks(best, found)
+    with NetworkBuilder(model, prepared, timer, len(plans)) as builder:
+        tried = _tried(builder, plans, left_out)
         logger.info("timing the layers of %d networks in turns", len(tried))
         _take_turns(tried, timer, chosen)
         known = rerank_candidates.merged(
@@ -82,10 +61,13 @@ def rerank(
         tuning_log.append(
             *rerank_candidates.trials(best, known, measurer=timer.describe(), when=when)
         )
+        (after,) = builder.make([tuning_log.trials])
+        if isinstance(after, UserError):
+            raise after
         return _confirmed(
-            builder,
-            tuning_log.trials,
             tried[0],
+            after,
+            timer,
             chosen,
             tasks=tuple(_outcomes(found, best, known)),
             networks=len(tried),
@@ -94,42 +76,23 @@ def rerank(
         )
 
 
-@dataclass
-class _Builder:
-    """Builds networks of one model, and opens them for timing."""
-
-    model: Model
-    prepared: Prepared
-    timer: LayerTimer
-    folder: Path
-    expected: Expected | None = None  # the same of all of them
-
-    def make(self, trials: Sequence[Trial], what: str) -> _Network:
-        logger.info("compiling %s, %s", self.model.name, what)
-        built = codegen.compile_prepared(self.prepared, trials)
-        folder = self.folder / str(len(list(self.folder.iterdir())))
-        self.expected = self.expected or writer.expected_of(self.model, built, BLOCKED)
-        made = writer.save(built, self.model, self.prepared.target, folder, expected=self.expected)
-        self.timer.open(made)
-        return _Network(made, built.used, layers_of(made))
-
-
 def _tried(
-    builder: _Builder, plans: Sequence[Sequence[Trial]], left_out: list[str]
-) -> list[_Network]:
+    builder: NetworkBuilder, plans: Sequence[Sequence[Trial]], left_out: list[str]
+) -> list[TimedNetwork]:
     networks = []
-    for number, plan in enumerate(plans, start=1):
-        what = f"network {number} of {len(plans)}"
-        try:
-            networks.append(builder.make(plan, what))
-        except UserError as error:
-            left_out.append(f"{what}: {error}")
+    for number, one in enumerate(builder.make(plans), start=1):
+        if isinstance(one, UserError):
+            left_out.append(f"network {number} of {len(plans)}: {one}")
+        else:
+            networks.append(one)
     if not networks:
         raise UserError(f"no network can be timed: {left_out[0]}")
     return networks
 
 
-def _take_turns(networks: Sequence[_Network], timer: LayerTimer, options: RerankOptions) -> None:
+def _take_turns(
+    networks: Sequence[TimedNetwork], timer: LayerTimer, options: RerankOptions
+) -> None:
     """Run each in turn, there and back."""
     end = time.monotonic() + options.seconds
     order = [*networks, *reversed(networks)]
@@ -141,9 +104,9 @@ def _take_turns(networks: Sequence[_Network], timer: LayerTimer, options: Rerank
 
 
 def _confirmed(
-    builder: _Builder,
-    trials: Sequence[Trial],
-    before: _Network,
+    before: TimedNetwork,
+    after: TimedNetwork,
+    timer: LayerTimer,
     options: RerankOptions,
     *,
     tasks: tuple[RerankOutcome, ...],
@@ -151,11 +114,10 @@ def _confirmed(
     started: float,
     left_out: tuple[str, ...],
 ) -> RerankSummary:
-    """Build what the log now says, and time it in turns with `before`."""
-    after = builder.make(trials, "with the configs best in the network")
+    """Time what is built of the log now, `after`, in turns with `before`."""
     once = sum(before.medians)
     before.runs.clear()
-    _take_turns([before, after], builder.timer, options)
+    _take_turns([before, after], timer, options)
     predicted, others = 0.0, 0.0
     for layer, seconds in zip(after.layers, after.medians, strict=True):
         trial = None if layer.key is None else after.used.get(layer.key)

@@ -59,7 +59,7 @@ def read(value: Any) -> Graph:
 def test_a_reshape_is_another_view_of_the_same_bytes() -> None:
     found = read(chain())
     assert found.inputs == {"x": 0} and found.weights == {"w": 1} and found.outputs == (4,)
-    assert found.calls == (Call("a", (0, 1), (2,)), Call("b", (3,), (4,)))
+    assert found.calls == (Call("a", (0, 1), (2,), node=2), Call("b", (3,), (4,), node=4))
     assert [tensor.buffer for tensor in found.tensors] == [0, 1, 2, 2, 4]
     assert [tensor.storage for tensor in found.tensors] == [0, 1, 2, 2, 0]
     assert found.tensors[1].size == 4 * found.tensors[1].elements == 64

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Relay module compiled with given records, its pairs fused where that pays.
+
+Takes the module of a `Program` and `BestRecords`; gives TVM's graph executor factory. Nothing here imports
+PyTorch: processes that only compile (`compile.measure.compile_worker`) start in a second.
+"""
+
+import contextlib
+import math
+from typing import Any
+
+import tvm
+from tvm import relay
+
+from mnc.compile.codegen.dispatch_context import BestRecords
+from mnc.compile.frontend import fusion
+from mnc.compile.frontend.fusion import Pair
+from mnc.compile.records.family_choice import BLOCKED
+from mnc.compile.records.trial import task_key
+from mnc.compile.templates import op_strategy
+from mnc.compile.templates.workload import convolutions
+from mnc.compile.toolchain import pass_context
+from mnc.support import error_text
+from mnc.support.errors import UserError
+
+
+def fused(mod: Any, records: BestRecords) -> Any:
+    """The module with those pairs fused that pay."""
+    return fusion.fuse(mod, lambda pair: _pays(pair, records))
+
+
+def compiled(mod: Any, wanted: str, records: BestRecords, *, family: str = BLOCKED) -> Any:
+    """The factory of a module laid out for `family`, for the TVM target string `wanted`. UserError for what
+    TVM cannot compile.
+    """
+    own = contextlib.nullcontext() if family == BLOCKED else op_strategy.stock()
+    try:
+        with records, own, pass_context.pass_context():
+            return relay.build(mod, target=tvm.target.Target(wanted))
+    except tvm.TVMError as error:
+        raise UserError(
+            f"TVM cannot compile the network: {error_text.of_exception(error)}; leave out or write otherwise "
+            "what this names"
+        ) from error
+
+
+def _pays(pair: Pair, records: BestRecords) -> bool:
+    """Whether to fuse: where the pair was measured to be faster, or nothing was, for untuned kernels gain by
+    it too. What was tuned of the parts alone is not thrown away for an untuned pair.
+    """
+    together = records.best(task_key(*pair.workload))
+    apart = [records.best(task_key(*part.workload)) for part in convolutions(*pair.workload)]
+    if together is None:
+        return not any(apart)
+    # No device's cost compares with a model's, nor one within the network with one alone: a pair, or a part,
+    # that was left out of the better kind of timing was far behind (`mnc.compile.tuning.rerank_candidates`).
+    kinds = [(trial.simulated, not trial.in_network) for trial in (together, *apart) if trial]
+    if len(set(kinds)) > 1:
+        return kinds[0] == min(kinds)
+    return together.cost <= sum(math.inf if trial is None else trial.cost for trial in apart)
