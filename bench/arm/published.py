@@ -4,7 +4,7 @@ boards.
 
 Each row's runtime runs for real under the emulator, is priced on the row's core, clock and threads, and
 compared. published.csv holds what was published, each row with its source: N is ncnn's benchmark/README.md
-(commit a4d2ea1d, the least of a run), X google/XNNPACK's README (2022), P PaddlePaddle/Paddle-Lite's docs,
+(commit a4d2ea1d, "of 2022" 08c2dacb; the least of a run), X google/XNNPACK's README (2022), P PaddlePaddle/Paddle-Lite's docs,
 T OAID/Tengine's benchmark/README.md, V TVM's of 2018, A learn.arm.com. A single figure is good to perhaps
 15 %.
 """
@@ -47,6 +47,8 @@ BOARDS = {
     "Raspberry Pi 5": "rpi5",
     "RK3399": "rk3399",
     "Pixel 2 / Snapdragon 835": "pixel2",
+    "Kirin 970": "kirin970",
+    "Snapdragon 855+": "snapdragon855",
     "PYNQ": "pynq",
 }
 # For other boards that of one with the same core: caches and memory are then another's.
@@ -56,6 +58,12 @@ BY_CORE = {
     "cortex-a72": "rpi4",
     "cortex-a73": "pixel2",
     "cortex-a76": "rpi5",
+}
+
+# Of such boards, where it is known: GB/s of all cores, and of one.
+MEMORY = {
+    # LPDDR3-1066 of 32 bits, 4.3 GB/s: of it the shares that a Pi 3's cores get of their 3.6 (LPDDR2-900).
+    "Snapdragon 410": (3.3, 2.6),
 }
 
 
@@ -99,7 +107,11 @@ def target_of(row: Row) -> Target:
         raise UserError(f"no target has a {row.core}")
     target = load(name)
     fast = msgspec.structs.replace(target.fast, clock_ghz=row.ghz, count=row.cores)
-    return msgspec.structs.replace(target, cores=(fast, *target.cores[1:]))
+    memory = target.memory
+    if row.board in MEMORY:
+        every, one = MEMORY[row.board]
+        memory = msgspec.structs.replace(memory, bandwidth_gb_s=every, core_bandwidth_gb_s=one)
+    return msgspec.structs.replace(target, cores=(fast, *target.cores[1:]), memory=memory)
 
 
 def compare(row: Row) -> Compared:
@@ -113,7 +125,7 @@ def compare(row: Row) -> Compared:
         found = runtimes.price(runtime, folder, target_of(row), threads=row.threads)
     except UserError as error:
         return Compared(row, why=str(error))
-    remark = "" if row.board in BOARDS else "memory of another board"
+    remark = "" if row.board in BOARDS or row.board in MEMORY else "memory of another board"
     return Compared(row, found.milliseconds, found.trace.unknown_share, remark=remark)
 
 

@@ -17,6 +17,7 @@ from mnc.compile.simulator.isa.errors import SimulationError
 from mnc.compile.simulator.isa.instructions import FIRST_VECTOR, Class, Instruction, Line
 from mnc.compile.simulator.isa.micro_ops import SINK, ZERO, MicroOp, Modify, Op
 from mnc.compile.simulator.isa.packing import INSN, pack
+from mnc.compile.tracing import whole_programs
 from mnc.support.errors import UserError
 
 ROOM = 1 << 18  # insns
@@ -103,7 +104,7 @@ def _parts(line: Line) -> tuple[Instruction, ...]:
     try:
         return aarch64.decode(line)
     except SimulationError:
-        return (UNKNOWN,)
+        return whole_programs.decode(line) or (UNKNOWN,)
 
 
 def _nearest(k: int, known: dict[int, Place], parts: list[Instruction]) -> int | None:

@@ -19,6 +19,7 @@ def test_every_row_has_a_core_and_a_network_that_is_known() -> None:
         target = published.target_of(row)
         assert (target.fast.cpu, target.fast.clock_ghz) == (row.core, row.ghz)
         assert row.network in published.NETWORKS and row.ms > 0 and row.threads <= target.fast.count
+    assert published.MEMORY.keys() <= {row.board for row in rows} - published.BOARDS.keys()
 
 
 def test_a_table_of_other_boards_and_a_broken_one(tmp_path: Path) -> None:
