@@ -4,9 +4,9 @@ boards.
 
 Each row's runtime runs for real under the emulator, is priced on the row's core, clock and threads, and
 compared. published.csv holds what was published, each row with its source: N is ncnn's benchmark/README.md
-(commit a4d2ea1d, "of 2022" 08c2dacb; the least of a run), X google/XNNPACK's README (2022), P PaddlePaddle/Paddle-Lite's docs,
-T OAID/Tengine's benchmark/README.md, V TVM's of 2018, A learn.arm.com. A single figure is good to perhaps
-15 %.
+(commit a4d2ea1d, "of 2022" 08c2dacb; the least of a run), X google/XNNPACK's README (2022), P
+PaddlePaddle/Paddle-Lite's docs, T OAID/Tengine's benchmark/README.md, V TVM's of 2018, A learn.arm.com. A
+single figure is good to perhaps 15 %.
 """
 
 import csv
