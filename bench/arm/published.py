@@ -168,10 +168,10 @@ def main(
             click.echo(
                 " ".join(str(value) for value in next(shown(compared[-1:])).values()), err=True
             )
+            if recording:  # an interrupted run keeps these
+                record(compared[-1:])
             if out is not None:
                 write_atomic(out, msgspec.json.format(msgspec.json.encode(compared), indent=1))
-        if recording:
-            record(compared)
     except UserError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
