@@ -12,7 +12,7 @@ import click
 from bench import environments, machine, page, peers, picture, results
 from bench.peer import Peer
 from bench.race import contest
-from bench.recipes import Kitchen
+from bench.recipes import ModelFiles
 from bench.results import Contest, Race
 from mnc.model.names import Precision
 from mnc.support.errors import UserError
@@ -76,32 +76,32 @@ def main(
         [] if prepare else _counts(threads)
     )  # preparing may go on in a corner, on one processor
     started = _now()
-    kitchens = [_kitchen(name.strip(), target, chosen, trials) for name in models.split(",")]
+    every = [_model_files(name.strip(), target, chosen, trials) for name in models.split(",")]
     if prepare:
         return
     name = f"{started[:10]}-{target.model.removeprefix('x86-')}"
     folder = out or DOCS / (name if precision == "float32" else f"{name}-{precision}")
     folder.mkdir(parents=True, exist_ok=True)
     contests: list[Contest] = []
-    for kitchen, macs in kitchens:
+    for files, macs in every:
         for number in counts:
-            say(f"{kitchen.model}, {page.count(number)}")
-            contests.append(_contest(kitchen, macs, target, precision, chosen, number, rounds))
-            settings = {peer.key: _setting(peer, [one for one, _ in kitchens]) for peer in chosen}
+            say(f"{files.model}, {page.count(number)}")
+            contests.append(_contest(files, macs, target, precision, chosen, number, rounds))
+            settings = {peer.key: _setting(peer, [one for one, _ in every]) for peer in chosen}
             _write(
                 folder, started, target, precision, chosen, settings, contests
             )  # an interrupted race keeps these
     click.echo(str(folder))
 
 
-def _kitchen(
+def _model_files(
     name: str, target: Target, chosen: tuple[Peer, ...], trials: int | None
-) -> tuple[Kitchen, int]:
+) -> tuple[ModelFiles, int]:
     """(all model files that could be made, multiply-adds)."""
     from mnc.model import cost, zoo
 
     network = zoo.load(name)
-    kitchen = Kitchen(
+    files = ModelFiles(
         network.name,
         network.weights_hash,
         target.model,
@@ -109,18 +109,18 @@ def _kitchen(
         target=str(AVX2) if chosen[0].hidden else "host",
     )
     if trials:
-        kitchen.tune(trials)
+        files.tune(trials)
     for peer in chosen:
-        kitchen.make(peer.recipe)
+        files.make(peer.recipe)
         with contextlib.suppress(UserError):  # said where the runtime is left out
             environments.python(peer.environment)
-    for recipe, why in kitchen.failures.items():
+    for recipe, why in files.failures.items():
         say(f"{name}: no {recipe}: {why}")
-    return kitchen, cost.cost(network.module, network.input_shape).multiply_adds
+    return files, cost.cost(network.module, network.input_shape).multiply_adds
 
 
 def _contest(
-    kitchen: Kitchen,
+    files: ModelFiles,
     macs: int,
     target: Target,
     precision: Precision,
@@ -136,16 +136,16 @@ def _contest(
     peak *= 1.0 if precision == "float32" else integer_ratio(target)
     entries, busy = contest(
         chosen,
-        kitchen.folder,
-        failures=kitchen.failures,
+        files.folder,
+        failures=files.failures,
         threads=threads,
         cpus=cpus,
         rounds=rounds,
         say=say,
     )
     return Contest(
-        model=kitchen.model,
-        weights_hash=kitchen.weights_hash,
+        model=files.model,
+        weights_hash=files.weights_hash,
         threads=threads,
         cpus=tuple(cpus),
         rounds=rounds,
@@ -157,9 +157,9 @@ def _contest(
     )
 
 
-def _setting(peer: Peer, kitchens: list[Kitchen]) -> str:
+def _setting(peer: Peer, every: list[ModelFiles]) -> str:
     """How it is run, with the trials that its search made where it is tuned."""
-    trials = {kitchen.model: kitchen.trials(peer.recipe) for kitchen in kitchens}
+    trials = {files.model: files.trials(peer.recipe) for files in every}
     known = [f"{count} for {model}" for model, count in trials.items() if count]
     return f"{peer.setting}; trials: {', '.join(known)}" if known else peer.setting
 

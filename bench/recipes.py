@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 
 @dataclass
-class Kitchen:
+class ModelFiles:
     """The folder of one model's files, ours for `target`. `failures` maps a recipe to why it has none."""
 
     model: str
@@ -73,7 +73,7 @@ class Kitchen:
                 raise UserError("not tuned to the end on this CPU; --tune TRIALS does it, in hours")
             if not self._is_current(recipe):
                 self.say(f"{self.model}: {name}")
-                self._cook(recipe)
+                self._convert(recipe)
             self._done.add(name)
         except UserError as error:
             self.failures[name] = str(error)
@@ -91,7 +91,7 @@ class Kitchen:
             except UserError as error:
                 self.say(f"{self.model}: {search}: {error}")
 
-    def _cook(self, recipe: Recipe) -> None:
+    def _convert(self, recipe: Recipe) -> None:
         place = home(self.folder, recipe.precision)
         place.mkdir(exist_ok=True)
         for file in recipe.files:

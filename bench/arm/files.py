@@ -8,7 +8,7 @@ import click
 
 from bench.arm.runtimes import Runtime
 from bench.peer import home
-from bench.recipes import Kitchen
+from bench.recipes import ModelFiles
 from mnc.model.names import Precision
 from mnc.support.errors import UserError
 from mnc.support.files import cache_dir
@@ -16,21 +16,21 @@ from mnc.targets import Target, load
 
 
 @functools.cache
-def _kitchen(model: str) -> Kitchen:
+def _model_files(model: str) -> ModelFiles:
     from mnc.model import zoo
 
     network = zoo.load(model)
     say = functools.partial(click.echo, err=True)
-    return Kitchen(network.name, network.weights_hash, load("host").model, say)
+    return ModelFiles(network.name, network.weights_hash, load("host").model, say)
 
 
 def model_folder(model: str, runtime: Runtime) -> Path:
     """Where the runtime's files of a model are, made when absent. UserError with what hinders it."""
-    kitchen = _kitchen(model)
-    kitchen.make(runtime.recipe)
-    if runtime.recipe in kitchen.failures:
-        raise UserError(f"{runtime.title}: {kitchen.failures[runtime.recipe]}")
-    return home(kitchen.folder, runtime.precision)
+    files = _model_files(model)
+    files.make(runtime.recipe)
+    if runtime.recipe in files.failures:
+        raise UserError(f"{runtime.title}: {files.failures[runtime.recipe]}")
+    return home(files.folder, runtime.precision)
 
 
 def exported_folder(model: str, target: Target, precision: Precision) -> Path:
@@ -38,8 +38,8 @@ def exported_folder(model: str, target: Target, precision: Precision) -> Path:
     from mnc.compile import api
     from mnc.compile.api.named import ModelSpec
 
-    kitchen = _kitchen(model)
-    kitchen.make("exchange")
+    files = _model_files(model)
+    files.make("exchange")
     folder = cache_dir("peers", "arm", f"{model}-{target.name}-{precision}")
     spec = ModelSpec(model, precision=precision)
     built = api.build(spec, target, out=folder / "artifacts", check=False)
@@ -47,5 +47,5 @@ def exported_folder(model: str, target: Target, precision: Precision) -> Path:
     for name in ("inputs.npy", "expected.npy"):
         link = folder / name
         link.unlink(missing_ok=True)
-        link.symlink_to(kitchen.folder / name)
+        link.symlink_to(files.folder / name)
     return folder

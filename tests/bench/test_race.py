@@ -19,7 +19,7 @@ from torch import nn
 from bench import environments, judging, race
 from bench.peer import Peer
 from bench.peers import find
-from bench.recipes import Kitchen
+from bench.recipes import ModelFiles
 from bench.results import Entry
 from bench.worker_process import Worker
 from mnc.support.errors import UserError
@@ -184,15 +184,15 @@ def test_model_files_are_made_once_and_a_failure_is_passed_on(
     monkeypatch.setenv("MNC_CACHE", str(tmp_path))
     said: list[str] = []
     for _ in range(2):
-        kitchen = Kitchen("mobilenet_v1_0.1_64", "0" * 64, "cpu", said.append)
-        kitchen.make("exchange")
-        kitchen.make("stock_tvm_tuned")
+        files = ModelFiles("mobilenet_v1_0.1_64", "0" * 64, "cpu", said.append)
+        files.make("exchange")
+        files.make("stock_tvm_tuned")
     assert said == ["mobilenet_v1_0.1_64: exchange"]
-    assert json.loads((kitchen.folder / "cpu.json").read_text())["cores"] >= 1
-    assert kitchen.failures == {
+    assert json.loads((files.folder / "cpu.json").read_text())["cores"] >= 1
+    assert files.failures == {
         "stock_tvm_tuned": "not tuned to the end on this CPU; --tune TRIALS does it, in hours"
     }
-    broken = Kitchen("no_such_network", "0" * 64, "cpu", said.append)
+    broken = ModelFiles("no_such_network", "0" * 64, "cpu", said.append)
     broken.make("stock_tvm")
     assert "unknown model 'no_such_network'" in broken.failures["exchange"]
     assert broken.failures["stock_tvm"] == f"exchange: {broken.failures['exchange']}"
