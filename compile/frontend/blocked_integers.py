@@ -12,7 +12,10 @@ from tvm import relay
 from mnc.compile.frontend import markers, packing
 from mnc.compile.frontend.blocked_convolutions import convolution_input
 from mnc.compile.frontend.blocked_values import BlockedValues, Value, plain_shape
-from mnc.compile.templates import instructions, integer_depthwise
+from mnc.compile.frontend.expressions import is_call
+from mnc.compile.templates import instructions, integer_depthwise, lookup
+
+LARGE = 16  # pixels of a map that is worth a kernel of its own
 
 
 def convolution(values: BlockedValues, call: Any) -> Value:
@@ -46,14 +49,29 @@ def convolution(values: BlockedValues, call: Any) -> Value:
 
 
 def table(values: BlockedValues, call: Any) -> Value | None:
-    """A table looked up for each number."""
+    """A table looked up for each number: by vectors, where the CPU does that and the map is not small."""
     entries, data = call.args
     if not values.is_blocked(data) or not isinstance(entries, relay.Constant):
         return None
     if len(entries.data.shape) != 1:
         return None
+    stored = data.args[0] if is_call(data, "cast") else data
+    stored = stored.args[0] if is_call(stored, "reinterpret") else stored
+    if _looked_up_by_vectors(values, stored, entries):
+        found = markers.looked_up(values.blocked(stored), entries)
+        return Value(found, plain_shape(call), blocked=True)
     found = relay.take(entries, values.blocked(data), mode="fast")
     return Value(found, plain_shape(call), blocked=True)
+
+
+def _looked_up_by_vectors(values: BlockedValues, stored: Any, entries: Any) -> bool:
+    batch, channels, *size = plain_shape(stored)
+    if len(size) != 2 or size[0] * size[1] < LARGE:
+        return False
+    shape = (batch, -(-channels // values.block), *size, values.block)
+    bytes_ = "int8", "uint8"
+    one_byte = stored.checked_type.dtype in bytes_ and entries.data.dtype in bytes_
+    return one_byte and entries.data.shape[0] == 256 and lookup.available(shape) is not None
 
 
 def _bordered(source: Any, attrs: Any, dtype: str) -> Any:

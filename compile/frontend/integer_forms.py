@@ -182,14 +182,15 @@ class Function:
     floating: Any
 
     def quantized(self, grid: Grid) -> Any:
-        """Looked up in a table of 256."""
+        """Looked up in a table of 256, whose order is that of bytes without a sign."""
         with np.errstate(invalid="ignore"):
             levels = np.clip(np.rint(self.values / np.float64(grid.scale) + grid.zero), 0, 255)
         table = np.nan_to_num(levels).astype(np.int64) - grid.offset
-        shifted = relay.cast(self.source.expr, "int32")
+        stored = self.source.expr
         if offset := self.source.grid.offset:
-            shifted = relay.add(shifted, _int(offset))
-        return relay.take(relay.const(table.astype(grid.dtype)), shifted, mode="fast")
+            table, stored = np.roll(table, offset), relay.reinterpret(stored, "uint8")
+        entries = relay.const(table.astype(grid.dtype))
+        return relay.take(entries, relay.cast(stored, "int32"), mode="fast")
 
     def floats(self) -> Any:
         """In float32."""

@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 import tvm
-from tvm import relay
+from tvm import relay, te
 from tvm.relay.op import op as registry
 from tvm.relay.op.strategy import generic
 
-from mnc.compile.templates import integer
+from mnc.compile.templates import integer, lookup
 from mnc.compile.templates.workload import Workload
 
 FAKE_QUANTIZE, QUANTIZED_WEIGHT = "mnc.fake_quantize", "mnc.quantized_weight"
 IN_FLOAT32 = "mnc.in_float32"
 INTEGER_CONVOLUTION, BLOCKED_CONVOLUTION = "mnc.integer_conv2d", "mnc.integer_conv2d_NCHWc"
+LOOKUP = "mnc.lookup_NCHWc"
 
 
 def from_torch() -> dict[str, Any]:
@@ -47,6 +48,11 @@ def convolution(data: Any, weight: Any, *, blocked: bool, **attrs: Any) -> Any:
     """A call of the convolution; `attrs` are strides, padding, dilation, groups and pad_value."""
     name = BLOCKED_CONVOLUTION if blocked else INTEGER_CONVOLUTION
     return relay.Call(relay.op.get(name), [data, weight], tvm.ir.make_node("DictAttrs", **attrs))
+
+
+def looked_up(data: Any, table: Any) -> Any:
+    """Of a blocked map, for which `lookup` is available, with a table as it takes it."""
+    return relay.Call(relay.op.get(LOOKUP), [data, table])
 
 
 def workload_of(call: Any) -> Workload:
@@ -95,6 +101,24 @@ def _same(args: Any, _: Any) -> Any:
     return relay.TensorType(first.shape, "float32") if isinstance(first, relay.TensorType) else None
 
 
+def _as_table(args: Any, _: Any) -> Any:
+    data, table = args[:2]
+    if not all(isinstance(one, relay.TensorType) for one in (data, table)):
+        return None
+    return relay.TensorType(data.shape, table.dtype)
+
+
+@tvm.target.override_native_generic_func("mnc_lookup_strategy")  # type: ignore[untyped-decorator]
+def _looked_up(_: Any, __: Any, ___: Any, ____: Any) -> Any:
+    answer = registry.OpStrategy()
+    answer.add_implementation(
+        lambda _, inputs, __: [lookup.compute(*inputs)],
+        lambda _, outs, __: te.create_schedule([out.op for out in outs]),
+        name=LOOKUP,
+    )
+    return answer
+
+
 @tvm.target.override_native_generic_func("mnc_integer_convolution_strategy")  # type: ignore[untyped-decorator]
 def _strategy(attrs: Any, inputs: Any, out_type: Any, target: Any) -> Any:
     shapes = [tuple(int(d) for d in tensor.shape) for tensor in inputs]
@@ -124,6 +148,12 @@ def _register() -> None:
         operator.set_num_inputs(count)
         operator.set_attrs_type_key("DictAttrs")
         operator.add_type_rel(name, relation)
+    registry.register(LOOKUP, "A table looked up for each byte of a blocked map.")
+    operator = relay.op.get(LOOKUP)
+    operator.set_num_inputs(2)
+    operator.add_type_rel(LOOKUP, _as_table)
+    registry.register_pattern(LOOKUP, registry.OpPattern.OPAQUE)
+    registry.register_strategy(LOOKUP, _looked_up)
     registry.register_pattern(BLOCKED_CONVOLUTION, registry.OpPattern.OUT_ELEMWISE_FUSABLE)
     registry.register_strategy(BLOCKED_CONVOLUTION, _strategy)
 

@@ -5,6 +5,7 @@ TVM's own for VNNI must never be reached: LLVM 22 changed the instruction's oper
 hands over 32-bit words, upon which LLVM ends the process.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,6 +52,46 @@ def _as_they_are(done: Sequence[Any], pixels: int, channels: int) -> dict[tuple[
 
 SDOT_TILE = RegisterTile(
     4, lambda pixels, channels: pixels * channels // 4, _by_element, _as_they_are
+)
+
+MATRIX = "llvm.aarch64.neon.smmla.v4i32.v16i8"
+
+
+def _by_pairs(before: Sequence[Any], numbers: Sequence[Any], weights: Any) -> list[Any]:
+    """Eight bytes of two pixels by as many of two output channels, four sums at once: smmla. A last pixel
+    alone is taken twice.
+    """
+    after = list(before)
+    pairs = [(numbers[i], numbers[min(i + 1, len(numbers) - 1)]) for i in range(0, len(numbers), 2)]
+    channels = 2 * len(before) // len(pairs)
+    for half in range(2):
+        both = [_joined(*pair, half) for pair in pairs]
+        for channel in range(0, channels, 2):
+            by = weights(8 * half, channel)
+            for pair, bytes_ in enumerate(both):
+                at = (pair * channels + channel) // 2
+                operands = tir.const(3, "uint32"), after[at], bytes_, by
+                after[at] = tir.call_llvm_pure_intrin("int32x4", MATRIX, *operands)
+    return after
+
+
+def _apart(done: Sequence[Any], pixels: int, channels: int) -> dict[tuple[int, int], Any]:
+    """Four channels of a pixel are halves of two vectors."""
+    made = {}
+    for pixel, v in itertools.product(range(pixels), range(0, channels, 4)):
+        first = (pixel // 2 * channels + v) // 2
+        made[pixel, v] = _joined(done[first], done[first + 1], pixel % 2)
+    return made
+
+
+def _joined(first: Any, second: Any, half: int) -> Any:
+    """Those halves of two vectors: zip1 or zip2 of 64 bits."""
+    both = [tir.call_intrin("int64x2", "tir.reinterpret", one) for one in (first, second)]
+    return tir.call_intrin(first.dtype, "tir.reinterpret", tir.Shuffle(both, [half, 2 + half]))
+
+
+SMMLA_TILE = RegisterTile(
+    8, lambda pixels, channels: (pixels + 1) // 2 * channels // 2, _by_pairs, _apart
 )
 
 

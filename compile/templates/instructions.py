@@ -4,7 +4,8 @@
 Takes the current TVM target; gives its widest `MultiplyAdd`, and how its 8-bit maps are kept in memory.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import tvm
 from tvm import te
@@ -13,6 +14,8 @@ from mnc.compile.templates import blocked, dot_product, pairwise, widening
 from mnc.compile.templates.depthwise_tile import DepthwiseTile
 from mnc.compile.templates.multiply_add import MultiplyAdd, columns, step
 from mnc.compile.templates.register_tile import BLOCK, RegisterTile
+
+Found = TypeVar("Found", MultiplyAdd, RegisterTile)
 
 # By LLVM's name of the feature, the best first.
 _X86 = (
@@ -25,11 +28,12 @@ _AARCH64 = (("dotprod", dot_product.SDOT), ("neon", widening.AARCH64))
 _ARM = (("neon", widening.ARM),)
 
 
-_TILES: dict[MultiplyAdd, RegisterTile] = {
-    dot_product.SDOT: dot_product.SDOT_TILE,
-    widening.AARCH64: widening.AARCH64_TILE,
-    widening.ARM: widening.ARM_TILE,
-}
+_AARCH64_TILES = (
+    ("i8mm", dot_product.SMMLA_TILE),
+    ("dotprod", dot_product.SDOT_TILE),
+    ("neon", widening.AARCH64_TILE),
+)
+_ARM_TILES = (("neon", widening.ARM_TILE),)
 _DEPTHWISE: dict[MultiplyAdd, DepthwiseTile] = {
     dot_product.SDOT: dot_product.rows_of_taps,
     widening.AARCH64: widening.AARCH64_DEPTHWISE,
@@ -39,10 +43,22 @@ _DEPTHWISE: dict[MultiplyAdd, DepthwiseTile] = {
 
 def available() -> MultiplyAdd | None:
     """The widest of the current target, or None."""
+    if not blocked.on_arm():
+        return _first(_X86)
+    return _first(_AARCH64 if blocked.vector_registers() == 32 else _ARM)
+
+
+def _tile() -> RegisterTile | None:
+    """How the current target multiplies a tile of a pointwise convolution that it keeps in registers."""
+    if not blocked.on_arm():
+        return None
+    return _first(_AARCH64_TILES if blocked.vector_registers() == 32 else _ARM_TILES)
+
+
+def _first(known: Sequence[tuple[str, Found]]) -> Found | None:
+    """Of what the current target has the feature for."""
     target = tvm.target.Target.current()
     has_feature = tvm.get_global_func("target.llvm_cpu_has_feature")
-    on_arm = blocked.on_arm()
-    known = _X86 if not on_arm else _AARCH64 if blocked.vector_registers() == 32 else _ARM
     return next((found for feature, found in known if has_feature(feature, target)), None)
 
 
@@ -57,7 +73,7 @@ def fit(weights: Any) -> bool:
 def weight_group(*, pointwise: bool) -> int:
     """Input channels that lie side by side in a convolution's weights; 1 where there is no instruction."""
     found = available()
-    tile = _TILES.get(found) if found and pointwise else None
+    tile = _tile() if pointwise else None
     return tile.group if tile else found.group if found else 1
 
 
@@ -65,8 +81,7 @@ def tile_of(data: Any, kernel: Any) -> RegisterTile | None:
     """How the current target multiplies a tile of a pointwise convolution; None where that is by vectors of
     channels, a `MultiplyAdd` each.
     """
-    found = available()
-    tile = _TILES.get(found) if found and found.data == data.dtype else None
+    tile = _tile() if data.dtype == "int8" else None
     blocks = [int(extent) for extent in (data.shape[4], *kernel.shape[5:])]
     return tile if tile and blocks == [BLOCK, BLOCK, tile.group] else None
 

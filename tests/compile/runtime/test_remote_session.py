@@ -24,9 +24,12 @@ from mnc.model import datasets, evaluate, zoo
 from mnc.model.names import Precision
 from mnc.model.photos import photographs
 from mnc.model.preprocess import load_image, normalise
+from mnc.model.quantization.graph import graph_of
+from mnc.model.quantization.reference import exact_reference
 from mnc.support.errors import UserError
 from mnc.support.latency import Latency
 from mnc.targets import Target, load
+from tests.compile.frontend import quantized_network
 
 pytestmark = pytest.mark.slow
 IMAGES = 500
@@ -81,10 +84,32 @@ def test_garments_on_32_bits(tmp_path: Path) -> None:
         remote.close()
 
 
-@pytest.mark.parametrize("name", ["rpi5", "rpi4", "armv7"])
-def test_8_bit_integers_are_the_reference_s_on_every_cpu(tmp_path: Path, name: str) -> None:
-    """With the dot product of AArch64, without it, and on 32 bits."""
-    target = load(name)
+@pytest.mark.parametrize("name", ["rpi5", "rpi4", "armv7", "i8mm"])
+def test_every_operator_of_8_bit_integers_is_the_reference_s_on_every_cpu(
+    tmp_path: Path, name: str
+) -> None:
+    """With the dot product of AArch64, without it, on 32 bits, and with products of matrices: a residual sum,
+    squeeze and excitation, hard swish from a table, windows of every kind.
+    """
+    model, i8mm = quantized_network.model(), name == "i8mm"
+    target = load("rpi5" if i8mm else name)
+    if i8mm:
+        target = msgspec.structs.replace(target, mattr=(*target.mattr, "+i8mm"))
+    writer.save(network.build(model, target), model, target, tmp_path / "artifact")
+    images = np.random.default_rng(1).uniform(-2, 2, (2, 1, 3, 32, 32)).astype(np.float32)
+    with (
+        trackers.start_tracker(port=9592) as tracker,
+        boards.start_board(target, tracker=tracker.address, cpu="max" if i8mm else None) as board,
+    ):
+        remote = RemoteSession(store.load(tmp_path / "artifact"), board.address)
+        for image in images:
+            wanted = exact_reference(graph_of(model))(image)[0]
+            assert (remote.run(image)[0] == wanted).all()
+        remote.close()
+
+
+def test_8_bit_integers_of_a_trained_network_are_the_reference_s(tmp_path: Path) -> None:
+    target = load("rpi4")
     made = built("mobilenet_v1_28", target, tmp_path / "artifact", "int8")
     with (
         trackers.start_tracker(port=9592) as tracker,

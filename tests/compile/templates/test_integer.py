@@ -3,6 +3,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import tvm
@@ -14,7 +15,7 @@ from mnc.compile.measure.messages import spec_of
 from mnc.compile.templates import integer
 from mnc.compile.templates.workload import TENSORS, parse
 from mnc.compile.toolchain import cpu_features
-from mnc.targets import load
+from mnc.targets import Target, load
 
 SHAPES = {
     "pointwise": ((1, 3, 14, 14, 16), (2, 3, 1, 1, 4, 16, 4), (1, 1), (0, 0, 0, 0)),
@@ -113,8 +114,9 @@ def test_one_wrong_integer_is_a_difference() -> None:
     assert run_worker.difference(wanted + (wanted == 3), wanted) == "1 of 10 integers differ"
 
 
-# On ARM; `pointwise` weights lie in groups of their own.
+# On ARM; `pointwise` weights lie in groups of their own. i8mm: a Cortex-A76 that had it.
 ARM = {
+    "i8mm": (8, "pointwise", "smmla"),
     "rpi5": (4, "pointwise", "sdot"),
     "cortex_a55": (4, "first", "sdot"),
     "rpi4": (16, "pointwise", "smlal2"),
@@ -124,13 +126,18 @@ ARM = {
 ARM_DEPTHWISE = {"rpi5": "zip2", "rpi4": "saddw2", "armv7": "vaddw.s16"}
 
 
+def with_i8mm() -> Target:
+    cpu = load("rpi5")
+    return msgspec.structs.replace(cpu, mattr=(*cpu.mattr, "+i8mm"))
+
+
 @pytest.mark.parametrize("target", ARM)
 def test_on_arm_the_hot_loop_is_the_cpu_s_and_its_sums_are_in_registers(target: str) -> None:
     group, name, instruction = ARM[target]
     data, (*outer, channels), strides, padding = GROUPED[name]
     kernel = (*outer, channels // group, 16, group)
-    made = tvm.target.Target(load(target).tvm_target())
-    task = workload(data, "int8", kernel, strides, padding, made)
+    cpu = with_i8mm() if target == "i8mm" else load(target)
+    task = workload(data, "int8", kernel, strides, padding, tvm.target.Target(cpu.tvm_target()))
     module, _ = compile_worker.build(spec_of(task), configs(task)[0].to_json_dict())
     assembly = module.get_source("asm")
     assert assembly.count(instruction) >= 4
