@@ -73,8 +73,10 @@ def of_other_logs(log: Path, target: str, measurer: str) -> list[Trial]:
 
 
 def _distance(one: list[float], other: list[float]) -> float:
-    """How unlike two shapes are: the sum of the ratios of their numbers, as powers of two."""
+    """How unlike two shapes are: the sum of the ratios of their numbers, as powers of two. What padding reads
+    may be below zero.
+    """
     if len(one) != len(other):
         return math.inf
     pairs = zip(one, other, strict=True)
-    return sum(abs(math.log2(1 + a) - math.log2(1 + b)) for a, b in pairs)
+    return sum(abs(math.log2(1 + abs(a)) - math.log2(1 + abs(b))) for a, b in pairs)
