@@ -3,6 +3,7 @@
 
 import pytest
 
+from mnc.compile.simulator.isa.instructions import FIRST_VECTOR as V0
 from mnc.compile.simulator.isa.instructions import Class, Instruction, Line
 from mnc.compile.tracing import whole_programs
 
@@ -37,6 +38,24 @@ def test_exclusives_and_zeroed_lines() -> None:
     (zero,) = decode("dc zva, x3")
     assert (zero.cls, zero.stores, zero.width, zero.src) == (Class.STORE_VEC, 4, 16, (3,))
     assert [one.cls for one in decode("dc cvac, x3")] == [Class.NOP]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "read", "written"),
+    [
+        ("crc32cx w0, w1, x2", Class.MUL, (1, 2), (0,)),
+        ("rev32 x0, x1", Class.INT, (1,), (0,)),
+        ("aese v0.16b, v1.16b", Class.VEC_INT, (V0, V0 + 1), (V0,)),
+        ("aesmc v0.16b, v1.16b", Class.VEC_INT, (V0 + 1,), (V0,)),
+        ("sha256h q0, q1, v2.4s", Class.VEC_MUL, (V0, V0 + 1, V0 + 2), (V0,)),
+        ("eor3 v0.16b, v1.16b, v2.16b, v3.16b", Class.VEC_INT, (V0 + 1, V0 + 2, V0 + 3), (V0,)),
+    ],
+)
+def test_checksums_and_ciphers_wait_for_what_they_read(
+    text: str, kind: Class, read: tuple[int, ...], written: tuple[int, ...]
+) -> None:
+    (found,) = decode(text)
+    assert (found.cls, found.src, found.dst) == (kind, read, written)
 
 
 def test_others_are_left_to_the_core_models_own_decoder_or_unknown() -> None:
