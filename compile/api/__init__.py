@@ -55,6 +55,7 @@ from mnc.compile.report.traced import TraceReport
 from mnc.compile.rpc.address import HOST, PORT, Cores
 from mnc.compile.runtime.agreement import Agreement
 from mnc.compile.runtime.verify import Check, VerifyReport
+from mnc.compile.toolchain.stored_weights import STORAGES, WeightStorage
 from mnc.compile.tuning.options import TRIALS_PER_TASK, TUNERS
 from mnc.compile.tuning.progress import Observer, TuningProgress, TuningSummary
 from mnc.compile.tuning.rerank_summary import RerankSummary
@@ -67,6 +68,7 @@ __all__ = [
     "LOGS",
     "OUT",
     "PORT",
+    "STORAGES",
     "TRIALS_PER_TASK",
     "TUNERS",
     "Agreement",
@@ -92,6 +94,7 @@ __all__ = [
     "TuningProgress",
     "TuningSummary",
     "VerifyReport",
+    "WeightStorage",
     "artifact_folders",
     "as_model",
     "as_target",

@@ -5,7 +5,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from mnc.compile.artifact.manifest import FREESTANDING
 from mnc.compile.artifact.paths import artifact_folder
 from mnc.compile.artifact.store import Artifact, check_replaceable
 from mnc.compile.records.tuning_log import OTHER_DEVICE, TuningLog
+from mnc.compile.toolchain.stored_weights import WeightStorage
 from mnc.support.errors import UserError
 from mnc.support.progress import working
 
@@ -68,20 +69,24 @@ def build(
     cc: str | None = None,
     check: bool = True,
     quick_tune: float | None = None,
+    weight_storage: WeightStorage = "float32",
 ) -> BuildResult:
     """Compile `model` for `target` with the best verified records of its log, and write the artifact.
 
     It goes to `out`/<target>/<model>/, whole or not at all; <target> is as it was asked for, so `host` gives
     `out`/host/ on every machine. `cc` is the C compiler to link with. Where the log knows little of the CPU,
     kernels that suit other CPUs are tried first, for `quick_tune` seconds (None: $MNC_QUICK_TUNE, else 45; 0:
-    not), and are in the log then. Unless `check` is false it is then
+    not), and are in the log then. `weight_storage` "fp16" keeps the weights of a network in float32 in half
+    precision in the file, and computes as before. Unless `check` is false it is then
     compared with PyTorch: it itself where this machine runs it, else its program compiled for this machine.
     Where that fails, the manifest says so, and `load` and others refuse it.
     """
+    _check_storage(model, weight_storage)
     cpu = as_target(target)  # first: a wrong name is said before PyTorch and TVM are loaded
     seconds = quick_tuning.default_seconds() if quick_tune is None else quick_tune
     from mnc.compile.artifact import writer
     from mnc.compile.codegen import network as codegen
+    from mnc.compile.frontend import rounded_weights
     from mnc.compile.records.family_choice import BLOCKED, chosen
 
     network = as_model(model, cpu)
@@ -91,6 +96,8 @@ def build(
     choice = chosen(log.path)
     started = time.monotonic()
     prepared = codegen.prepare(network, cpu, family=choice.family)
+    if weight_storage != "float32":
+        prepared = replace(prepared, program=rounded_weights.rounded(prepared.program))
     imported = time.monotonic()
     if choice.family == BLOCKED and quick_tuning.quick_tune(
         prepared.tasks, cpu, log, logs, seconds
@@ -100,7 +107,16 @@ def build(
     with working(f"compiling {network.name} for {cpu.name}"):
         built = codegen.compile_prepared(prepared, log.trials)
     with working(f"linking {network.name} for {cpu.name}, making golden outputs"):
-        made = writer.save(built, network, cpu, folder, log=log.path, cc=cc, choice=choice)
+        made = writer.save(
+            built,
+            network,
+            cpu,
+            folder,
+            log=log.path,
+            cc=cc,
+            choice=choice,
+            weight_storage=weight_storage,
+        )
         made = _with_freestanding(made, cpu, cc)
     finished = time.monotonic()
     compared = _compared(made, built, network) if check else None
@@ -118,6 +134,16 @@ def build(
     )
 
 
+def _check_storage(model: "AnyModel", weight_storage: WeightStorage) -> None:
+    """UserError where the network's own precision says how its weights are stored."""
+    precision = "float32" if isinstance(model, str) else model.precision
+    if weight_storage != "float32" and precision != "float32":
+        raise UserError(
+            f"--weight-storage {weight_storage} is for networks in float32, and --precision {precision}"
+            " stores weights in its own numbers: leave one out"
+        )
+
+
 def _with_freestanding(made: Artifact, cpu: "Target", cc: str | None) -> Artifact:
     """The artifact with its freestanding library, by which it runs on the machine it is for. As it is where
     none can be linked, or what it gives here is not right, which the comparison of the build will show.
@@ -129,7 +155,8 @@ def _with_freestanding(made: Artifact, cpu: "Target", cc: str | None) -> Artifac
         path = Path(scratch) / FREESTANDING
         try:
             exporter.link(made, path, target=cpu, cc=cc)
-            check, _ = verify_here(made, path, prefix="mnc")
+            storage = made.manifest.weight_storage
+            check, _ = verify_here(made, path, prefix="mnc", weight_storage=storage)
         except (UserError, RuntimeError) as error:
             logger.info("%s will run in TVM's runtime: %s", made.folder, error)
             return made

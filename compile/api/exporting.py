@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mnc.compile.api.named import as_target, open_artifact
 from mnc.compile.export.numbers import InputType, Numbers, OutputType
+from mnc.compile.toolchain.stored_weights import WeightStorage
 from mnc.support.errors import UserError
 from mnc.support.progress import working
 
@@ -33,6 +34,7 @@ def export(
     cc: str | None = None,
     inputs: InputType = "float32",
     outputs: OutputType = "float32",
+    weight_storage: WeightStorage | None = None,
     target: "AnyTarget | None" = None,
     allow_failed: bool = False,
 ) -> ExportResult:
@@ -40,10 +42,11 @@ def export(
     -export after it), whole or not at all.
 
     Its functions take `inputs` and give `outputs`: float32 as the network's own, uint8 pixels as they are in
-    a picture, int8 numbers of a network in 8-bit integers. Every C name begins with `prefix`. `cc` is the C
-    compiler to use, `target` the artifact's where that has a file of its own. What failed its comparison
-    with PyTorch is refused, unless `allow_failed`: an artifact when it was built, a library here, of which
-    nothing is left.
+    a picture, int8 numbers of a network in 8-bit integers. `weight_storage` "fp16" keeps weights of
+    float32 in half precision in the file (None: as the artifact does). Every C name begins with `prefix`.
+    `cc` is the C compiler to use, `target` the artifact's where that has a file of its own. What failed its
+    comparison with PyTorch is refused, unless `allow_failed`: an artifact when it was built, a library here,
+    of which nothing is left.
     """
     from mnc.compile.export import exporter
     from mnc.compile.runtime.library_check import verify_here
@@ -51,11 +54,12 @@ def export(
     checked = open_artifact(artifact, allow_failed=allow_failed)
     cpu = as_target(target or checked.manifest.target.name)
     folder = out or checked.folder.with_name(f"{checked.folder.name}-export")
+    storage = weight_storage or checked.manifest.weight_storage
     check, note = None, ""
 
     def judge(shared: Path) -> None:
         nonlocal check, note
-        check, note = verify_here(checked, shared, prefix=prefix)
+        check, note = verify_here(checked, shared, prefix=prefix, weight_storage=storage)
         if check is not None and not check.ok and not allow_failed:
             raise UserError(
                 f"the library's outputs are off by {check.max_relative:.1e} of the largest, more than"
@@ -71,6 +75,7 @@ def export(
             prefix=prefix,
             cc=cc,
             numbers=Numbers(inputs, outputs),
+            weight_storage=storage,
             judge=judge,
         )
     return ExportResult(made, check, note)

@@ -12,6 +12,7 @@ import msgspec
 
 from mnc.compile.artifact.provenance import Source, Versions
 from mnc.compile.records.trial import SIMULATED
+from mnc.compile.toolchain.stored_weights import WeightStorage
 from mnc.model.names import Precision
 from mnc.model.preprocess import Preprocess
 from mnc.support import error_text
@@ -137,10 +138,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """All of `manifest.json`. `created` is ISO 8601, UTC. `fell_back` are keys of untuned kernels.
 
     `workspace_bytes` is the peak of what the network allocates besides weights, inputs and outputs;
-    None when it is not known. `rounds`: of a network in integers, some of it is in float32, where CPUs may
-    differ in the last bit. `golden` says what the golden inputs are, `family` and `family_reason`
-    which kernels the network is made of and why. `comparison` is None where nothing was compared. `files`
-    holds every file but the manifest; `save` fills it in.
+    None when it is not known. `weight_storage` is how the file has the weights of a network in float32.
+    `rounds`: of a network in integers, some of it is in float32, where CPUs may differ in the last bit.
+    `golden` says what the golden inputs are, `family` and `family_reason` which kernels the network is made
+    of and why. `comparison` is None where nothing was compared. `files` holds every file but the manifest;
+    `save` fills it in.
     """
 
     format: int = FORMAT
@@ -148,6 +150,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     target: Platform
     versions: Versions
     dtype: Precision = "float32"
+    weight_storage: WeightStorage = "float32"
     rounds: bool = False
     inputs: Annotated[tuple[Tensor, ...], msgspec.Meta(min_length=1, max_length=16)]
     outputs: Annotated[tuple[Tensor, ...], msgspec.Meta(min_length=1, max_length=16)]

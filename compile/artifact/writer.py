@@ -20,6 +20,7 @@ from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.records.family_choice import BLOCKED, UNMEASURED, Choice
 from mnc.compile.records.trial import Trial
 from mnc.compile.toolchain import cpu_features
+from mnc.compile.toolchain.stored_weights import WeightStorage
 from mnc.model.examples import examples, noise
 from mnc.model.extras import MissingPackageError
 from mnc.model.quantization import ends, ranges
@@ -50,11 +51,12 @@ def save(
     choice: Choice | None = None,
     expected: Expected | None = None,
     compiled: Path | None = None,
+    weight_storage: WeightStorage = "float32",
 ) -> Artifact:
     """Write `built` as an artifact at `folder`. `log` is where its records came from,
     `cc` the C compiler to link with (None: the target's default), `choice` why its family, `expected` what
     PyTorch gives where that is known already. `compiled` is the library where another process has left it
-    and the files beside it; they are moved.
+    and the files beside it; they are moved. `weight_storage` is how the library has the weights.
     """
     choice = choice or Choice(family=BLOCKED, why=UNMEASURED)
     expected = expected or expected_of(model, built, choice.family)
@@ -63,7 +65,9 @@ def save(
         if compiled is not None:
             network_files.move(compiled, path)
         else:
-            network_files.write(built.factory, path, target, keys=built.keys, cc=cc)
+            network_files.write(
+                built.factory, path, target, keys=built.keys, cc=cc, weight_storage=weight_storage
+            )
         for name, report in ((QUANTIZATION, model.quantization), (HALF_PRECISION, model.half)):
             if report is not None:
                 text = msgspec.json.format(msgspec.json.encode(report), indent=2)
@@ -71,7 +75,11 @@ def save(
 
     described = _manifest(built, model, target, log=log, outputs=expected.golden.outputs)
     described = msgspec.structs.replace(
-        described, golden=expected.origin, family=choice.family, family_reason=choice.why
+        described,
+        golden=expected.origin,
+        family=choice.family,
+        family_reason=choice.why,
+        weight_storage=weight_storage,
     )
     return store.save(folder, described, library=write, golden=expected.golden, labels=model.labels)
 

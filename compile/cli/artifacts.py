@@ -9,7 +9,15 @@ from typing import Any, get_args
 import click
 
 from mnc.compile import api
-from mnc.compile.api import Agreement, Check, Cores, InputType, OutputType
+from mnc.compile.api import (
+    STORAGES,
+    Agreement,
+    Check,
+    Cores,
+    InputType,
+    OutputType,
+    WeightStorage,
+)
 from mnc.compile.cli import complete
 from mnc.compile.cli.common import (
     as_json_option,
@@ -198,6 +206,12 @@ def check_rows(checks: Sequence[Check]) -> list[dict[str, Any]]:
     show_default=True,
     help="What it gives: the network's floats, or int8 on a grid that the header states.",
 )
+@click.option(
+    "--weight-storage",
+    type=click.Choice(STORAGES),
+    help="How the file has weights of float32; fp16 is half of it, widened once when it is loaded."
+    "  [default: as the artifact]",
+)
 @click.option("--cc", help="C compiler to use, instead of the target's default.")
 @click.option("--target", "target_name", help="The artifact's target, when it has a file of yours.")
 @allow_failed_option
@@ -210,6 +224,7 @@ def export(
     prefix: str,
     inputs: InputType,
     outputs: OutputType,
+    weight_storage: WeightStorage | None,
     cc: str | None,
     target_name: str | None,
     allow_failed: bool,
@@ -225,6 +240,7 @@ def export(
         prefix=prefix,
         inputs=inputs,
         outputs=outputs,
+        weight_storage=weight_storage,
         cc=cc,
         target=target_name,
         allow_failed=allow_failed,

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from mnc.compile import api
-from mnc.compile.api import OUT, BuildResult, ModelSpec
+from mnc.compile.api import OUT, STORAGES, BuildResult, ModelSpec, WeightStorage
 from mnc.compile.cli.artifacts import VERIFY_FAILED, check_rows
 from mnc.compile.cli.common import (
     as_json_option,
@@ -44,6 +44,13 @@ from mnc.compile.cli.timing import bench_rows
     help="Where no log knows the CPU, try first for so long what suits other CPUs; 0: not."
     " [default: $MNC_QUICK_TUNE, else 45]",
 )
+@click.option(
+    "--weight-storage",
+    type=click.Choice(STORAGES),
+    default="float32",
+    show_default=True,
+    help="How the file has weights of float32; fp16 is half of it, widened once when it is loaded.",
+)
 @logs_option
 @as_json_option
 @click.pass_context
@@ -55,6 +62,7 @@ def build(
     cc: str | None,
     check: bool,
     quick_tune: float | None,
+    weight_storage: WeightStorage,
     logs: Path,
     as_json: bool,
 ) -> None:
@@ -65,7 +73,14 @@ def build(
     machine. Exits with 1 when the outputs differ: then the manifest says so, and other verbs refuse it.
     """
     made = api.build(
-        model, target_name, out=out, logs=logs, cc=cc, check=check, quick_tune=quick_tune
+        model,
+        target_name,
+        out=out,
+        logs=logs,
+        cc=cc,
+        check=check,
+        quick_tune=quick_tune,
+        weight_storage=weight_storage,
     )
     _say_what_was_used(made)
     if not as_json:

@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -31,6 +31,7 @@ from mnc.compile.export.intakes import intakes
 from mnc.compile.export.numbers import FLOATS, Numbers, input_ports, output_ports
 from mnc.compile.export.source import Contents
 from mnc.compile.toolchain import graph
+from mnc.compile.toolchain.stored_weights import WeightStorage
 from mnc.support.errors import UserError
 from mnc.support.files import check_replaceable, folder_atomic, sha256
 from mnc.targets import Target
@@ -80,13 +81,15 @@ def export(
     prefix: str = "mnc",
     cc: str | None = None,
     numbers: Numbers = FLOATS,
+    weight_storage: WeightStorage | None = None,
     judge: Callable[[Path], None] | None = None,
 ) -> Exported:
     """Write the freestanding library of `artifact` to `folder`, whole or not at all.
 
     `target` is what the artifact was built for, or another that its code runs on: it says which system to
     link for. `prefix` begins every public name; two libraries in one program need different ones. `cc` names
-    a C compiler for the target (None: ziglang's). `numbers` are what its functions take and give. `judge` is
+    a C compiler for the target (None: ziglang's). `numbers` are what its functions take and give,
+    `weight_storage` is how the file has its weights (None: as the artifact). `judge` is
     given the shared library before it is in `folder`, and nothing comes there when it raises. UserError when
     the artifact has no kernels to link, they need more than there is, or nothing says what the numbers mean.
     """
@@ -96,7 +99,8 @@ def export(
         )
     check_replaceable(folder, marker=RECORD, kind="export")
     _check_target(artifact, target)
-    contents = _contents(artifact, prefix, numbers)
+    storage = weight_storage or artifact.manifest.weight_storage
+    contents = replace(_contents(artifact, prefix, numbers), weight_storage=storage)
     tools = toolchain.find(target, cc=cc)
     with folder_atomic(folder) as scratch:
         _write(artifact, contents, tools, scratch)
@@ -161,6 +165,7 @@ def _contents(artifact: Artifact, prefix: str, numbers: Numbers) -> Contents:
         scratch_bytes=scratch_bytes,
         layout=memory_plan.plan(network),
         arrays=arrays,
+        weight_storage=manifest.weight_storage,
         labels=artifact.labels,
         cores=_cores(artifact),
         numbers=numbers,

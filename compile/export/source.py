@@ -19,7 +19,9 @@ from mnc.compile.export.intakes import Intake
 from mnc.compile.export.memory_plan import MemoryPlan
 from mnc.compile.export.numbers import Numbers
 from mnc.compile.export.weights import Array
+from mnc.compile.toolchain import stored_weights
 from mnc.compile.toolchain.graph import Call, Graph, Tensor
+from mnc.compile.toolchain.stored_weights import WeightStorage
 
 RUNTIME = Path(__file__).parent / "runtime"
 MAX_THREADS = 64
@@ -34,9 +36,9 @@ SMALL_BYTES = 32 * 1024
 @dataclass(frozen=True)
 class Contents:
     """All that goes into the C. `scratch_bytes` are what a kernel asks for on one thread, `arrays` the
-    weights by name, `cores` the fast cores of the target. `inputs` and `outputs` are as its functions have
-    them, with the type and grid of those numbers, `entries` the inputs' own tensors. `graph` is without the
-    kernels whose work the `intakes` do.
+    weights by name, `weight_storage` how the file has them, `cores` the fast cores of the target. `inputs`
+    and `outputs` are as its functions have them, with the type and grid of those numbers, `entries` the
+    inputs' own tensors. `graph` is without the kernels whose work the `intakes` do.
     """
 
     prefix: str
@@ -45,6 +47,7 @@ class Contents:
     scratch_bytes: int
     layout: MemoryPlan
     arrays: dict[str, Array]
+    weight_storage: WeightStorage
     labels: tuple[str, ...]
     cores: int
     numbers: Numbers
@@ -72,6 +75,10 @@ class Contents:
             end += alignment.align(self.arrays[name].nbytes)
         return offsets, end
 
+    def halved(self, name: str) -> bool:
+        """Whether the file has these weights in half precision."""
+        return self.weight_storage == "fp16" and stored_weights.is_halved(self.arrays[name])
+
     def peak_bytes(self, threads: int) -> int:
         """The header's PEAK_BYTES(threads)."""
         each = self.scratch_bytes
@@ -94,12 +101,14 @@ def tables(contents: Contents) -> str:
         *(f"#define {name} {value}" for name, value in _constants(contents, arguments).items()),
         f'#define INPUTS "inputs_{"bytes" if contents.intakes else "float"}.c"',
         f'#define OUTPUTS "outputs_{"float" if contents.numbers.outputs == "float32" else "int8"}.c"',
+        f'#define WEIGHTS "weights_{"plain" if contents.weight_storage == "float32" else "halves"}.c"',
         f"#define FEATURES(F) {feature_checks.macro(platform.features, platform.arch)}",
         '#include "tables.h"',
         "extern const char PRIVATE(weights)[];",
         *(f"extern kernel PRIVATE({name});" for name in kernels),
         *_shapes(graph),
         _array("struct tensor", "tensors", _tensor_rows(contents)),
+        *([] if contents.weight_storage == "float32" else [_stored(contents)]),
         _array("int32_t", "arguments", [str(entry) for entry in arguments]),
         _array("struct call", "calls", _call_rows(graph)),
         _array("struct port", "inputs", _port_rows(contents.entries, contents.inputs)),
@@ -128,12 +137,23 @@ def weights_assembly(prefix: str) -> str:
 
 
 def weights_bytes(contents: Contents) -> bytes:
-    """The arrays one after the other, each at an aligned offset."""
+    """The arrays one after the other as the file has them, each at an aligned offset."""
     parts = []
     for name in contents.graph.weights:
-        data = np.ascontiguousarray(contents.arrays[name]).tobytes()
+        array = contents.arrays[name]
+        data = (array.astype(np.float16) if contents.halved(name) else array).tobytes()
         parts.append(data.ljust(alignment.align(len(data)), b"\0"))
     return b"".join(parts)
+
+
+def _stored(contents: Contents) -> str:
+    """Where each array lies in the file, and where in memory."""
+    rows, start = [], 0
+    for name, offset in contents.weight_offsets()[0].items():
+        size, halved = contents.arrays[name].nbytes, contents.halved(name)
+        rows.append(f"{{{start}, {offset}, {size}, {int(halved)}}}")
+        start += alignment.align(size // 2 if halved else size)
+    return _array("struct stored", "stored", rows)
 
 
 def private(prefix: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from elftools.elf.elffile import ELFFile
 
+from mnc.compile.toolchain import stored_weights
 from mnc.support import error_text
 from mnc.support.errors import UserError
 
@@ -31,10 +32,10 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def read(library: Path) -> dict[str, Array]:
-    """The constant arrays by the names the graph has for them; UserError when there are none."""
+    """The constant arrays as kernels read them, by the graph's names; UserError when there are none."""
     try:
         with library.open("rb") as file:
-            return _factory(_Reader(_symbol(ELFFile(file), BLOB)))
+            return stored_weights.widened(_factory(_Reader(_symbol(ELFFile(file), BLOB))))
     except Exception as error:  # damage makes pyelftools fail in any way
         raise UserError(
             f"{library} holds no weights that can be read ({error_text.of_exception(error)}); "

@@ -22,6 +22,7 @@ from mnc.compile.rpc.connection import Connection, DeviceReport, architecture, c
 from mnc.compile.runtime.layer_profile import Profile
 from mnc.compile.runtime.layers import layers_of
 from mnc.compile.runtime.session import Array, Session, check_signature
+from mnc.compile.runtime.widening import widen
 from mnc.compile.toolchain.cpu_features import FEATURES
 from mnc.compile.toolchain.elf import read_library
 from mnc.compile.toolchain.graph import RESHAPE
@@ -102,6 +103,7 @@ class RemoteSession(Session):
         self.factory = device.call(lambda: device.remote.load_module(name))
         self._graph = device.call(self._create_graph)
         device.call(lambda: check_signature(self._graph, artifact))
+        device.call(lambda: self._widen(artifact))
         self._buffers = [
             device.call(_input_of(self._graph, tensor.name)) for tensor in self.manifest.inputs
         ]
@@ -128,6 +130,11 @@ class RemoteSession(Session):
 
     def _create_graph(self) -> Any:
         return self.factory["default"](self.device.cpu)
+
+    def _widen(self, artifact: Artifact) -> None:
+        import tvm
+
+        widen(self._graph, artifact, lambda array: tvm.nd.array(array, self.device.cpu))
 
     def close(self) -> None:
         """Give the device back."""

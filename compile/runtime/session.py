@@ -15,6 +15,7 @@ from mnc.compile.artifact.manifest import Platform
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.runtime.buffers import memory_of
 from mnc.compile.runtime.inputs import check_inputs
+from mnc.compile.runtime.widening import tvm_array, widen
 from mnc.compile.toolchain import cpu_features
 from mnc.support import error_text
 from mnc.support.errors import UserError
@@ -40,6 +41,7 @@ class Session:
         check_cpu(artifact.manifest.target)
         self.threads = checked_threads(threads)
         self._open(artifact, _load_library(artifact))
+        widen(self._graph, artifact, tvm_array)
 
     def _open(self, artifact: Artifact, factory: Any) -> None:
         self.artifact, self.factory = artifact, factory

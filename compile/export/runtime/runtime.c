@@ -22,6 +22,7 @@
 #define ROUND_UP(size) (((size) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT)
 
 #include "pages.c"
+#include WEIGHTS
 
 struct PUBLIC(instance) {
     struct pool pool;
@@ -83,9 +84,11 @@ void *(*const PRIVATE(__TVMBackendAllocWorkspace))(int, int, uint64_t, int, int)
 int (*const PRIVATE(__TVMBackendFreeWorkspace))(int, int, void *) = free_workspace;
 void (*const PRIVATE(__TVMAPISetLastError))(const char *) = set_last_error;
 
-static void prepare(struct PUBLIC(instance) *self)
+static bool prepare(struct PUBLIC(instance) *self)
 {
     const char *weights = hold_weights();
+    if (!weights)
+        return false;
     for (int i = 0; i < TENSORS; i++) {
         const struct tensor *tensor = &tensors[i];
         /* Kernels only read their weights; DLTensor has no word for that. */
@@ -102,6 +105,7 @@ static void prepare(struct PUBLIC(instance) *self)
         self->arguments[i].pointer = &self->tensors[arguments[i]];
         self->kinds[i] = TENSOR_HANDLE;
     }
+    return true;
 }
 
 /* The instance, the arena and each thread's scratch, in one block. NULL when there is not enough. */
@@ -145,11 +149,11 @@ API struct PUBLIC(instance) *PUBLIC(create)(int threads)
         return NULL;
     }
     struct PUBLIC(instance) *self = allocate(threads);
-    if (!self) {
+    if (!self || !prepare(self)) {
+        free(self);
         set_error("not enough memory");
         return NULL;
     }
-    prepare(self);
     int error = start_pool(&self->pool, threads);
     if (error) {
         set_error("cannot start %d threads: error %d", threads, error);

@@ -39,6 +39,13 @@ struct tensor {
     uint8_t is_weight, code, bits;
 };
 
+/* An array of weights: where it is in the file and in memory, how many bytes it has there, and whether the file has
+ * it in half precision. */
+struct stored {
+    size_t source, offset, size;
+    uint8_t halved;
+};
+
 /* How the threads of an instance do a kernel. SHARES: each calls it and does its part, for it is one
  * parallel loop and nothing else. ALONE: the caller does it. FORKS: the caller calls it, and it hands out
  * what can be shared. */

@@ -19,6 +19,7 @@ from mnc.compile.artifact import store as artifacts
 from mnc.compile.artifact.manifest import FileInfo
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.export import exporter, header, objects, source, weights
+from mnc.compile.runtime.library_check import verify_here
 from mnc.compile.toolchain.graph import GRAPH, OBJECT
 from mnc.support.errors import UserError
 from mnc.support.files import sha256
@@ -64,6 +65,17 @@ def test_the_same_artifact_gives_the_same_bytes(shipped: Shipped, tmp_path: Path
     again = exporter.export(shipped.artifact, tmp_path / "again", target=load("host"))
     for name in ("header", "shared", "static"):
         assert sha256(getattr(again, name)) == sha256(getattr(shipped.exported, name))
+
+
+def test_weights_stored_in_half_precision_are_half_the_bytes_and_almost_the_same(
+    shipped: Shipped, tmp_path: Path
+) -> None:
+    out = tmp_path / "halves"
+    made = exporter.export(shipped.artifact, out, target=load("host"), weight_storage="fp16")
+    check, _ = verify_here(shipped.artifact, made.shared, prefix="mnc", weight_storage="fp16")
+    assert check is not None and check.ok and check.max_relative > 1e-5
+    whole, half = (one.shared.stat().st_size for one in (shipped.exported, made))
+    assert whole - half >= 48 * 48 * 4 // 2 - 2048  # the one layer that is worth it, and code
 
 
 @pytest.mark.parametrize("prefix", ["", "A", "9a", "a-b", "a b", "ä", "a" * 41, "a;b", "a/b"])
