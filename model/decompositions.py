@@ -21,6 +21,7 @@ from mnc.model import (
     normalisation,
     order_statistics,
     patches,
+    pooling,
     resizing,
 )
 from mnc.model.trace_constants import known_now, shape_of
@@ -123,42 +124,6 @@ def _pad(x: Tensor, pad: Ints, mode: str = "constant", value: float | None = Non
     return x
 
 
-def _avg_pool2d(
-    x: Tensor,
-    kernel: Ints,
-    stride: Ints,
-    padding: Ints,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor: int | None,
-) -> Any:
-    """The mean over a padded map without padding of its own, times what its windows count differently."""
-    if not ceil_mode and divisor is None:
-        return NotImplemented
-    size, steps, pads = _pair(kernel), _pair(stride or kernel), _pair(padding)
-
-    def right(of: Tensor) -> Tensor:
-        return F.avg_pool2d(of, size, steps, pads, ceil_mode, count_include_pad, divisor)
-
-    with known_now():
-        ones = torch.ones(1, 1, *x.shape[2:])
-        wanted = F.avg_pool2d(ones, size, steps, pads, ceil_mode, count_include_pad, divisor)
-        windows = zip(wanted.shape[2:], x.shape[2:], size, steps, pads, strict=True)
-        around: list[int] = []
-        for made, given, window, step, before in reversed(list(windows)):
-            around += [before, max(0, (made - 1) * step + window - given - before)]
-        height, width = wanted.shape[2:]
-        factor = wanted / F.avg_pool2d(F.pad(ones, around), size, steps)[..., :height, :width]
-        first = float(factor.flatten()[0])
-        uniform = bool((factor == first).all())
-    plain = F.avg_pool2d(F.pad(x, around), size, steps)[..., :height, :width]
-    return plain * (first if uniform else factor)
-
-
-def _pair(value: Ints) -> tuple[int, int]:
-    return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])
-
-
 def _to(x: Tensor, *options: Any) -> Any:
     """No network is worked out in double precision."""
     return x.float() if DOUBLE in options[:2] else NotImplemented
@@ -199,7 +164,10 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
     "aten::_convolution_mode": _convolution_mode,
     "aten::_convolution": _convolution,
     "aten::pad": _pad,
-    "aten::avg_pool2d": _avg_pool2d,
+    "aten::avg_pool2d": pooling.avg_pool2d,
+    **{
+        f"aten::{name}": pooling.max_pool(getattr(torch.ops.aten, name)) for name in pooling.MAXIMUM
+    },
     "aten::scaled_dot_product_attention": attention.scaled_dot_product,
     "aten::_native_multi_head_attention": attention.native_multi_head,
     "aten::_transformer_encoder_layer_fwd": attention.transformer_encoder_layer,

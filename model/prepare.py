@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils import parametrize
 
-from mnc.model import control_flow, folding, mutation, script, training_mode
+from mnc.model import control_flow, folding, lacking, mutation, script, training_mode
 from mnc.model.outputs import FlatOutputs
 from mnc.model.zoo import Model
 from mnc.support.errors import UserError
@@ -83,7 +83,7 @@ def trace(model: Model) -> torch.jit.ScriptModule:
         else:
             traced = _traced(fold_batch_norm(model.module), model)
         known: set[str] = set()
-        while new := script.to_take_apart(traced) - known:  # some are said by others of them
+        while new := lacking.to_take_apart(traced) - known:  # some are said by others of them
             known |= new
             traced = _traced(script.Replay(traced), model)
     return traced

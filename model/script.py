@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mnc.model import composites
 from mnc.model.composites import COMPOSITES
-from mnc.model.decompositions import DECOMPOSITIONS, DOUBLE
+from mnc.model.decompositions import DECOMPOSITIONS
 from mnc.model.inputs import arguments_of
 from mnc.model.quantization import operators
 
@@ -52,16 +52,17 @@ def _appended(items: list[Any], one: Any) -> list[Any]:
     return items
 
 
+# Of a tensor, the last of its device.
+PROPERTIES = (
+    "dtype device layout requires_grad is_cuda is_nested is_quantized is_sparse is_meta type"
+).split()
 PRIM: dict[str, Callable[..., Any]] = {
     "prim::ListConstruct": lambda *items: list(items),
     "prim::TupleConstruct": lambda *items: items,
     "prim::DictConstruct": lambda *items: dict(zip(items[::2], items[1::2], strict=True)),
     "prim::ListUnpack": tuple,
     "prim::TupleUnpack": tuple,
-    "prim::dtype": operator.attrgetter("dtype"),
-    "prim::device": operator.attrgetter("device"),
-    "prim::layout": operator.attrgetter("layout"),
-    "prim::type": operator.attrgetter("type"),  # of a device
+    **{f"prim::{name}": operator.attrgetter(name) for name in PROPERTIES},
     "prim::NumToTensor": torch.tensor,
     "prim::Uninitialized": lambda: None,
     "prim::unchecked_cast": lambda value: value,
@@ -208,34 +209,6 @@ def _hold(module: torch.jit.ScriptModule) -> None:
             held.output().setType(value.type())
             held.insertBefore(node)
             node.replaceInput(0, held.output())
-
-
-def to_take_apart(traced: torch.jit.ScriptModule) -> set[str]:
-    """The operators of a trace that may have to be said by others, a BN that is not folded among them."""
-    return {
-        node.kind()
-        for node in traced.inlined_graph.nodes()
-        if node.kind() in DECOMPOSITIONS.keys() | COMPOSITES and _may_be_lacking(node)
-    }
-
-
-def _may_be_lacking(node: Any) -> bool:
-    """False for calls, of what every network has, that are known to be fine."""
-    kind, first = node.kind(), next(node.inputs()).type()
-    if kind == "aten::_convolution":
-        transposed = bool(node.inputsAt(6).toIValue())
-        return transposed or node.inputsAt(4).node().inputsSize() == 1  # one padding for all axes
-    if kind == "aten::to":
-        return any(one.toIValue() == DOUBLE for one in list(node.inputs())[1:3])
-    if kind == "aten::div":
-        return node.inputsSize() > 2 and node.inputsAt(2).toIValue() is not None
-    if (
-        kind == "aten::index"
-    ):  # by a mask, perhaps; what is worked out in the trace is known to be none
-        return any(not one.isCompleteTensor() for one in node.inputsAt(1).node().inputs())
-    if kind == "aten::sum":
-        return bool(first.scalarType() == "Bool")
-    return True
 
 
 def _call(node: Any, inputs: list[Any]) -> Any:

@@ -74,6 +74,7 @@ LACKING: dict[str, Function] = {
     "average, ceil": lambda _, y: F.avg_pool2d(y, 3, 2, 1, ceil_mode=True),
     "average, ceil, without padding": lambda _, y: F.avg_pool2d(y, 4, 3, 1, True, False),
     "maximum, ceil": lambda _, y: F.max_pool2d(y, 3, 2, 1, ceil_mode=True),
+    "maximum, ceil, a window beyond": lambda _, y: F.max_pool2d(y, 2, 2, 1, ceil_mode=True),
     "batch norm without statistics": lambda net, y: net.batch(y),
     "layer norm over three axes": lambda net, y: net.layer(y),
     "layer norm over two axes": lambda net, y: net.rows(y),
@@ -303,12 +304,15 @@ class Several(nn.Module):
         return {"out": F.relu(y), "aux": (y * 2, self.anchors), "image": x}
 
 
-@pytest.mark.parametrize("form", ["module", "traced"])
+@pytest.mark.parametrize("form", ["module", "traced", "scripted"])
 def test_attention_is_right(form: str) -> None:
     torch.manual_seed(0)
-    module: Any = Attention().eval()
+    made: Any = Attention().eval()
     with torch.no_grad():  # or else torch does not fuse
-        made = module if form == "module" else torch.jit.trace(module, torch.zeros(SHAPE))  # type: ignore[no-untyped-call]
+        if form == "traced":
+            made = torch.jit.trace(made, torch.zeros(SHAPE))  # type: ignore[no-untyped-call]
+        elif form == "scripted":
+            made = torch.jit.script(made)
     assert max(errors(made)) < 1e-4
 
 
