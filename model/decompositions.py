@@ -101,13 +101,16 @@ def _convolution(
             return NotImplemented
         return torch.convolution(x, weight, bias, steps, pads, spacing, transposed, beyond, groups)
     with known_now():
-        taps: tuple[slice, ...] = tuple(slice(None, None, step) for step in spacing)
-        pairs = zip(weight.shape[2:], spacing, strict=True)
-        sizes = [step * (size - 1) + 1 for size, step in pairs]
+        reach = [
+            step * (size - 1) + 1 for size, step in zip(weight.shape[2:], spacing, strict=True)
+        ]
+        # What is to be beyond the last pixel are further taps of zero: as many as a stride are refused.
+        sizes = [one + more for one, more in zip(reach, beyond, strict=True)]
         spread = weight.new_zeros(*weight.shape[:2], *sizes)
+        taps = (slice(None, *of) for of in zip(reach, spacing, strict=True))
         spread[(slice(None), slice(None), *taps)] = weight
-    ones = [1] * len(spacing)
-    return torch.convolution(x, spread, bias, steps, pads, ones, True, beyond, groups)
+    ones, none = [1] * len(spacing), [0] * len(spacing)
+    return torch.convolution(x, spread, bias, steps, pads, ones, True, none, groups)
 
 
 def _pad(x: Tensor, pad: Ints, mode: str = "constant", value: float | None = None) -> Any:

@@ -20,6 +20,7 @@ from mnc.model.composites import COMPOSITES
 from mnc.model.decompositions import DECOMPOSITIONS
 from mnc.model.inputs import arguments_of
 from mnc.model.quantization import operators
+from mnc.model.trace_constants import shape_of
 
 # Freezing leaves the attributes that an operator of unknown effects reads, such as quantized weights.
 KNOWN = ("prim::Constant", "prim::GetAttr")
@@ -62,6 +63,7 @@ PRIM: dict[str, Callable[..., Any]] = {
     "prim::DictConstruct": lambda *items: dict(zip(items[::2], items[1::2], strict=True)),
     "prim::ListUnpack": tuple,
     "prim::TupleUnpack": tuple,
+    "prim::TupleIndex": operator.getitem,
     **{f"prim::{name}": operator.attrgetter(name) for name in PROPERTIES},
     "prim::NumToTensor": torch.tensor,
     "prim::Uninitialized": lambda: None,
@@ -73,7 +75,7 @@ PRIM: dict[str, Callable[..., Any]] = {
     "aten::__not__": operator.not_,
     "aten::__getitem__": operator.getitem,
     "aten::len": len,
-    "aten::size": lambda x, *dim: x.size(*dim) if dim else list(x.size()),
+    "aten::size": lambda x, *dim: shape_of(x)[dim[0]] if dim else shape_of(x),
     "aten::slice": _slice,
     "aten::format": str.format,
     "aten::str": str,

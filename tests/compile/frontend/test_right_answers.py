@@ -42,7 +42,7 @@ class Between(nn.Module):
         self.layer = nn.LayerNorm((channels, 17, 19))
         self.plane = nn.Parameter(torch.rand(1, channels, 2, 19))
         self.rows = nn.LayerNorm((17, 19), elementwise_affine=False)
-        self.spread = nn.ConvTranspose2d(channels, channels, 3, 2, dilation=2)
+        self.spread = nn.ConvTranspose2d(channels, channels, 3, 1, 1, 1, dilation=2)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, 8, H', W')."""
