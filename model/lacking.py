@@ -39,6 +39,11 @@ def _rounds_up(node: Any) -> bool:
     return bool(node.inputsAt(5).toIValue())
 
 
+def _works_its_size_out(node: Any) -> bool:
+    size = node.inputsAt(1).node()
+    return any(one.node().kind() != "prim::Constant" for one in size.inputs())
+
+
 # By operator: whether this call of it may be lacking.
 RULES: dict[str, Callable[[Any], bool]] = {
     "aten::_convolution": _convolves_unlike_others,
@@ -49,5 +54,6 @@ RULES: dict[str, Callable[[Any], bool]] = {
         not one.isCompleteTensor() for one in node.inputsAt(1).node().inputs()
     ),
     "aten::sum": lambda node: node.inputsAt(0).type().scalarType() == "Bool",
+    **{f"aten::{name}": _works_its_size_out for name in pooling.ADAPTIVE},
     **{f"aten::{name}": _rounds_up for name in pooling.MAXIMUM},
 }

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from mnc.model.trace_constants import known_now, shape_of
 
 Ints = Sequence[int]
+ADAPTIVE = ("adaptive_avg_pool2d", "adaptive_max_pool2d")
 MAXIMUM = ("max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices")
 
 
@@ -44,6 +45,11 @@ def max_pool(operator: Any) -> Callable[..., Any]:
         return operator(F.pad(x, behind, value=-math.inf), *each, False)
 
     return pooled
+
+
+def adaptive(*_: Any) -> Any:
+    """Fine as it is, once a replay has made numbers of the sizes that the trace works out."""
+    return NotImplemented
 
 
 def _for_axes(value: Ints, axes: int) -> list[int]:

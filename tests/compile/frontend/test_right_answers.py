@@ -129,6 +129,9 @@ RESIZED: dict[str, Function] = {
     "linear, of rows": lambda _, y: F.interpolate(
         y.flatten(2), scale_factor=1.3, mode="linear"
     ).unsqueeze(3),
+    "means of areas": lambda _, y: F.interpolate(
+        y, scale_factor=0.4, mode="area", recompute_scale_factor=True
+    ),
     "bilinear to a size": lambda _, y: F.interpolate(y, size=(40, 33), mode="bilinear"),
 }
 
