@@ -2,7 +2,7 @@
 """`python -m bench.arm`, what `make race-arm` runs: our network and other runtimes' real code on one
 modelled core.
 
-Takes a target; prints a table, and writes it as JSON with --out.
+Takes a target; prints a table; with --out writes it into a folder, whose page then shows all targets there.
 """
 
 import sys
@@ -12,47 +12,20 @@ from typing import get_args
 import click
 import msgspec
 
-from bench.arm import runtimes
+from bench.arm import page, runtimes
 from bench.arm.files import exported_folder, model_folder
+from bench.arm.results import NOTE, Race, Result, row
 from bench.arm.runtimes import OURS, RACERS, Runtime
 from mnc.compile.cli.common import table
 from mnc.compile.report.explain import core_name
 from mnc.compile.simulator.identity import identity
-from mnc.compile.simulator.totals import Total, total_of
+from mnc.compile.simulator.totals import total_of
 from mnc.model.names import Precision
 from mnc.support.errors import UserError
 from mnc.support.files import write_atomic
 from mnc.targets import Target, load
 
 MODEL = "mobilenet_v1_1.0_224"
-NOTE = (
-    "A model, no device: every instruction of each runtime's own AArch64 code, priced by the core model; "
-    "docs/tracing.md says how far that is from published boards."
-)
-
-
-class Result(msgspec.Struct, frozen=True):
-    """One runtime; `why` instead of milliseconds where it has none."""
-
-    model: str
-    runtime: str
-    threads: int
-    milliseconds: float = 0.0
-    total: Total | None = None
-    instructions: int = 0
-    unknown_share: float = 0.0
-    error: float = 0.0
-    why: str = ""
-
-
-class Race(msgspec.Struct, frozen=True):
-    """The file that --out writes."""
-
-    note: str
-    target: str
-    core: str
-    core_model: str
-    results: tuple[Result, ...]
 
 
 @click.command()
@@ -65,7 +38,11 @@ class Race(msgspec.Struct, frozen=True):
 @click.option(
     "--runtimes", "keys", help="Keys of bench/arm/runtimes.py; else all of the precision."
 )
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it as JSON.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A folder: TARGET.json, and README.md with a picture of all targets' files.",
+)
 def main(
     name: str,
     models: str,
@@ -86,11 +63,11 @@ def main(
                     results.append(_result(model, runtime, target, count))
                     click.echo(f"{model}, {count} thread(s): {_said(results[-1])}", err=True)
                     if out is not None:  # an interrupted race keeps these
-                        write_atomic(out, _encoded(target, results))
+                        _write(out, target, results)
     except (UserError, ValueError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
-    table([_row(one, results) for one in results], as_json=False)
+    table([row(one, tuple(results)) for one in results], as_json=False)
     for basis in sorted({one.total.basis for one in results if one.total is not None}):
         click.echo(basis)
 
@@ -119,34 +96,13 @@ def _said(one: Result) -> str:
     return f"{one.runtime} {one.why or one.total}"
 
 
-def _row(one: Result, results: list[Result]) -> dict[str, object]:
-    peers = [
-        other.milliseconds
-        for other in results
-        if (other.model, other.threads) == (one.model, one.threads)
-        and runtimes.find(other.runtime).recipe != OURS
-        and not other.why
-    ]
-    best = min(peers, default=None)
-    ran = not one.why
-    return {
-        "network": one.model,
-        "threads": one.threads,
-        "runtime": runtimes.find(one.runtime).title,
-        "ms": one.milliseconds if ran else None,
-        "on real boards": one.total and one.total.range,
-        "of the best peer": one.milliseconds / best if ran and best else None,
-        "instructions, millions": one.instructions / 1e6 if ran else None,
-        "without a model %": 100 * one.unknown_share if ran else None,
-        "error": one.error if ran else None,
-        "": one.why,
-    }
-
-
-def _encoded(target: Target, results: list[Result]) -> bytes:
+def _write(folder: Path, target: Target, results: list[Result]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     core = f"{target.fast.count}x {core_name(target)}"
     race = Race(NOTE, target.name, core, identity(target), tuple(results))
-    return msgspec.json.format(msgspec.json.encode(race), indent=1) + b"\n"
+    data = msgspec.json.format(msgspec.json.encode(race), indent=1) + b"\n"
+    write_atomic(folder / f"{target.name}.json", data)
+    page.write(folder)
 
 
 if __name__ == "__main__":

@@ -141,6 +141,12 @@ def in_order() -> bool:
     return str(tvm.target.Target.current().attrs.get("mcpu", "")) in IN_ORDER
 
 
+def on_aarch64() -> bool:
+    """Whether the current target is a 64-bit ARM CPU, and says so."""
+    triple = str(tvm.target.Target.current().attrs.get("mtriple", ""))
+    return triple.startswith(("aarch64", "arm64"))
+
+
 def split_rows(stage: Any, n: Any, channel: Any, y: Any) -> tuple[Any, Any]:
     """Part y into `row_blocks`, outside the channels: (axis of batch and blocks, rest of y)."""
     block, rest = stage.split(y, nparts=row_blocks(int(y.dom.extent)))
@@ -152,7 +158,7 @@ def vector_registers() -> int:
     """Architectural vector registers of the current target."""
     target = tvm.target.Target.current()
     triple = str(target.attrs.get("mtriple", ""))
-    if triple.startswith(("aarch64", "arm64")):
+    if on_aarch64():
         return 32
     if triple.startswith(("arm", "thumb")):
         return 16

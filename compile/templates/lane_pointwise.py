@@ -34,6 +34,13 @@ def product(data: Any, kernel: Any, *, tag: str) -> Any:
     )
 
 
+def maps_outweigh(out_chunks: int, height: int, width: int) -> bool:
+    """Whether a layer reads more of its map than of its weights: tiles of pixels are then best outside, so
+    that the map is read once.
+    """
+    return height * width > 4 * out_chunks
+
+
 def define_tile(cfg: Any, out_chunks: int, height: int, width: int) -> Callable[[Any], bool]:
     """Knobs of the tile and of its kernels; gives which configs are worth a trial.
 
@@ -46,8 +53,13 @@ def define_tile(cfg: Any, out_chunks: int, height: int, width: int) -> Callable[
     tile_p = sorted({t for t in [*blocked.divisors(width, width), *rows] if t <= most})
     least = min(LEAST, tile_oc[-1] * tile_p[-1])
     blocked.knob(cfg, "tile_oc", tile_oc, 1)
-    blocked.knob(cfg, "tile_p", tile_p, tile_p[-1])
-    blocked.knob(cfg, "lanes", [2, 4], 2)
+    at_once = (
+        [t for t in tile_p if t <= most // KERNELS]
+        if maps_outweigh(out_chunks, height, width)
+        else tile_p
+    )
+    blocked.knob(cfg, "tile_p", tile_p, at_once[-1])
+    blocked.knob(cfg, "lanes", [2, 4], 2 if blocked.in_order() else 4)
     blocked.knob(cfg, "prefetch", [0, 1], 1)
     return lambda e: e["tile_oc"].val * e["tile_p"].val >= least
 

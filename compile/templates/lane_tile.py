@@ -50,8 +50,7 @@ def possible(data: Any, kernel: Any) -> bool:
     """Whether the current target has the instructions, and blocks are of a vector."""
     bits = DataType(data.dtype).bits
     full = all(int(extent) * bits == 128 for extent in (data.shape[4], *kernel.shape[4:]))
-    on_aarch64 = blocked.on_arm() and blocked.vector_registers() == lane_assembly.REGISTERS
-    return on_aarch64 and full and data.dtype in DTYPES
+    return blocked.on_aarch64() and full and data.dtype in DTYPES
 
 
 def intrinsic(tile: Tile, dtype: str, *, scope: str) -> Any:
@@ -68,15 +67,19 @@ def intrinsic(tile: Tile, dtype: str, *, scope: str) -> Any:
             data[chunk, y, x, channel] * kernel[o, chunk, 0, 0, channel, v], axis=[chunk, channel]
         ),
     )
-    # Rows follow one another, so that pixels are numbered through.
-    within = [tile.columns * block, block, 1]
     binds = {
-        data: buffer(data, [te.var("data"), *within]),
+        data: buffer(data, _strides("data", tile, block)),
         kernel: buffer(kernel, [*(te.var(f"kernel{i}") for i in range(5)), 1]),
-        sums: buffer(sums, [te.var("sums"), *within], scope=scope),
+        sums: buffer(sums, _strides("sums", tile, block), scope=scope),
     }
-    body = _calls if blocked.on_arm() else _loops
+    body = _calls if blocked.on_aarch64() else _loops
     return te.decl_tensor_intrin(sums.op, lambda ins, outs: body(tile, ins, outs[0]), binds=binds)
+
+
+def _strides(name: str, tile: Tile, block: int) -> list[Any]:
+    """Of a map: several rows follow one another, so that pixels are numbered through."""
+    row = te.var(f"{name}_row") if tile.rows == 1 else tile.columns * block
+    return [te.var(name), row, block, 1]
 
 
 def _calls(tile: Tile, ins: Any, out: Any) -> Any:

@@ -111,7 +111,8 @@ def _define_space(
     orders += [ROW_BLOCKS] if blocks > 1 else []
     keep = blocked.keeps_rows(height)
     whole = keep and height // blocks * width % cfg["tile_p"].val == 0 if cfg.is_fallback else keep
-    default = ROW_BLOCKS if whole else PIXEL_OUTER if keep else CHANNEL_OUTER
+    pixels_first = keep or (by_lanes and lane_pointwise.maps_outweigh(out_chunks, height, width))
+    default = ROW_BLOCKS if whole else PIXEL_OUTER if pixels_first else CHANNEL_OUTER
     blocked.knob(cfg, "order", [CHANNEL_OUTER, *orders], default)
     # Channels of a reduction block: 0 is all at once; smaller blocks keep the weights' slab in L1.
     sizes = () if by_lanes else (64, 128, 256)
