@@ -4,7 +4,7 @@
 Takes a folder; writes its README.md and race.svg.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -48,9 +48,8 @@ def _basis(race: Race) -> str:
     return f"Core model {race.core_model}; {mean_error(core)}"
 
 
-def _line(cells: object) -> str:
-    shown = (_shown(cell) for cell in cells)  # type: ignore[attr-defined]
-    return f"| {' | '.join(shown)} |"
+def _line(cells: Iterable[object]) -> str:
+    return f"| {' | '.join(_shown(cell) for cell in cells)} |"
 
 
 def _shown(cell: object) -> str:
