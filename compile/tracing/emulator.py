@@ -85,7 +85,7 @@ def traced(command: Command, function: Function | None, target: Target) -> Itera
             "-cpu",
             board_files.emulated_cpu(target),
         ]
-        start += ["-seed", "1", *_environment(command), "-plugin", plugin]
+        start += ["-seed", "1", *_environment(command, root), "-plugin", plugin]
         with subprocess.Popen([*start, *_words(command, root)], env=own) as popen:
             # Not waiting for the other end: a program that cannot start never opens it.
             end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
@@ -121,11 +121,14 @@ def _options(function: Function | None) -> list[str]:
     return [f"code={function.path}", f"function={function.offset}", f"call={function.call}"]
 
 
-def _environment(command: Command) -> list[str]:
+def _environment(command: Command, root: Root) -> list[str]:
     """The emulator's own library path is not the program's; functions are bound before their first call,
-    which would else run the loader's code.
+    which would else run the loader's code; the root's Python finds its wheels.
     """
-    theirs = {"LD_BIND_NOW": "1", "PYTHONHASHSEED": "0"} | dict(command.environment)
+    theirs = {"LD_BIND_NOW": "1", "PYTHONHASHSEED": "0"}
+    if command.words[0] == PYTHON:
+        theirs["PYTHONPATH"] = root.python_path
+    theirs |= command.environment
     unset = [] if "LD_LIBRARY_PATH" in theirs else ["-U", "LD_LIBRARY_PATH"]
     return [*unset, *(word for name, value in theirs.items() for word in ("-E", f"{name}={value}"))]
 

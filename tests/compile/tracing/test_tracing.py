@@ -61,6 +61,15 @@ def test_a_program_marks_its_own_region(program: Path) -> None:
     assert marked.simulation.loads == pytest.approx(2 * SIZE, rel=0.05)
 
 
+def test_python_is_one_with_numpy() -> None:
+    marks = (
+        "import ctypes, numpy; m = ctypes.CDLL(None).prctl; m(0x6D6E63, 2); numpy.ones(9).sum(); "
+    )
+    found = trace(Command(("python", "-c", f"{marks}m(0x6D6E63, 0)")), load("rpi4"))
+    assert found.simulation.instructions > 1000
+    assert found.unknown == ()
+
+
 def test_threads_have_a_core_each(program: Path) -> None:
     found = trace(Command((str(program), "threads")), load("rpi4"), threads=4)
     assert len(found.threads) == 4
