@@ -21,7 +21,6 @@ from mnc.compile.codegen import network as codegen
 from mnc.compile.codegen.network import Prepared, Selected
 from mnc.compile.device.device import LayerTimer
 from mnc.compile.measure.messages import NetworkJob, Stored, explain
-from mnc.compile.measure.scratch import scratch_folder
 from mnc.compile.measure.worker_pool import WorkerPool
 from mnc.compile.records.family_choice import BLOCKED
 from mnc.compile.records.trial import Trial
@@ -30,10 +29,12 @@ from mnc.compile.toolchain.graph import GRAPH
 from mnc.model.zoo import Model
 from mnc.support.closing import Closing
 from mnc.support.errors import UserError
+from mnc.support.owned_folder import owned_folder
 from mnc.targets import topology
 
 logger = logging.getLogger(__name__)
 
+PREFIX = "mnc-rerank-"
 COMPILE_SECONDS = 3600.0  # a large network on a small board
 ONE_THREAD = {"TVM_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TVM_USE_RUNTIME_LIB": ""}
 
@@ -60,14 +61,16 @@ class NetworkBuilder(Closing):
 
     def __init__(self, model: Model, prepared: Prepared, timer: LayerTimer, at_once: int) -> None:
         self._model, self._prepared, self._timer = model, prepared, timer
-        self._folder = scratch_folder()
+        self._folder = owned_folder(
+            PREFIX
+        )  # on disk: in memory there may be 64 MB, as in a container
         self._expected: Expected | None = None  # the same of all of them
         self._count = 0
+        self._program = self._folder / "program.json"
+        self._program.write_text(tvm.ir.save_json(prepared.program.mod), "utf-8")
         self._pool = WorkerPool(
             "compile", topology.processes(at_once), scratch=self._folder, env=ONE_THREAD
         )
-        self._program = self._folder / "program.json"
-        self._program.write_text(tvm.ir.save_json(prepared.program.mod), "utf-8")
 
     def close(self) -> None:
         """End the processes and remove the networks."""
