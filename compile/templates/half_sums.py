@@ -8,9 +8,10 @@ after another: here at most `LONGEST`, and then as many blocks. docs/fp16.md has
 
 from typing import Any
 
-from tvm import te, topi
+from tvm import te, tir, topi
 
 from mnc.compile.templates import blocked
+from mnc.compile.templates.blocked import LARGEST_HALF as LARGEST
 
 LONGEST = 256  # channels
 PARTS = "parts"  # name of the blocks' sums
@@ -42,12 +43,13 @@ def product(data: Any, kernel: Any, *, tag: str) -> Any:
 
     shape = (batch, out_chunks, height, width, out_size)
     parts = te.compute((*shape[:4], in_chunks // chunks, out_size), part, name=PARTS)
-    return te.compute(
-        shape,
-        lambda n, o, y, x, v: te.sum(parts[n, o, y, x, block, v], axis=block),
-        name="pointwise",
-        tag=tag,
-    )
+    least, most = (tir.const(one, data.dtype) for one in (-LARGEST, LARGEST))
+
+    def total(n: Any, o: Any, y: Any, x: Any, v: Any) -> Any:
+        # Of blocks that are Inf with both signs the sum would be NaN, where float32 has a number.
+        return te.sum(te.max(te.min(parts[n, o, y, x, block, v], most), least), axis=block)
+
+    return te.compute(shape, total, name="pointwise", tag=tag)
 
 
 def in_parts(sums: Any) -> bool:
