@@ -15,6 +15,8 @@ from mnc.compile.codegen import network_files, relay_build
 from mnc.compile.codegen.dispatch_context import BestRecords
 from mnc.compile.measure.messages import NetworkJob, Reply, Stored
 
+OPERATORS = ("fusion", "markers", "rounding")  # what of the frontend registers some
+
 
 def compile_network(job: NetworkJob) -> Reply:
     """Compile and link it. UserError as `relay_build.compiled` and `network_files.write`."""
@@ -29,6 +31,6 @@ def compile_network(job: NetworkJob) -> Reply:
 @functools.lru_cache(maxsize=1)
 def _program(path: str) -> Any:
     """A Relay module; reading it, TVM must know the operators that are ours."""
-    for module in ("fusion", "markers"):
+    for module in OPERATORS:
         importlib.import_module(f"mnc.compile.frontend.{module}")
     return tvm.ir.load_json(Path(path).read_text("utf-8"))
