@@ -5,7 +5,8 @@
 none is ever compiled: `quantized.to_integers` makes integers of what stands between them. Behind what
 `IN_FLOAT32` stands is not for half precision.
 `INTEGER_CONVOLUTION` is a convolution of int8 or uint8 maps in the plain layout, which `layout` lays out as
-`BLOCKED_CONVOLUTION`, the one that `compile.templates.integer` computes.
+`BLOCKED_CONVOLUTION`, the one that `compile.templates.integer` computes. `LOOKUP` is that of
+`compile.templates.lookup`.
 """
 
 from typing import Any
