@@ -138,12 +138,13 @@ def search(
     """Spend the budget on `tasks`, every trial in the log at `path`."""
     from mnc.compile.tuning.tuner import tune as spend
 
-    target = device.target
+    target, precision = device.target, _precision(tasks)
     # Before the measurer's processes start: they would take the cores whose peak is timed.
-    peak = None if observer is None else device.peak_gflops(device.kernel_threads)
+    threads = device.kernel_threads
+    peak = None if observer is None else device.peak_gflops(threads, dtype=precision)
     with (
         TuningLog.open(path, exclusive=True, target=target.tvm_target()) as tuning_log,
-        device.measurer(precision=_precision(tasks)) as measurer,
+        device.measurer(precision=precision) as measurer,
     ):
         for reason, count in tuning_log.skipped.items():
             logger.warning("%s: %d lines are left out: %s", path, count, reason)
