@@ -168,6 +168,7 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
     "aten::_convolution": _convolution,
     "aten::pad": _pad,
     "aten::avg_pool2d": pooling.avg_pool2d,
+    **{f"aten::{name}": pooling.adaptive for name in pooling.ADAPTIVE},
     **{
         f"aten::{name}": pooling.max_pool(getattr(torch.ops.aten, name)) for name in pooling.MAXIMUM
     },
