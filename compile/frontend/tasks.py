@@ -9,21 +9,23 @@ AutoTVM's own extraction compiles the network to find the same ones.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import tvm
 from tvm import autotvm, relay
 
-from mnc.compile.frontend import fusion, importer, markers
-from mnc.compile.frontend.importer import Program
+from mnc.compile.frontend import fusion, markers
 from mnc.compile.records.trial import task_key
 from mnc.compile.templates import integer, op_strategy, pointwise
 from mnc.compile.templates.workload import Convolution, Workload, convolutions
 from mnc.model.names import Precision
-from mnc.model.zoo import Model
 from mnc.support.errors import UserError
 from mnc.support.progress import working
 from mnc.targets import Target
+
+if TYPE_CHECKING:  # they bring PyTorch, which processes that only compile do without
+    from mnc.compile.frontend.importer import Program
+    from mnc.model.zoo import Model
 
 Kind = Literal["first conv", "depthwise", "pointwise", "dense", "conv", "fused"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -55,13 +57,15 @@ class TunableTask:
         return 2 * self.macs
 
 
-def of_model(model: Model, target: Target) -> tuple[TunableTask, ...]:
+def of_model(model: "Model", target: Target) -> tuple[TunableTask, ...]:
     """What there is to search in `model`, as `extract_all` has it."""
+    from mnc.compile.frontend import importer
+
     with working(f"importing {model.name}"):
         return extract_all(importer.import_model(model, target), target)
 
 
-def extract(program: Program, target: Target) -> tuple[TunableTask, ...]:
+def extract(program: "Program", target: Target) -> tuple[TunableTask, ...]:
     """Every distinct tunable workload of the program as it stands, in the order the network meets them."""
     tvm_target = tvm.target.Target(target.tvm_target())
     calls: Counter[Workload] = Counter()
@@ -79,7 +83,7 @@ def extract(program: Program, target: Target) -> tuple[TunableTask, ...]:
     )
 
 
-def extract_all(program: Program, target: Target) -> tuple[TunableTask, ...]:
+def extract_all(program: "Program", target: Target) -> tuple[TunableTask, ...]:
     """What there is to search: the program's workloads, then those of its pairs once they are fused."""
     apart = extract(program, target)
     known = {task.key for task in apart}
