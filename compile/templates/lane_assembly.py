@@ -14,6 +14,8 @@ REGISTERS = 32
 CHAIN = 4  # multiply-adds between two into the same sum: about their latency
 LINE = 64
 WEIGHTS_AHEAD = 512  # bytes, that prefetches of weights are ahead
+OFFSET_BITS = 12  # of the constant that an instruction adds, or adds shifted by as many
+MOST_AHEAD = (1 << 2 * OFFSET_BITS) - 1
 # Integer registers: pixels, what of them is prefetched, from block to block, blocks left, weights (one for
 # each vector of output channels).
 DATA, AHEAD, APART, COUNT, WEIGHTS = 9, 10, 11, 12, 13
@@ -22,14 +24,15 @@ DATA, AHEAD, APART, COUNT, WEIGHTS = 9, 10, 11, 12, 13
 @dataclass(frozen=True)
 class Kernel:
     """`channels` vectors of output channels times `pixels`, of numbers of `size` bytes, `lanes` input
-    channels of a pixel loaded at once. `prefetch`: the pixels of the block after the next are asked for.
+    channels of a pixel loaded at once. `ahead`: bytes from a pixel to what is prefetched meanwhile; 0:
+    nothing is.
     """
 
     channels: int
     pixels: int
     size: int
     lanes: int
-    prefetch: bool
+    ahead: int
 
     @property
     def block(self) -> int:
@@ -87,8 +90,6 @@ def assembly(kernel: Kernel) -> list[str]:
         for lane in range(kernel.lanes)
         for channel in range(kernel.channels)
     ]
-    if kernel.prefetch:
-        start.append(f"add x{AHEAD}, x{DATA}, x{APART}")
     count = f"subs x{COUNT}, x{COUNT}, #1"
     loop = [*_block(kernel, last=False), "b.ne 1b"]
     return [*start, count, "b.eq 2f", "1:", *loop, "2:", *_block(kernel, last=True)]
@@ -96,6 +97,9 @@ def assembly(kernel: Kernel) -> list[str]:
 
 def _block(kernel: Kernel, *, last: bool) -> Iterator[str]:
     waiting = [] if last else [*_prefetches(kernel), f"subs x{COUNT}, x{COUNT}, #1"]
+    if kernel.ahead and not last:
+        # A constant away from the pixels, so that a trace knows where: emulators tell of loads only.
+        yield f"add x{AHEAD}, x{DATA}, #{kernel.ahead >> OFFSET_BITS}, lsl #{OFFSET_BITS}"
     for step in range(kernel.steps):
         more = step < kernel.steps - 1 or not last
         for index in range(len(kernel.groups)):
@@ -160,11 +164,11 @@ def _multiply_add(kernel: Kernel, lane: int, pixel: int, channel: int) -> str:
 
 
 def _prefetches(kernel: Kernel) -> list[str]:
-    if not kernel.prefetch:
+    if not kernel.ahead:
         return []
-    end = kernel.pixels * VECTOR_BYTES - VECTOR_BYTES
-    lines = [f"add x{AHEAD}, x{AHEAD}, x{APART}"]
-    lines += [f"prfm pldl1keep, [x{AHEAD}, #{at}]" for at in [*range(0, end, LINE), end]]
+    first = kernel.ahead % (1 << OFFSET_BITS)
+    end = first + kernel.pixels * VECTOR_BYTES - VECTOR_BYTES
+    lines = [f"prfm pldl1keep, [x{AHEAD}, #{at}]" for at in [*range(first, end, LINE), end]]
     ahead = range(WEIGHTS_AHEAD, WEIGHTS_AHEAD + kernel.block * VECTOR_BYTES, LINE)
     for channel in range(kernel.channels):
         lines += [f"prfm pldl1keep, [x{WEIGHTS + channel}, #{at}]" for at in ahead]

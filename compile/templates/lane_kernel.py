@@ -18,7 +18,7 @@ PARAMETERS = (
 
 def name(kernel: Kernel) -> str:
     """Of the function."""
-    kind = f"{8 * kernel.size}x{kernel.lanes}{'p' * kernel.prefetch}"
+    kind = f"{8 * kernel.size}x{kernel.lanes}{f'p{kernel.ahead}' if kernel.ahead else ''}"
     return f"mnc_lanes_{kind}_{kernel.channels}_{kernel.pixels}"
 
 

@@ -67,7 +67,9 @@ def define_tile(cfg: Any, out_chunks: int, height: int, width: int) -> Callable[
 def schedule(s: Any, accumulator: Any, convolution: Any, cfg: Any, output: Any, inner: Any) -> None:
     """Put the sums at a tile of the output, axis `inner`."""
     data = convolution.op.input_tensors[0]
-    _, chunks, _, width, _ = topi.utils.get_const_tuple(data.shape)
+    _, chunks, height, width, _ = topi.utils.get_const_tuple(data.shape)
+    # The same pixels two blocks of channels on.
+    ahead = 2 * height * width * lane_assembly.VECTOR_BYTES
     stage, pixels = s[accumulator], cfg["tile_p"].val
     # "local" would be asked of the runtime however small.
     stage.set_scope("global")
@@ -80,6 +82,6 @@ def schedule(s: Any, accumulator: Any, convolution: Any, cfg: Any, output: Any, 
         columns=min(pixels, width),
         blocks=chunks,
         lanes=cfg["lanes"].val,
-        prefetch=bool(cfg["prefetch"].val),
+        ahead=ahead if cfg["prefetch"].val and ahead <= lane_assembly.MOST_AHEAD else 0,
     )
     stage.tensorize(o, lane_tile.intrinsic(tile, convolution.dtype, scope="global"))

@@ -20,7 +20,7 @@ DTYPES = ("float32",)
 @dataclass(frozen=True)
 class Tile:
     """`channels` blocks of output channels and `rows` x `columns` pixels, which lie one after another, over
-    `blocks` of input channels; `lanes` and `prefetch` as `Kernel` has them.
+    `blocks` of input channels; `lanes` and `ahead` as `Kernel` has them.
     """
 
     channels: int
@@ -28,7 +28,7 @@ class Tile:
     columns: int
     blocks: int
     lanes: int
-    prefetch: bool
+    ahead: int
 
     def kernels(self, size: int) -> list[tuple[int, Kernel]]:
         """(first pixel, kernel): as few as hold all sums in registers, of about the same size."""
@@ -40,7 +40,7 @@ class Tile:
         return [
             (
                 start,
-                Kernel(self.channels, end - start, size, self.lanes, self.prefetch),
+                Kernel(self.channels, end - start, size, self.lanes, self.ahead),
             )
             for start, end in itertools.pairwise(ends)
         ]

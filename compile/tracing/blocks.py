@@ -131,14 +131,22 @@ def _places(parts: Iterable[Instruction]) -> Iterator[tuple[int, Place]]:
                 first = False
                 if op.b == ZERO:
                     yield k, Place(base.register, base.version, base.by + op.imm)
-            elif _moves(op):
-                versions[op.dst] = Place(base.register, base.version, base.by + op.imm)
+            elif (known := _moved(op)) is not None:
+                register, by = known
+                base = versions.get(register, Place(register, 0, 0))
+                versions[op.dst] = Place(base.register, base.version, base.by + by)
                 moved.add(op.dst)
         for register in part.dst:
             if register < FIRST_VECTOR and register not in moved and register != SINK:
                 versions[register] = Place(register, k + 1, 0)
 
 
-def _moves(op: MicroOp) -> bool:
-    """Whether it adds a constant to a register of 64 bits."""
-    return op.op == Op.ADD and op.b == ZERO and op.size == 8 and op.modify == Modify.LSL
+def _moved(op: MicroOp) -> tuple[int, int] | None:
+    """The register of 64 bits that it copies, and the bytes that it adds; None where it does not do that."""
+    if op.size != 8 or op.modify != Modify.LSL or op.shift:
+        return None
+    if op.op == Op.MOV and op.b != ZERO:
+        return op.b, 0
+    if op.op in (Op.ADD, Op.SUB) and op.b == ZERO:
+        return op.a, op.imm if op.op == Op.ADD else -op.imm
+    return None

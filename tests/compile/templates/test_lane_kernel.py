@@ -12,14 +12,14 @@ from mnc.compile.toolchain.zig import zig
 # Groups of all sizes, one pixel, full registers; float and half.
 KERNELS = [
     *(
-        Kernel(channels, pixels, 4, lanes, prefetch=lanes == 2)
+        Kernel(channels, pixels, 4, lanes, ahead=2 * 16 * (pixels + 2) if lanes == 2 else 0)
         for channels in (1, 2, 4)
         for lanes in (2, 4)
         for pixels in {1, 3, lane_assembly.most_pixels(channels, lanes=lanes)}
     ),
-    Kernel(1, 7, 4, 2, prefetch=True),
-    Kernel(1, 23, 2, 4, prefetch=True),
-    Kernel(2, 9, 2, 2, prefetch=False),
+    Kernel(1, 7, 4, 2, ahead=2 * 16 * 112 * 112),
+    Kernel(1, 23, 2, 4, ahead=2 * 16 * 25),
+    Kernel(2, 9, 2, 2, ahead=0),
 ]
 HARNESS = """
 #include <stdint.h>
