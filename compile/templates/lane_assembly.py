@@ -97,9 +97,6 @@ def assembly(kernel: Kernel) -> list[str]:
 
 def _block(kernel: Kernel, *, last: bool) -> Iterator[str]:
     waiting = [] if last else [*_prefetches(kernel), f"subs x{COUNT}, x{COUNT}, #1"]
-    if kernel.ahead and not last:
-        # A constant away from the pixels, so that a trace knows where: emulators tell of loads only.
-        yield f"add x{AHEAD}, x{DATA}, #{kernel.ahead >> OFFSET_BITS}, lsl #{OFFSET_BITS}"
     for step in range(kernel.steps):
         more = step < kernel.steps - 1 or not last
         for index in range(len(kernel.groups)):
@@ -168,7 +165,9 @@ def _prefetches(kernel: Kernel) -> list[str]:
         return []
     first = kernel.ahead % (1 << OFFSET_BITS)
     end = first + kernel.pixels * VECTOR_BYTES - VECTOR_BYTES
-    lines = [f"prfm pldl1keep, [x{AHEAD}, #{at}]" for at in [*range(first, end, LINE), end]]
+    # A constant away from the pixels, so that a trace knows where: emulators tell of loads only.
+    lines = [f"add x{AHEAD}, x{DATA}, #{kernel.ahead >> OFFSET_BITS}, lsl #{OFFSET_BITS}"]
+    lines += [f"prfm pldl1keep, [x{AHEAD}, #{at}]" for at in [*range(first, end, LINE), end]]
     ahead = range(WEIGHTS_AHEAD, WEIGHTS_AHEAD + kernel.block * VECTOR_BYTES, LINE)
     for channel in range(kernel.channels):
         lines += [f"prfm pldl1keep, [x{WEIGHTS + channel}, #{at}]" for at in ahead]
