@@ -131,5 +131,17 @@ def test_the_wheel_holds_no_file_that_is_not_needed(wheel: Path) -> None:
     assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == {"mnc"}
     assert "mnc/py.typed" in names and "mnc/tuning_logs/rk3399/mobilenet_v1_1.0_224.jsonl" in names
     suffixes: Callable[[str], str] = lambda name: Path(name).suffix  # noqa: E731
-    known = {".py", ".typed", ".toml", ".c", ".h", ".j2", ".txt", ".safetensors", ".jsonl", ".json"}
+    known = {
+        ".py",
+        ".typed",
+        ".toml",
+        ".c",
+        ".h",
+        ".j2",
+        ".txt",
+        ".safetensors",
+        ".jsonl",
+        ".json",
+        ".csv",
+    }
     assert {suffixes(name) for name in names if ".dist-info" not in name} == known

@@ -52,13 +52,12 @@ def define_tile(cfg: Any, out_chunks: int, height: int, width: int) -> Callable[
     rows = [width * r for r in blocked.divisors(height, height)]
     tile_p = sorted({t for t in [*blocked.divisors(width, width), *rows] if t <= most})
     least = min(LEAST, tile_oc[-1] * tile_p[-1])
-    blocked.knob(cfg, "tile_oc", tile_oc, 1)
-    at_once = (
-        [t for t in tile_p if t <= most // KERNELS]
-        if maps_outweigh(out_chunks, height, width)
-        else tile_p
-    )
-    blocked.knob(cfg, "tile_p", tile_p, at_once[-1])
+    at_once = most // KERNELS if maps_outweigh(out_chunks, height, width) else most
+    pixels = max(t for t in tile_p if t <= at_once)
+    if tile_oc[-1] * pixels < least:
+        pixels = min(t for t in tile_p if tile_oc[-1] * t >= least)
+    blocked.knob(cfg, "tile_oc", tile_oc, min(c for c in tile_oc if c * pixels >= least))
+    blocked.knob(cfg, "tile_p", tile_p, pixels)
     blocked.knob(cfg, "lanes", [2, 4], 2 if blocked.in_order() else 4)
     blocked.knob(cfg, "prefetch", [0, 1], 1)
     return lambda e: e["tile_oc"].val * e["tile_p"].val >= least

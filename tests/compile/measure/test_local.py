@@ -180,7 +180,7 @@ def test_a_difference_is_told_in_one_line() -> None:
 
 def test_arguments_are_matched_by_their_roles_in_any_order() -> None:
     shape = (1, 1, 3, 3, 1, 16)
-    known = {role: np.zeros(shape) for role in ("taps", "data", "kernel", "output")}
+    known = {role: np.zeros(shape, np.float32) for role in ("taps", "data", "kernel", "output")}
     roles: tuple[Role, ...] = ("output", "kernel", "taps", "data")
     arguments = tuple(Argument(shape=shape, dtype="float32", role=role) for role in roles)
     found = run_worker.match(known, arguments)
