@@ -49,7 +49,7 @@ def test_the_hot_loop_is_the_one_that_multiplies(board: Target, task: TunableTas
     hottest = found.loops[0]
     assert hottest.cycles > 0.5 * found.cycles
     fmas = sum(line.count for line in found.loops[0].lines if line.text.startswith("fmla"))
-    assert fmas * 4 * 2 >= 0.9 * task.flops  # four lanes
+    assert fmas * 4 * 2 >= 0.8 * task.flops  # four lanes; the last of 8 blocks of channels is apart
     assert all(line.cause for line in hottest.lines if line.cycles)
 
 
