@@ -162,7 +162,8 @@ def test_without_any_device_it_ends_with_what_to_do(arm: Target, shared_tracker:
 
 def test_a_batch_given_up_leaves_a_measurer_that_works(measurer: RpcMeasurer, arm: Target) -> None:
     task = tuning_tasks.pointwise_task(arm)
-    configs = [task.task.config_space.get(3) for _ in range(4)]
+    index = tuning_tasks.indices(task, 1)[0]
+    configs = [task.task.config_space.get(index) for _ in range(4)]
     trials = measurer.measure(task, configs)
     next(trials)
     trials.close()  # type: ignore[attr-defined]
