@@ -13,7 +13,7 @@ import numpy as np
 import tvm
 from tvm import relay
 
-from mnc.compile.frontend.expressions import children, is_call, shape_of
+from mnc.compile.frontend.expressions import children, in_order, is_call, shape_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -41,8 +41,7 @@ def fold(mod: Any) -> Any:
     """
     mod = relay.transform.InferType()(mod)
     main = mod["main"]
-    order: list[Any] = []
-    relay.analysis.post_order_visit(main.body, order.append)
+    order = in_order(main.body)
     uses = Counter(argument for node in order for argument in children(node))
     uses[main.body] += 1
     folder = _Folder(uses)

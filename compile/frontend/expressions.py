@@ -4,7 +4,26 @@
 from collections.abc import Callable
 from typing import Any
 
+import tvm
 from tvm import relay
+
+# What a network without control flow is made of.
+DATAFLOW = (relay.Var, relay.Constant, relay.Call, relay.Tuple, relay.TupleGetItem, tvm.ir.Op)
+
+
+def in_order(body: Any) -> list[Any]:
+    """All expressions within `body`, each after those that it reads."""
+    found: list[Any] = []
+    relay.analysis.post_order_visit(body, found.append)
+    return found
+
+
+def dataflow(body: Any) -> list[Any] | None:
+    """Those of `in_order` but for operators; None where there is control flow."""
+    found = in_order(body)
+    if not all(isinstance(node, DATAFLOW) for node in found):
+        return None
+    return [node for node in found if not isinstance(node, tvm.ir.Op)]
 
 
 def children(node: Any) -> list[Any]:

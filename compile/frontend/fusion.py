@@ -16,7 +16,8 @@ from tvm import relay
 from tvm.relay.op import op as registry
 from tvm.relay.op.strategy import generic
 
-from mnc.compile.frontend.expressions import children, is_call, rebuilt
+from mnc.compile.frontend import own_operators
+from mnc.compile.frontend.expressions import children, in_order, is_call, rebuilt
 from mnc.compile.templates import blocked, convolution_depthwise, depthwise, op_strategy
 from mnc.compile.templates.workload import Workload
 
@@ -63,8 +64,7 @@ def workload_of(call: Any) -> Workload:
 
 def pairs(mod: Any) -> tuple[Pair, ...]:
     """The pairs of a typed module that could be fused, in the order of their depthwise convolutions."""
-    order: list[Any] = []
-    relay.analysis.post_order_visit(mod["main"].body, order.append)
+    order = in_order(mod["main"].body)
     uses = Counter(arg for node in order for arg in children(node))
     found = (_pair(node, uses) for node in order if isinstance(node, relay.Call))
     return tuple(pair for pair in found if pair is not None)
@@ -127,13 +127,8 @@ def _activation(node: Any) -> tuple[str, Any]:
 
 def _register() -> None:
     """Tell Relay the operator: its type, template, and that element-wise operators may follow."""
-    registry.register(
-        OPERATOR, "A convolution, bias, activation and depthwise convolution, blocked."
-    )
-    operator = relay.op.get(OPERATOR)
-    operator.set_num_inputs(4)
-    operator.set_attrs_type_key("DictAttrs")
-    operator.add_type_rel("ConvolutionDepthwise", _type)
+    about = "A convolution, bias, activation and depthwise convolution, blocked."
+    own_operators.register(OPERATOR, about, inputs=4, relation=_type, attributes=True)
     registry.register_pattern(OPERATOR, registry.OpPattern.OUT_ELEMWISE_FUSABLE)
     registry.register_strategy(OPERATOR, _strategy)
 

@@ -14,7 +14,7 @@ import tvm
 from tvm import relay
 
 from mnc.compile.frontend import markers
-from mnc.compile.frontend.expressions import is_call, rebuilt
+from mnc.compile.frontend.expressions import dataflow, is_call, rebuilt
 from mnc.compile.frontend.half_plan import (
     FULL,
     POOLS,
@@ -42,12 +42,9 @@ def in_half(mod: Any) -> Any:
     """The module in float16 but for inputs and outputs; as it is where it has control flow."""
     mod = relay.transform.InferType()(mod)
     main = mod["main"]
-    order: list[Any] = []
-    relay.analysis.post_order_visit(main.body, order.append)
-    known = (relay.Var, relay.Constant, relay.Call, relay.Tuple, relay.TupleGetItem, tvm.ir.Op)
-    if not all(isinstance(node, known) for node in order):
+    nodes = dataflow(main.body)
+    if nodes is None:
         return mod
-    nodes = [node for node in order if not isinstance(node, tvm.ir.Op)]
     body = _Halver(plan(nodes)).all(nodes)
     return relay.transform.InferType()(tvm.IRModule.from_expr(relay.Function(main.params, body)))
 

@@ -15,7 +15,7 @@ from tvm import relay
 from mnc.compile.frontend import blocked_convolutions, blocked_integers, markers, rounding
 from mnc.compile.frontend import blocked_operators as operators
 from mnc.compile.frontend.blocked_values import BlockedValues, Value, plain_shape
-from mnc.compile.frontend.expressions import rebuilt
+from mnc.compile.frontend.expressions import dataflow, rebuilt
 
 Handler = Callable[[BlockedValues, Any], Value | None]
 UNARY = frozenset(
@@ -54,15 +54,12 @@ def to_blocked(mod: Any, block: int) -> Any:
     """
     mod = relay.transform.InferType()(mod)
     main = mod["main"]
-    order: list[Any] = []
-    relay.analysis.post_order_visit(main.body, order.append)
-    known = (relay.Var, relay.Constant, relay.Call, relay.Tuple, relay.TupleGetItem, tvm.ir.Op)
-    if not all(isinstance(node, known) for node in order):
+    nodes = dataflow(main.body)
+    if nodes is None:
         return mod
     values = BlockedValues(block)
-    for node in order:
-        if not isinstance(node, tvm.ir.Op):
-            values[node] = _laid_out(values, node)
+    for node in nodes:
+        values[node] = _laid_out(values, node)
     body = values.plain(main.body)
     return relay.transform.InferType()(tvm.IRModule.from_expr(relay.Function(main.params, body)))
 

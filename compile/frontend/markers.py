@@ -17,6 +17,7 @@ from tvm import relay, te
 from tvm.relay.op import op as registry
 from tvm.relay.op.strategy import generic
 
+from mnc.compile.frontend import own_operators
 from mnc.compile.templates import integer, lookup
 from mnc.compile.templates.workload import Workload
 
@@ -144,15 +145,10 @@ def _register() -> None:
         (INTEGER_CONVOLUTION, _type, 2),
         (BLOCKED_CONVOLUTION, _type, 2),
     ):
-        registry.register(name, "Of a network in other numbers than float32.")
-        operator = relay.op.get(name)
-        operator.set_num_inputs(count)
-        operator.set_attrs_type_key("DictAttrs")
-        operator.add_type_rel(name, relation)
-    registry.register(LOOKUP, "A table looked up for each byte of a blocked map.")
-    operator = relay.op.get(LOOKUP)
-    operator.set_num_inputs(2)
-    operator.add_type_rel(LOOKUP, _as_table)
+        about = "Of a network in other numbers than float32."
+        own_operators.register(name, about, inputs=count, relation=relation, attributes=True)
+    about = "A table looked up for each byte of a blocked map."
+    own_operators.register(LOOKUP, about, inputs=2, relation=_as_table)
     registry.register_pattern(LOOKUP, registry.OpPattern.OPAQUE)
     registry.register_strategy(LOOKUP, _looked_up)
     registry.register_pattern(BLOCKED_CONVOLUTION, registry.OpPattern.OUT_ELEMWISE_FUSABLE)

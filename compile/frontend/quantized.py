@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tvm import relay
 
 from mnc.compile.frontend import markers
-from mnc.compile.frontend.expressions import is_call, is_zero, rebuilt, shape_of
+from mnc.compile.frontend.expressions import in_order, is_call, is_zero, rebuilt, shape_of
 from mnc.compile.frontend.integer_forms import (
     Addition,
     Concatenation,
@@ -61,8 +61,7 @@ def to_integers(mod: Any, *, dtype: str) -> Any:
     """The module in integers, its maps in memory as `dtype`: uint8 or int8."""
     mod = relay.transform.InferType()(mod)
     main = mod["main"]
-    order: list[Any] = []
-    relay.analysis.post_order_visit(main.body, order.append)
+    order = in_order(main.body)
     if not any(is_call(node, markers.FAKE_QUANTIZE) for node in order):
         return mod
     rewriter = _Rewriter(dtype)

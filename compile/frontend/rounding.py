@@ -11,6 +11,8 @@ from typing import Any
 from tvm import relay, te, tir
 from tvm.relay.op import op as registry
 
+from mnc.compile.frontend import own_operators
+
 NEAREST, UNFUSED = "mnc.nearest", "mnc.unfused"
 NAMES = {NEAREST: ("llvm.lrint", "int32"), UNFUSED: ("llvm.arithmetic.fence", "float32")}
 
@@ -39,10 +41,8 @@ def _register(name: str, intrinsic: str, dtype: str) -> None:
 
         return [te.compute(data.shape, one, name=name.split(".")[1], tag="elemwise")]
 
-    registry.register(name, "Of float32 maps, element by element.")
-    operator = relay.op.get(name)
-    operator.set_num_inputs(1)
-    operator.add_type_rel(name, relation)
+    about = "Of float32 maps, element by element."
+    own_operators.register(name, about, inputs=1, relation=relation)
     registry.register_pattern(name, registry.OpPattern.ELEMWISE)
     registry.register_compute(name, compute)
     registry.register_injective_schedule(name)
