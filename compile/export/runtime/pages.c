@@ -44,3 +44,16 @@ static void prefer_huge_pages(char *start, size_t size, size_t page)
 static size_t huge_page(void) { return 0; }
 static void prefer_huge_pages(char *start, size_t size, size_t page) { (void)start, (void)size, (void)page; }
 #endif
+
+/* `size` bytes, on huge pages where they fill one. NULL when there is not enough; free() gives them back. */
+static void *allocate_pages(size_t size)
+{
+    void *block;
+    size_t page = huge_page();
+    bool huge = page && size >= page;
+    if (posix_memalign(&block, huge ? page : ALIGNMENT, size) != 0)
+        return NULL;
+    if (huge)
+        prefer_huge_pages(block, size, page);
+    return block;
+}

@@ -111,15 +111,11 @@ static bool prepare(struct PUBLIC(instance) *self)
 /* The instance, the arena and each thread's scratch, in one block. NULL when there is not enough. */
 static struct PUBLIC(instance) *allocate(int threads)
 {
-    void *block;
     size_t header = ROUND_UP(sizeof(struct PUBLIC(instance)));
     size_t size = header + ARENA_BYTES + (size_t)threads * SCRATCH_BYTES;
-    size_t page = huge_page();
-    bool huge = page && size >= page;
-    if (posix_memalign(&block, huge ? page : ALIGNMENT, size) != 0)
+    void *block = allocate_pages(size);
+    if (!block)
         return NULL;
-    if (huge)
-        prefer_huge_pages(block, size, page);
     memset(block, 0, header);
     struct PUBLIC(instance) *self = block;
     self->memory = size + (size_t)(threads - 1) * STACK_BYTES;

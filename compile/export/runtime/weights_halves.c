@@ -31,16 +31,12 @@ static void widen(float *to, const uint16_t *from, size_t count)
 
 static char *widened(void)
 {
-    void *block;
-    size_t page = huge_page();
-    bool huge = page && WEIGHT_BYTES >= page;
-    if (posix_memalign(&block, huge ? page : ALIGNMENT, WEIGHT_BYTES) != 0)
+    char *block = allocate_pages(WEIGHT_BYTES);
+    if (!block)
         return NULL;
-    if (huge)
-        prefer_huge_pages(block, WEIGHT_BYTES, page);
     for (int i = 0; i < COUNT(stored); i++) {
         const char *from = PRIVATE(weights) + stored[i].source;
-        char *to = (char *)block + stored[i].offset;
+        char *to = block + stored[i].offset;
         if (stored[i].halved)
             widen((float *)(void *)to, (const uint16_t *)(const void *)from, stored[i].size / sizeof(float));
         else
