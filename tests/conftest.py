@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-import mnc  # noqa: F401 - before TVM, that triton be absent; see there
+import mnc  # noqa: F401 - that triton may be loaded after TVM; see there
 from tests.golden import OPTION, Golden
 
 # A shell ignores SIGINT for what it runs in the background, and a process hands that on to those it starts:

@@ -5,13 +5,11 @@ The packages are links to the top-level folders of the checkout; a wheel holds c
 """
 
 import logging
-import sys
 from typing import TYPE_CHECKING, Any
 
-# triton, which PyPI's torch brings along, registers the same LLVM options as TVM does: loaded second, it ends
-# the process, and torch.export and torch.compile load it where they find it. None makes it absent; whoever
-# needs it beside mnc imports it first, which is harmless, and then it stays.
-sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
+from mnc.support import triton_loading
+
+triton_loading.keep_its_symbols()
 
 if TYPE_CHECKING:
     from mnc.compile.api import build, load, tune
