@@ -6,6 +6,7 @@ LLVM makes of the tile afterwards (bias, activation) finds them there.
 """
 
 from collections.abc import Iterator
+from enum import StrEnum
 
 from mnc.compile.templates import lane_assembly
 from mnc.compile.templates.lane_assembly import REGISTERS, VECTOR_BYTES, Kernel
@@ -14,16 +15,25 @@ PARAMETERS = (
     "ptr %sums, ptr %data, ptr %weights, i64 %blocks, i64 %data_apart, i64 %weights_apart, "
     "i64 %sums_apart"
 )
+LARGEST = 65504
 
 
-def name(kernel: Kernel) -> str:
+class Part(StrEnum):
+    """What the sums become: themselves; the first of several, each within a half's range; more of these."""
+
+    WHOLE = ""
+    FIRST = "_first"
+    NEXT = "_next"
+
+
+def name(kernel: Kernel, part: Part = Part.WHOLE) -> str:
     """Of the function."""
     kind = f"{8 * kernel.size}x{kernel.lanes}{f'p{kernel.ahead}' if kernel.ahead else ''}"
-    return f"mnc_lanes_{kind}_{kernel.channels}_{kernel.pixels}"
+    return f"mnc_lanes_{kind}_{kernel.channels}_{kernel.pixels}{part}"
 
 
-def function(kernel: Kernel) -> str:
-    """Adds up blocks of input channels from zero. Arguments: sums, data, weights, how many blocks, and bytes
+def function(kernel: Kernel, part: Part = Part.WHOLE) -> str:
+    """Adds up blocks of input channels from zero; parts but the whole are of halves. Arguments: sums, data, weights, how many blocks, and bytes
     from one block to the next of data, of weights and of sums.
     """
     sums, channels = kernel.sums, range(kernel.channels)
@@ -38,11 +48,11 @@ def function(kernel: Kernel) -> str:
     text = "\\0A".join(lane_assembly.assembly(kernel))
     return "\n".join(
         [
-            f"define linkonce_odr i32 @{name(kernel)}({PARAMETERS}) alwaysinline {{",
+            f"define linkonce_odr i32 @{name(kernel, part)}({PARAMETERS}) alwaysinline {{",
             *(_pointer("weights", channel) for channel in channels),
             f'%r = call {result} asm sideeffect "{text}", "{",".join(constraints)}"'
             f"({', '.join([*values, 'i64 %data_apart'])})",
-            *_stores(kernel, kind, result),
+            *_stores(kernel, kind, result, part),
             "ret i32 0",
             "}",
         ]
@@ -61,11 +71,24 @@ def _pointer(of: str, channel: int) -> str:
     )
 
 
-def _stores(kernel: Kernel, kind: str, result: str) -> Iterator[str]:
+def _stores(kernel: Kernel, kind: str, result: str, part: Part) -> Iterator[str]:
     for channel in range(kernel.channels):
         yield _pointer("sums", channel)
         for pixel in range(kernel.pixels):
             i = channel * kernel.pixels + pixel
             yield f"%at{i} = getelementptr i8, ptr %sums{channel}, i64 {pixel * VECTOR_BYTES}"
             yield f"%sum{i} = extractvalue {result} %r, {i}"
-            yield f"store {kind} %sum{i}, ptr %at{i}, align {VECTOR_BYTES}"
+            yield from _within_range(i) if part else []
+            if part is Part.NEXT:
+                yield f"%before{i} = load {kind}, ptr %at{i}, align {VECTOR_BYTES}"
+                yield f"%total{i} = fadd {kind} %before{i}, %within{i}"
+            value = {Part.WHOLE: "sum", Part.FIRST: "within", Part.NEXT: "total"}[part]
+            yield f"store {kind} %{value}{i}, ptr %at{i}, align {VECTOR_BYTES}"
+
+
+def _within_range(i: int) -> Iterator[str]:
+    """Of parts that are Inf with both signs the sum would be NaN, where float32 has a number."""
+    kind, most = "<8 x half>", f"splat (half {float(LARGEST)})"
+    bounds = {"below": ("minimum", "sum", most), "within": ("maximum", "below", most.replace("6", "-6", 1))}
+    for result, (function, value, bound) in bounds.items():
+        yield f"%{result}{i} = call {kind} @llvm.{function}.v8f16({kind} %{value}{i}, {kind} {bound})"

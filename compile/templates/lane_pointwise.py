@@ -10,7 +10,7 @@ from typing import Any
 
 from tvm import te, topi
 
-from mnc.compile.templates import blocked, lane_assembly, lane_tile
+from mnc.compile.templates import blocked, half_sums, lane_assembly, lane_tile
 
 CHANNELS = (1, 2, 4)  # vectors of output channels in a tile
 KERNELS = 8  # that a tile is made of at most: pixels that one takes need not divide a row
@@ -66,7 +66,7 @@ def define_tile(cfg: Any, out_chunks: int, height: int, width: int) -> Callable[
 def schedule(s: Any, accumulator: Any, convolution: Any, cfg: Any, output: Any, inner: Any) -> None:
     """Put the sums at a tile of the output, axis `inner`."""
     data = convolution.op.input_tensors[0]
-    _, chunks, height, width, _ = topi.utils.get_const_tuple(data.shape)
+    _, chunks, height, width, block = topi.utils.get_const_tuple(data.shape)
     # The same pixels two blocks of channels on.
     ahead = 2 * height * width * lane_assembly.VECTOR_BYTES
     stage, pixels = s[accumulator], cfg["tile_p"].val
@@ -80,6 +80,7 @@ def schedule(s: Any, accumulator: Any, convolution: Any, cfg: Any, output: Any, 
         rows=max(1, pixels // width),
         columns=min(pixels, width),
         blocks=chunks,
+        at_once=half_sums.block_of(data) // block,
         lanes=cfg["lanes"].val,
         ahead=ahead if cfg["prefetch"].val and ahead <= lane_assembly.MOST_AHEAD else 0,
     )

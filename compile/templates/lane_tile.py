@@ -12,21 +12,22 @@ from tvm import DataType, te, tir
 
 from mnc.compile.templates import blocked, lane_assembly, lane_kernel
 from mnc.compile.templates.lane_assembly import VECTOR_BYTES, Kernel
+from mnc.compile.templates.lane_kernel import Part
 from mnc.compile.templates.multiply_add import buffer
-
-DTYPES = ("float32",)
 
 
 @dataclass(frozen=True)
 class Tile:
     """`channels` blocks of output channels and `rows` x `columns` pixels, which lie one after another, over
-    `blocks` of input channels; `lanes` and `ahead` as `Kernel` has them.
+    `blocks` of input channels, `at_once` of them added up before they join the rest; `lanes` and `ahead` as
+    `Kernel` has them.
     """
 
     channels: int
     rows: int
     columns: int
     blocks: int
+    at_once: int
     lanes: int
     ahead: int
 
@@ -50,7 +51,7 @@ def possible(data: Any, kernel: Any) -> bool:
     """Whether the current target has the instructions, and blocks are of a vector."""
     bits = DataType(data.dtype).bits
     full = all(int(extent) * bits == 128 for extent in (data.shape[4], *kernel.shape[4:]))
-    return blocked.on_aarch64() and full and data.dtype in DTYPES
+    return blocked.on_aarch64() and full and data.dtype in blocked.FLOATS
 
 
 def intrinsic(tile: Tile, dtype: str, *, scope: str) -> Any:
@@ -85,19 +86,24 @@ def _strides(name: str, tile: Tile, block: int) -> list[Any]:
 def _calls(tile: Tile, ins: Any, out: Any) -> Any:
     data, weights = ins
     size = DataType(data.dtype).bits // 8
-    kernels = tile.kernels(size)
+    whole = tile.blocks == tile.at_once
+    calls = [
+        (first, chunk, kernel, Part.WHOLE if whole else Part.NEXT if chunk else Part.FIRST)
+        for first, kernel in tile.kernels(size)
+        for chunk in range(0, tile.blocks, tile.at_once)
+    ]
     builder = tir.ir_builder.create()
-    text = "\n".join(
-        lane_kernel.function(kernel) for kernel in dict.fromkeys(k for _, k in kernels)
-    )
+    functions = dict.fromkeys((kernel, part) for _, _, kernel, part in calls)
+    text = "\n".join(lane_kernel.function(*each) for each in functions)
     builder.scope_attr(tir.const(0, "int32"), "pragma_import_llvm", tir.StringImm(text))
     apart = [one.strides[0] * size for one in (data, weights, out)]
-    for first, kernel in kernels:
+    for first, chunk, kernel, part in calls:
         at = first * kernel.block
-        where = [out.access_ptr("w", offset=at), data.access_ptr("r", offset=at)]
-        sizes = [tir.Cast("int64", value) for value in (tile.blocks, *apart)]
-        arguments = [*where, weights.access_ptr("r"), *sizes]
-        builder.emit(tir.call_extern("int32", lane_kernel.name(kernel), *arguments))
+        numbers = data.access_ptr("r", offset=chunk * data.strides[0] + at)
+        taken = weights.access_ptr("r", offset=chunk * weights.strides[1])
+        sizes = [tir.Cast("int64", value) for value in (tile.at_once, *apart)]
+        arguments = [out.access_ptr("w", offset=at), numbers, taken, *sizes]
+        builder.emit(tir.call_extern("int32", lane_kernel.name(kernel, part), *arguments))
     return builder.get()
 
 

@@ -118,7 +118,7 @@ def _define_space(
     sizes = () if by_lanes else (64, 128, 256)
     chunks = [c for c in sizes if c % in_block == 0 and in_chunks * in_block > c]
     divide = [c for c in chunks if (in_chunks * in_block) % c == 0]
-    if part < in_chunks * in_block:
+    if part < in_chunks * in_block and not by_lanes:
         divide = [part]
     in_slabs = blocked.on_arm() and bool(divide) and height * width > 1
     blocked.knob(cfg, "block_k", [0, *divide], divide[0] if in_slabs else 0)

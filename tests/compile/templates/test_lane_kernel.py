@@ -7,6 +7,7 @@ from pathlib import Path
 from mnc.compile.rpc import rootfs
 from mnc.compile.templates import lane_assembly, lane_kernel
 from mnc.compile.templates.lane_assembly import Kernel
+from mnc.compile.templates.lane_kernel import Part
 from mnc.compile.toolchain.zig import zig
 
 # Groups of all sizes, one pixel, full registers; float and half.
@@ -21,18 +22,28 @@ KERNELS = [
     Kernel(1, 23, 2, 4, ahead=2 * 16 * 25),
     Kernel(2, 9, 2, 2, ahead=0),
 ]
+# With C's expression for each number; the last two leave a half's range.
+CASES = [
+    *((kernel, Part.WHOLE, "rand() % 7 - 3") for kernel in KERNELS),
+    (Kernel(4, 4, 2, 2, ahead=0), Part.FIRST, "rand() % 7 - 3"),
+    (Kernel(1, 16, 2, 4, ahead=0), Part.NEXT, "rand() % 7 - 3"),
+    (Kernel(2, 3, 2, 2, ahead=0), Part.FIRST, "300"),
+    (Kernel(1, 5, 2, 2, ahead=0), Part.NEXT, "300"),
+]
+LARGEST = 65504
 HARNESS = """
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#define CHECK(NAME, T, CHANNELS, PIXELS, BLOCK, BLOCKS)                                                  \\
+#define CHECK(NAME, T, CHANNELS, PIXELS, BLOCK, BLOCKS, NUMBER, BEFORE, MOST)                            \\
     int32_t NAME(void *, void *, void *, int64_t, int64_t, int64_t, int64_t);                            \\
     static void check_##NAME(void)                                                                       \\
     {                                                                                                    \\
         static T data[BLOCKS][PIXELS + 2][BLOCK], weights[CHANNELS][BLOCKS + 1][BLOCK][BLOCK];           \\
         static T sums[CHANNELS][PIXELS + 1][BLOCK];                                                      \\
-        for (size_t i = 0; i < sizeof data / sizeof(T); i++) ((T *)data)[i] = (T)(rand() % 7 - 3);       \\
-        for (size_t i = 0; i < sizeof weights / sizeof(T); i++) ((T *)weights)[i] = (T)(rand() % 7 - 3); \\
+        for (size_t i = 0; i < sizeof data / sizeof(T); i++) ((T *)data)[i] = (T)(NUMBER);               \\
+        for (size_t i = 0; i < sizeof weights / sizeof(T); i++) ((T *)weights)[i] = (T)(NUMBER);         \\
+        for (size_t i = 0; i < sizeof sums / sizeof(T); i++) ((T *)sums)[i] = (T)(BEFORE);               \\
         NAME(sums, data, weights, BLOCKS, sizeof data[0], sizeof weights[0], sizeof sums[0]);            \\
         int wrong = 0;                                                                                   \\
         for (int c = 0; c < CHANNELS; c++)                                                               \\
@@ -41,7 +52,7 @@ HARNESS = """
                     float sum = 0;                                                                       \\
                     for (int k = 0; p < PIXELS && k < BLOCKS * BLOCK; k++)                               \\
                         sum += data[k / BLOCK][p][k % BLOCK] * weights[c][k / BLOCK][k % BLOCK][v];      \\
-                    wrong += sum != (float)sums[c][p][v];                                                \\
+                    wrong += (T)(BEFORE + (sum < MOST ? sum : MOST)) != sums[c][p][v];                   \\
                 }                                                                                        \\
         printf(#NAME ": %d wrong\\n", wrong);                                                            \\
     }
@@ -49,15 +60,16 @@ HARNESS = """
 
 
 def test_a_tile_s_sums_are_those_of_plain_loops(tmp_path: Path) -> None:
-    names = [lane_kernel.name(kernel) for kernel in KERNELS]
+    names = [lane_kernel.name(kernel, part) for kernel, part, _ in CASES]
     checks = [
         f"CHECK({name}, {'float' if one.size == 4 else '__fp16'}, {one.channels}, {one.pixels}, "
-        f"{one.block}, {1 + number % 4})"
-        for number, (one, name) in enumerate(zip(KERNELS, names, strict=True))
+        f"{one.block}, {1 + at % 4}, {number}, {-LARGEST if part is Part.NEXT else 0}, {LARGEST})"
+        for at, ((one, part, number), name) in enumerate(zip(CASES, names, strict=True))
     ]
     calls = "".join(f"check_{name}();" for name in names)
     (tmp_path / "main.c").write_text("\n".join([HARNESS, *checks, f"int main(void) {{ {calls} }}"]))
-    text = "\n".join(map(lane_kernel.function, KERNELS)).replace("linkonce_odr ", "")
+    functions = [lane_kernel.function(kernel, part) for kernel, part, _ in CASES]
+    text = "\n".join(functions).replace("linkonce_odr ", "")
     (tmp_path / "kernels.ll").write_text(text)
     compiler = [*zig("cc"), "-target", "aarch64-linux-musl", "-mcpu=cortex_a76", "-O1", "-w"]
     command = [*compiler, "main.c", "kernels.ll", "-o", "main"]
