@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from mnc.compile.templates import lane_assembly
+from mnc.compile.templates.blocked import LARGEST_HALF
 from mnc.compile.templates.lane_assembly import REGISTERS, VECTOR_BYTES, Kernel
 
 PARAMETERS = (
     "ptr %sums, ptr %data, ptr %weights, i64 %blocks, i64 %data_apart, i64 %weights_apart, "
     "i64 %sums_apart"
 )
-LARGEST = 65504
 
 
 class Part(StrEnum):
@@ -33,8 +33,8 @@ def name(kernel: Kernel, part: Part = Part.WHOLE) -> str:
 
 
 def function(kernel: Kernel, part: Part = Part.WHOLE) -> str:
-    """Adds up blocks of input channels from zero; parts but the whole are of halves. Arguments: sums, data, weights, how many blocks, and bytes
-    from one block to the next of data, of weights and of sums.
+    """Adds up blocks of input channels from zero. Arguments: sums, data, weights, how many blocks, and bytes
+    from one block to the next of data, of weights and of sums. Only sums of halves are in several parts.
     """
     sums, channels = kernel.sums, range(kernel.channels)
     kind = f"<{kernel.block} x {'float' if kernel.size == 4 else 'half'}>"
@@ -88,7 +88,11 @@ def _stores(kernel: Kernel, kind: str, result: str, part: Part) -> Iterator[str]
 
 def _within_range(i: int) -> Iterator[str]:
     """Of parts that are Inf with both signs the sum would be NaN, where float32 has a number."""
-    kind, most = "<8 x half>", f"splat (half {float(LARGEST)})"
-    bounds = {"below": ("minimum", "sum", most), "within": ("maximum", "below", most.replace("6", "-6", 1))}
-    for result, (function, value, bound) in bounds.items():
-        yield f"%{result}{i} = call {kind} @llvm.{function}.v8f16({kind} %{value}{i}, {kind} {bound})"
+    kind = "<8 x half>"
+    bounds = [
+        ("below", "minimum", "sum", LARGEST_HALF),
+        ("within", "maximum", "below", -LARGEST_HALF),
+    ]
+    for result, function, value, bound in bounds:
+        operands = f"{kind} %{value}{i}, {kind} splat (half {bound})"
+        yield f"%{result}{i} = call {kind} @llvm.{function}.v8f16({operands})"
