@@ -19,6 +19,7 @@ import msgspec
 from mnc.compile.measure.messages import Died, Job, Outcome, Reply, TimedOut
 from mnc.support import child_process, error_text
 from mnc.support.closing import Closing
+from mnc.support.errors import UserError
 
 START_SECONDS = 120.0  # a loaded machine may need long to import TVM; a broken one must not hang us
 
@@ -161,14 +162,17 @@ class WorkerPool(Closing):
         number, worker.job = worker.job, None
         if isinstance(outcome, Died):
             if not worker.started_well:
-                raise RuntimeError(f"a {self._role} process did not start: {outcome.cause}")
+                raise UserError(f"a {self._role} process did not start: {outcome.cause}")
             self._replace(worker)
         return None if number is None else (number, outcome)
 
     def _kill(self, worker: WorkerProcess, timeout: float) -> tuple[int, Outcome] | None:
         number = worker.job
         if not worker.started_well:
-            raise RuntimeError(f"a {self._role} process did not start in {START_SECONDS:g} s")
+            raise UserError(
+                f"a {self._role} process did not start in {START_SECONDS:g} s: the machine is too busy; "
+                "what is done is kept, run it again when it is less so"
+            )
         self._replace(worker)
         return None if number is None else (number, TimedOut(seconds=timeout))
 
