@@ -17,5 +17,5 @@ def test_one_that_is_too_slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     spec = spec_of(tuning_tasks.pointwise_task(tuning_tasks.host(), size=4))
     job = ReferenceJob(spec, str(tmp_path / "reference.npz"))
     pool = WorkerPool("compile", 1, scratch=tmp_path, env={})
-    with pool, pytest.raises(UserError, match="compile process did not start .* too busy"):
+    with pool, pytest.raises(UserError, match=r"compile process did not start .* too busy"):
         list(pool.run([job], timeout=60))
