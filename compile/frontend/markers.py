@@ -32,6 +32,7 @@ def from_torch() -> dict[str, Any]:
     return {
         "mnc::fake_quantize": _fake_quantize,
         "mnc::quantized_weight": lambda inputs, _: _marked(QUANTIZED_WEIGHT, inputs),
+        "mnc::in_half": lambda inputs, _: inputs[1],
         "mnc::in_float32": lambda inputs, _: _marked(IN_FLOAT32, inputs),
     }
 

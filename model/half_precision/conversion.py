@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A trained float network becomes the same for half precision, with what does not fit that in float32.
 
-Takes a `Model` and images; gives the model with markers behind what stays in float32, and a report.
+Takes a `Model` and images; gives the model with markers behind what stays in float32, biases that make up for
+the rounding of weights in the rest, and a report.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from mnc.model.half_precision import sums
+from mnc.model.half_precision import bias, sums
 from mnc.model.half_precision.report import Layer, Report
 from mnc.model.quantization import graph, kinds, operators  # noqa: F401 - operators are registered by it
 from mnc.model.quantization.costs import values_of
@@ -19,7 +20,6 @@ from mnc.model.quantization.post_training import Images, check_names, runs_of
 from mnc.model.zoo import Model
 from mnc.support.errors import UserError
 
-LARGEST = float(torch.finfo(torch.float16).max)
 ROOM = 4  # other images' maps may be as many times larger than those of calibration
 WRONG = 0.02  # relative error of a layer's sums from which on it stays in float32
 
@@ -40,19 +40,27 @@ def in_half(model: Model, images: Images, *, keep_float: Collection[str] = ()) -
         remark = f"its maps were not looked at, whether they fit half precision: {error}"
         return dataclasses.replace(made, half=Report(0, (), {}, (remark,)))
     check_names(module, keep_float)
+    runs = runs_of(model, images)
     with torch.no_grad():
-        report = _report(module, runs_of(model, images), keep_float)
+        report, read = _report(module, runs, keep_float)
+        biases = {
+            node: bias.corrected(module, node, total / len(runs))
+            for node, total in read.items()
+            if bias.is_in_half(module, node, report.kept_float)
+        }
+    for node, one in biases.items():
+        bias.put(module, node, one)
     _mark(module, report.kept_float)
-    return dataclasses.replace(
-        made, half=report, network=module if report.kept_float else model.network
-    )
+    return dataclasses.replace(made, half=report, network=module)
 
 
 def _report(
     module: fx.GraphModule, runs: list[tuple[Tensor, ...]], keep_float: Collection[str]
-) -> Report:
+) -> tuple[Report, dict[fx.Node, Tensor]]:
+    """And the totals, over the runs, of the means of what each layer reads."""
     largest: dict[fx.Node, float] = {}
     found: dict[fx.Node, Any] = {}
+    read: dict[fx.Node, Tensor] = {}
     for row in runs:
         values = values_of(module, row)
         for node in module.graph.nodes:
@@ -60,8 +68,12 @@ def _report(
                 largest[node] = max(largest.get(node, 0.0), _largest(module, node, values))
                 if node not in found:
                     found[node] = _sums(module, node, values)
+                if kinds.is_layer(node, module):
+                    means = bias.means(node, values[node.all_input_nodes[0]])
+                    read[node] = read.get(node, torch.zeros_like(means)) + means
     layers = {node: _layer(node, most, found[node]) for node, most in largest.items()}
-    return Report(len(runs), tuple(layers.values()), _kept(layers.values(), keep_float))
+    kept = _kept(layers.values(), keep_float)
+    return Report(len(runs), tuple(layers.values()), kept), read
 
 
 def _is_float(value: Any) -> bool:
@@ -72,9 +84,9 @@ def _largest(module: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Any]) 
     """The largest magnitude that a layer has to hold: of its output, and of that before the bias."""
     value = values[node]
     most = float(value.abs().max())
-    bias = node.args[2] if kinds.is_layer(node, module) and len(node.args) > 2 else None
-    if isinstance(bias, fx.Node):
-        shift = values[bias].reshape(-1, *[1] * (value.dim() - 2))
+    added = node.args[2] if kinds.is_layer(node, module) and len(node.args) > 2 else None
+    if isinstance(added, fx.Node):
+        shift = values[added].reshape(-1, *[1] * (value.dim() - 2))
         most = max(most, float((value - shift).abs().max()))
     return most
 
@@ -95,8 +107,8 @@ def _kept(layers: Collection[Layer], keep_float: Collection[str]) -> dict[str, s
     """The layers that stay in float32, and why."""
     kept = dict.fromkeys(keep_float, "as asked for")
     for one in layers:
-        if not one.largest <= LARGEST / ROOM:
-            kept[one.name] = f"up to {one.largest:.3g}, float16 ends at {LARGEST:.0f}"
+        if not one.largest <= sums.LARGEST / ROOM:
+            kept[one.name] = f"up to {one.largest:.3g}, float16 ends at {sums.LARGEST:.0f}"
         elif one.sums and one.sums.by_blocks > WRONG:
             kept[one.name] = f"sums of {one.products} products are off by {one.sums.by_blocks:.1%}"
     return kept

@@ -15,6 +15,7 @@ from mnc.model.half_precision.report import Sums
 from mnc.model.quantization import graph
 
 BLOCK = 256  # products, of which the blocks' sums are
+LARGEST = float(torch.finfo(torch.float16).max)
 CHANNELS, PIXELS = 16, 64  # that are looked at
 
 
@@ -40,7 +41,7 @@ def _operands(node: fx.Node, data: Tensor, weight: Tensor) -> tuple[Tensor, Tens
     if weight.dim() == 2:
         rows = data.reshape(-1, data.shape[-1])[:PIXELS].T
         return rows.expand(len(chosen), *rows.shape), weight[chosen, :, None]
-    attrs = _attributes(node)
+    attrs = attributes(node)
     patches = F.unfold(data[:1], weight.shape[2:], **{k: attrs[k] for k in WINDOW})[0]
     patches = patches[:, :: max(1, patches.shape[1] // PIXELS)]
     groups = patches.reshape(attrs["groups"], -1, patches.shape[1])
@@ -51,7 +52,7 @@ def _operands(node: fx.Node, data: Tensor, weight: Tensor) -> tuple[Tensor, Tens
 WINDOW = ("stride", "padding", "dilation")
 
 
-def _attributes(node: fx.Node) -> dict[str, Any]:
+def attributes(node: fx.Node) -> dict[str, Any]:
     """Stride, padding, dilation and groups of a call of a convolution."""
     schema = node.target._schema  # type: ignore[union-attr]
     named = dict(zip((one.name for one in schema.arguments), node.args, strict=False))

@@ -2,8 +2,9 @@
 """The operators that mark, within an ordinary float network, what is stored in 8 bits, or not in 16.
 
 `mnc::fake_quantize` stands behind each activation that is, `mnc::quantized_weight` at the weights of a
-convolution or a dense layer. `mnc::in_float32` stands behind what half precision does not hold. All survive
-torch.jit.trace, torch.jit.freeze and torch.export; importing this module registers them.
+convolution or a dense layer. `mnc::in_float32` stands behind what half precision does not hold,
+`mnc::in_half` at a bias that is another one there. All survive torch.jit.trace, torch.jit.freeze and
+torch.export; importing this module registers them.
 """
 
 from collections.abc import Callable
@@ -81,4 +82,9 @@ _register(
 )
 # What freezing must not work out: the scales of constant weights would be lost.
 _register("in_float32(Tensor x) -> Tensor", lambda x: x.clone(), torch.empty_like)
+_register(
+    "in_half(Tensor bias, Tensor there) -> Tensor",
+    lambda bias, there: bias.clone(),
+    lambda bias, there: torch.empty_like(bias),
+)
 _register("held(Tensor x) -> Tensor", lambda x: x.clone(), torch.empty_like)
