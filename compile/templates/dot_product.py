@@ -13,7 +13,7 @@ from tvm import tir
 
 from mnc.compile.templates.depthwise_tile import At, Shape
 from mnc.compile.templates.multiply_add import MultiplyAdd
-from mnc.compile.templates.register_tile import RegisterTile
+from mnc.compile.templates.register_tile import Vectors
 
 
 def _instruction(name: str, lanes: int, data: str) -> MultiplyAdd:
@@ -50,9 +50,9 @@ def _as_they_are(done: Sequence[Any], pixels: int, channels: int) -> dict[tuple[
     return {(p, 4 * v): done[p * vectors + v] for p in range(pixels) for v in range(vectors)}
 
 
-SDOT_TILE = RegisterTile(
+SDOT_TILE = Vectors(
     4, lambda pixels, channels: pixels * channels // 4, _by_element, _as_they_are
-)
+).tile()
 
 MATRIX = "llvm.aarch64.neon.smmla.v4i32.v16i8"
 
@@ -90,9 +90,9 @@ def _joined(first: Any, second: Any, half: int) -> Any:
     return tir.call_intrin(first.dtype, "tir.reinterpret", tir.Shuffle(both, [half, 2 + half]))
 
 
-SMMLA_TILE = RegisterTile(
+SMMLA_TILE = Vectors(
     8, lambda pixels, channels: (pixels + 1) // 2 * channels // 2, _by_pairs, _apart
-)
+).tile()
 
 
 def rows_of_taps(shape: Shape, numbers: At, weights: At) -> dict[tuple[int, int, int], Any]:

@@ -10,11 +10,18 @@ from typing import Any
 
 from tvm import autotvm, te, topi
 
-from mnc.compile.templates import blocked, instructions, pointwise, register_tile
+from mnc.compile.templates import (
+    assembly_function,
+    blocked,
+    instructions,
+    pointwise,
+    register_tile,
+)
 from mnc.compile.templates.register_tile import RegisterTile
 
 NAME = "pointwise_int8_NCHWc.mnc"
 TAG = "mnc_pointwise_int8"
+DEEP = 8  # blocks of input channels: weights of more are not in the first cache
 
 
 @autotvm.register_topi_compute(NAME)  # type: ignore[untyped-decorator]
@@ -36,7 +43,7 @@ def compute(
         good = _define_tile(cfg, out_chunks, height, width)
         blocked.knob(cfg, "unroll", [u for u in (1, 2, 4) if parts % u == 0], min(2, parts))
     else:
-        good = _define_register_tile(cfg, family, out_chunks, height, width)
+        good = _define_register_tile(cfg, family, out_chunks, height, width, deep=chunks > DEEP)
     _define_order(cfg, good, out_chunks, height, width)
     source = instructions.widened(data)
     chunk = te.reduce_axis((0, chunks), name="chunk")
@@ -91,7 +98,7 @@ def _define_tile(cfg: Any, out_chunks: int, height: int, width: int) -> Callable
 
 
 def _define_register_tile(
-    cfg: Any, family: RegisterTile, out_chunks: int, height: int, width: int
+    cfg: Any, family: RegisterTile, out_chunks: int, height: int, width: int, *, deep: bool
 ) -> Callable[[Any], bool]:
     """Pixels and channels at once (`tile_v`) whose sums fit the registers, beside the pixels' numbers, a
     weight and two products.
@@ -99,12 +106,14 @@ def _define_register_tile(
     registers = blocked.vector_registers() - 3
     pixels = pointwise.pixel_tiles(height, width, registers)
     shapes = [(p, v) for p in pixels for v in (4, 8, 16) if family.vectors(p, v) + p <= registers]
-    best = max(shapes, key=lambda shape: _merit(family, *shape))
+    best = max(shapes, key=lambda shape: _merit(family, *shape, deep=deep))
     blocked.knob(cfg, "tile_oc", blocked.divisors(out_chunks, 8), 1)
     blocked.knob(cfg, "tile_p", sorted({p for p, _ in shapes}), best[0])
     blocked.knob(cfg, "tile_v", [4, 8, 16], best[1])
     if family.halves:
         blocked.knob(cfg, "load", [8, 16], 8 if blocked.in_order() else 16)
+    if family.prefetches:
+        blocked.knob(cfg, "prefetch", [0, 1], 1)
     most = max(family.vectors(*shape) for shape in shapes)
     return lambda e: (
         (shape := (e["tile_p"].val, e["tile_v"].val)) in shapes
@@ -113,13 +122,17 @@ def _define_register_tile(
     )
 
 
-def _merit(family: RegisterTile, pixels: int, channels: int) -> tuple[int, ...]:
+def _merit(family: RegisterTile, pixels: int, channels: int, *, deep: bool) -> tuple[int, ...]:
     """Which tile an untuned build takes: the greatest. By the core model an A72 and an A76 do best with whole
-    blocks of channels that give enough sums to hide latencies; an A55 loads less for many pixels; for an A53
-    LLVM keeps 16-bit products of all channels at once, and spills.
+    blocks of channels that give enough sums to hide latencies; an A55 loads less for many pixels. Assembly
+    is best with registers full, of few pixels, whose sums LLVM then has in registers as well.
     """
+    vectors = family.vectors(pixels, channels)
+    if family.prefetches:
+        # Of many inputs, fewer channels: caches' prefetchers follow lines of weights a constant apart.
+        return (-channels, pixels) if deep else (vectors, pixels == 2, -channels, pixels)
     if not blocked.in_order():
-        return min(family.vectors(pixels, channels), 8), channels, -pixels
+        return min(vectors, 8), channels, -pixels
     return (min(pixels, 2), -channels) if family.halves else (min(pixels, 7), channels)
 
 
@@ -158,6 +171,9 @@ def _a_group_a_step(stage: Any, cfg: Any, data: Any, kernel: Any) -> None:
 def _as_register_tile(stage: Any, cfg: Any, family: RegisterTile, data: Any) -> None:
     _, o, y, x, v = stage.op.axis
     width, pixels = int(data.shape[3]), cfg["tile_p"].val
+    # The same pixels two blocks of channels on.
+    ahead = 2 * int(data.shape[2]) * width * register_tile.BLOCK
+    prefetch = family.prefetches and cfg["prefetch"].val
     shape = register_tile.Shape(
         blocks=cfg["tile_oc"].val,
         rows=max(1, pixels // width),
@@ -165,6 +181,7 @@ def _as_register_tile(stage: Any, cfg: Any, family: RegisterTile, data: Any) -> 
         chunks=int(data.shape[1]),
         channels=cfg["tile_v"].val,
         load=cfg["load"].val if family.halves else register_tile.BLOCK,
+        ahead=ahead if prefetch and ahead <= assembly_function.MOST_AHEAD else 0,
     )
     stage.reorder(o, y, x, v, *stage.op.reduce_axis)
     stage.tensorize(o, register_tile.intrinsic(family, shape, scope=blocked.tile_scope()))

@@ -9,13 +9,11 @@ loaded several at once, where their register is free, a group of pixels before t
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-VECTOR_BYTES = 16
-REGISTERS = 32
+from mnc.compile.templates import assembly_function
+from mnc.compile.templates.assembly_function import LINE, REGISTERS, VECTOR_BYTES
+
 CHAIN = 4  # multiply-adds between two into the same sum: about their latency
-LINE = 64
 WEIGHTS_AHEAD = 512  # bytes, that prefetches of weights are ahead
-OFFSET_BITS = 12  # of the constant that an instruction adds, or adds shifted by as many
-MOST_AHEAD = (1 << 2 * OFFSET_BITS) - 1
 # Integer registers: pixels, what of them is prefetched, from block to block, blocks left, weights (one for
 # each vector of output channels).
 DATA, AHEAD, APART, COUNT, WEIGHTS = 9, 10, 11, 12, 13
@@ -163,11 +161,8 @@ def _multiply_add(kernel: Kernel, lane: int, pixel: int, channel: int) -> str:
 def _prefetches(kernel: Kernel) -> list[str]:
     if not kernel.ahead:
         return []
-    first = kernel.ahead % (1 << OFFSET_BITS)
-    end = first + kernel.pixels * VECTOR_BYTES - VECTOR_BYTES
-    # A constant away from the pixels, so that a trace knows where: emulators tell of loads only.
-    lines = [f"add x{AHEAD}, x{DATA}, #{kernel.ahead >> OFFSET_BITS}, lsl #{OFFSET_BITS}"]
-    lines += [f"prfm pldl1keep, [x{AHEAD}, #{at}]" for at in [*range(first, end, LINE), end]]
+    size = kernel.pixels * VECTOR_BYTES
+    lines = assembly_function.prefetches(size, kernel.ahead, base=DATA, at=AHEAD)
     ahead = range(WEIGHTS_AHEAD, WEIGHTS_AHEAD + kernel.block * VECTOR_BYTES, LINE)
     for channel in range(kernel.channels):
         lines += [f"prfm pldl1keep, [x{WEIGHTS + channel}, #{at}]" for at in ahead]

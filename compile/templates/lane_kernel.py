@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """`lane_assembly`'s inner loop as a function in LLVM's IR, which TVM links to a kernel and LLVM inlines.
 
-Takes a `Kernel`; gives text. The sums are operands of the assembly in registers that it names, so that what
-LLVM makes of the tile afterwards (bias, activation) finds them there.
+Takes a `Kernel`; gives text. LLVM finds the sums in registers for what it makes of the tile afterwards (bias,
+activation).
 """
 
 from collections.abc import Iterator
 from enum import StrEnum
 
-from mnc.compile.templates import lane_assembly
+from mnc.compile.templates import assembly_function, lane_assembly
+from mnc.compile.templates.assembly_function import VECTOR_BYTES, Assembly
 from mnc.compile.templates.blocked import LARGEST_HALF
-from mnc.compile.templates.lane_assembly import REGISTERS, VECTOR_BYTES, Kernel
+from mnc.compile.templates.lane_assembly import Kernel
 
 PARAMETERS = (
     "ptr %sums, ptr %data, ptr %weights, i64 %blocks, i64 %data_apart, i64 %weights_apart, "
@@ -36,32 +37,24 @@ def function(kernel: Kernel, part: Part = Part.WHOLE) -> str:
     """Adds up blocks of input channels from zero. Arguments: sums, data, weights, how many blocks, and bytes
     from one block to the next of data, of weights and of sums. Only sums of halves are in several parts.
     """
-    sums, channels = kernel.sums, range(kernel.channels)
+    channels = range(kernel.channels)
     kind = f"<{kernel.block} x {'float' if kernel.size == 4 else 'half'}>"
-    pointers = [f"x{lane_assembly.WEIGHTS + channel}" for channel in channels]
-    changed = [*sums, f"x{lane_assembly.DATA}", f"x{lane_assembly.COUNT}", *pointers]
-    values = [f"{kind} zeroinitializer"] * len(sums)
-    values += ["ptr %data", "i64 %blocks", *(f"ptr %weights{channel}" for channel in channels)]
-    result = f"{{ {', '.join(value.split(' %')[0].removesuffix(' zeroinitializer') for value in values)} }}"
-    constraints = [f"={{{one}}}" for one in changed] + [f"{{{one}}}" for one in changed]
-    constraints += [f"{{x{lane_assembly.APART}}}", *(f"~{{{one}}}" for one in _scratch(kernel))]
-    text = "\\0A".join(lane_assembly.assembly(kernel))
-    return "\n".join(
-        [
-            f"define linkonce_odr i32 @{name(kernel, part)}({PARAMETERS}) alwaysinline {{",
-            *(_pointer("weights", channel) for channel in channels),
-            f'%r = call {result} asm sideeffect "{text}", "{",".join(constraints)}"'
-            f"({', '.join([*values, 'i64 %data_apart'])})",
-            *_stores(kernel, kind, result, part),
-            "ret i32 0",
-            "}",
-        ]
+    changed = dict.fromkeys(kernel.sums, (kind, "zeroinitializer"))
+    changed |= {
+        f"x{lane_assembly.DATA}": ("ptr", "%data"),
+        f"x{lane_assembly.COUNT}": ("i64", "%blocks"),
+    }
+    changed |= {f"x{lane_assembly.WEIGHTS + one}": ("ptr", f"%weights{one}") for one in channels}
+    asm = Assembly(
+        lane_assembly.assembly(kernel),
+        {},
+        changed,
+        {f"x{lane_assembly.APART}": ("i64", "%data_apart")},
+        [*assembly_function.free(kernel.sums), f"x{lane_assembly.AHEAD}"],
     )
-
-
-def _scratch(kernel: Kernel) -> list[str]:
-    vectors = [f"v{i}" for i in range(REGISTERS) if f"v{i}" not in kernel.sums]
-    return [*vectors, f"x{lane_assembly.AHEAD}", "cc", "memory"]
+    pointers = [_pointer("weights", channel) for channel in channels]
+    body = [*pointers, asm.call, *_stores(kernel, kind, asm.result, part)]
+    return assembly_function.define(name(kernel, part), PARAMETERS, body)
 
 
 def _pointer(of: str, channel: int) -> str:

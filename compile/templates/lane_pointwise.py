@@ -10,7 +10,7 @@ from typing import Any
 
 from tvm import te, topi
 
-from mnc.compile.templates import blocked, half_sums, lane_assembly, lane_tile
+from mnc.compile.templates import assembly_function, blocked, half_sums, lane_assembly, lane_tile
 
 CHANNELS = (1, 2, 4)  # vectors of output channels in a tile
 KERNELS = 8  # that a tile is made of at most: pixels that one takes need not divide a row
@@ -68,7 +68,7 @@ def schedule(s: Any, accumulator: Any, convolution: Any, cfg: Any, output: Any, 
     data = convolution.op.input_tensors[0]
     _, chunks, height, width, block = topi.utils.get_const_tuple(data.shape)
     # The same pixels two blocks of channels on.
-    ahead = 2 * height * width * lane_assembly.VECTOR_BYTES
+    ahead = 2 * height * width * assembly_function.VECTOR_BYTES
     stage, pixels = s[accumulator], cfg["tile_p"].val
     # "local" would be asked of the runtime however small.
     stage.set_scope("global")
@@ -82,6 +82,6 @@ def schedule(s: Any, accumulator: Any, convolution: Any, cfg: Any, output: Any, 
         blocks=chunks,
         at_once=half_sums.block_of(data) // block,
         lanes=cfg["lanes"].val,
-        ahead=ahead if cfg["prefetch"].val and ahead <= lane_assembly.MOST_AHEAD else 0,
+        ahead=ahead if cfg["prefetch"].val and ahead <= assembly_function.MOST_AHEAD else 0,
     )
     stage.tensorize(o, lane_tile.intrinsic(tile, convolution.dtype, scope="global"))

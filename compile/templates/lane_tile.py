@@ -11,7 +11,8 @@ from typing import Any
 from tvm import DataType, te, tir
 
 from mnc.compile.templates import blocked, lane_assembly, lane_kernel
-from mnc.compile.templates.lane_assembly import VECTOR_BYTES, Kernel
+from mnc.compile.templates.assembly_function import VECTOR_BYTES
+from mnc.compile.templates.lane_assembly import Kernel
 from mnc.compile.templates.lane_kernel import Part
 from mnc.compile.templates.multiply_add import buffer
 

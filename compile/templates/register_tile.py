@@ -20,28 +20,10 @@ STACKED_BLOCKS = 15  # of sums, that are on the stack: TVM asks the runtime for 
 
 
 @dataclass(frozen=True)
-class RegisterTile:
-    """The kernel's weights lie in groups of `group` input channels. `halves`: its instructions take halves of
-    vectors, so that loads may bring halves.
-
-    `vectors` is how many vectors of sums a tile of (pixels, channels) takes. `step` takes them before a block
-    of input channels, the pixels' numbers (int8 x 16 each) and weights by (first input channel, first output
-    channel), int8 x 16 from there on; it gives the vectors after. `finish` makes the sums of the tile out of
-    them: int32 x 4 by pixel and first channel.
-    """
-
-    group: int
-    vectors: Callable[[int, int], int]
-    step: Callable[[Sequence[Any], Sequence[Any], Callable[[int, int], Any]], list[Any]]
-    finish: Callable[[Sequence[Any], int, int], dict[tuple[int, int], Any]]
-    halves: bool = False
-
-
-@dataclass(frozen=True)
 class Shape:
     """A tile: `blocks` of 16 output channels and `rows` x `columns` pixels over `chunks` blocks of input
     channels; `channels` at once. Loads are of `load` bytes: a Cortex-A53 issues one of 8 beside a
-    multiplication.
+    multiplication. `ahead`: bytes from a pixel to what is prefetched meanwhile; 0: nothing is.
     """
 
     blocks: int
@@ -50,6 +32,49 @@ class Shape:
     chunks: int
     channels: int
     load: int = BLOCK
+    ahead: int = 0
+
+
+@dataclass(frozen=True)
+class RegisterTile:
+    """The kernel's weights lie in groups of `group` input channels. `halves`: its instructions take halves of
+    vectors, so that loads may bring halves. `prefetches`: it can prefetch.
+
+    `vectors` is how many vectors of sums a tile of (pixels, channels) takes. `body` makes the statement of a
+    tile's shape, its data and weights, and its sums.
+    """
+
+    group: int
+    vectors: Callable[[int, int], int]
+    body: Callable[[Shape, Any, Any], Any]
+    halves: bool = False
+    prefetches: bool = False
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """A tile in TIR's vectors, which LLVM orders.
+
+    `step` takes vectors of sums before a block of input channels, the pixels' numbers (int8 x 16 each) and
+    weights by (first input channel, first output channel), int8 x 16 from there on; it gives the vectors
+    after. `finish` makes the sums of the tile out of them: int32 x 4 by pixel and first channel.
+    """
+
+    group: int
+    vectors: Callable[[int, int], int]
+    step: Callable[[Sequence[Any], Sequence[Any], Callable[[int, int], Any]], list[Any]]
+    finish: Callable[[Sequence[Any], int, int], dict[tuple[int, int], Any]]
+
+    def tile(self, *, halves: bool = False) -> RegisterTile:
+        """The family."""
+        return RegisterTile(self.group, self.vectors, self._body, halves)
+
+    def _body(self, shape: Shape, ins: Any, out: Any) -> Any:
+        builder = tir.ir_builder.create()
+        for block in range(shape.blocks):
+            for first in range(0, BLOCK, shape.channels):
+                _tile(builder, self, shape, ins, out, block, first)
+        return builder.get()
 
 
 def intrinsic(family: RegisterTile, shape: Shape, *, scope: str) -> Any:
@@ -70,29 +95,26 @@ def intrinsic(family: RegisterTile, shape: Shape, *, scope: str) -> Any:
         ),
     )
     binds = {
-        data: buffer(data, [*_vars("data", 3), 1]),
+        data: buffer(data, [te.var("data"), *_rows("data", shape), 1]),
         kernel: buffer(kernel, [*_vars("kernel", 5), family.group, 1]),
-        sums: buffer(sums, [*_vars("sums", 2), BLOCK, 1], scope=scope),
+        sums: buffer(sums, [te.var("sums"), *_rows("sums", shape), 1], scope=scope),
     }
     return te.decl_tensor_intrin(
-        sums.op, lambda ins, outs: _body(family, shape, ins, outs[0]), binds=binds
+        sums.op, lambda ins, outs: family.body(shape, ins, outs[0]), binds=binds
     )
+
+
+def _rows(name: str, shape: Shape) -> list[Any]:
+    """Strides of rows and columns: several rows follow one another, so that pixels are numbered through."""
+    return [te.var(f"{name}_row") if shape.rows == 1 else shape.columns * BLOCK, BLOCK]
 
 
 def _vars(name: str, count: int) -> list[Any]:
     return [te.var(f"{name}{i}") for i in range(count)]
 
 
-def _body(family: RegisterTile, shape: Shape, ins: Any, out: Any) -> Any:
-    builder = tir.ir_builder.create()
-    for block in range(shape.blocks):
-        for first in range(0, BLOCK, shape.channels):
-            _tile(builder, family, shape, ins, out, block, first)
-    return builder.get()
-
-
 def _tile(
-    builder: Any, family: RegisterTile, shape: Shape, ins: Any, out: Any, block: int, first: int
+    builder: Any, family: Vectors, shape: Shape, ins: Any, out: Any, block: int, first: int
 ) -> None:
     pixels = [(y, x) for y in range(shape.rows) for x in range(shape.columns)]
     count = family.vectors(len(pixels), shape.channels)

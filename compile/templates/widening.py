@@ -5,14 +5,15 @@ Two products fit 16 bits: of weights from -127 to 127, 128 * 127 * 2 = 32512.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tvm import tir
 
+from mnc.compile.templates import pair_kernel
 from mnc.compile.templates.depthwise_tile import At, DepthwiseTile, Shape
 from mnc.compile.templates.multiply_add import MultiplyAdd
-from mnc.compile.templates.register_tile import RegisterTile
+from mnc.compile.templates.register_tile import RegisterTile, Vectors
 
 
 def low(vector: Any) -> Any:
@@ -67,39 +68,26 @@ AARCH64 = MultiplyAdd(4, 4, "int8", _aarch64)
 ARM = MultiplyAdd(4, 4, "int8", _arm)
 
 
-def _pairs(mull: Any, padal: Any) -> Any:
+def _vmull_pairs(
+    before: Sequence[Any], numbers: Sequence[Any], weights: Callable[[int, int], Any]
+) -> list[Any]:
     """Sixteen products: eight and eight more in 16 bits, whose pairs are added to the sum's four parts."""
-
-    def step(before: Sequence[Any], numbers: Sequence[Any], weights: Any) -> list[Any]:
-        after, channels = list(before), len(before) // len(numbers)
-        for channel in range(channels):
-            by = weights(0, channel)
-            for pixel, some in enumerate(numbers):
-                both = mull(low(some), low(by)) + mull(high(some), high(by))
-                at = pixel * channels + channel
-                after[at] = padal(before[at], both)
-        return after
-
-    return step
+    after, channels = list(before), len(before) // len(numbers)
+    for channel in range(channels):
+        by = weights(0, channel)
+        for pixel, some in enumerate(numbers):
+            both = _vmull(low(some), low(by)) + _vmull(high(some), high(by))
+            at = pixel * channels + channel
+            after[at] = llvm("int32x4", "llvm.arm.neon.vpadals.v4i32.v8i16", before[at], both)
+    return after
 
 
-def _added(add: Any) -> Any:
-    def finish(done: Sequence[Any], pixels: int, channels: int) -> dict[tuple[int, int], Any]:
-        return {
-            (p, v): add(*done[p * channels + v : p * channels + v + 4])
-            for p in range(pixels)
-            for v in range(0, channels, 4)
-        }
-
-    return finish
-
-
-def _addp(first: Any, second: Any) -> Any:
-    return llvm("int32x4", "llvm.aarch64.neon.addp.v4i32", first, second)
-
-
-def _vpadd(first: Any, second: Any) -> Any:
-    return llvm("int32x2", "llvm.arm.neon.vpadd.v2i32", first, second)
+def _vpadd_parts(done: Sequence[Any], pixels: int, channels: int) -> dict[tuple[int, int], Any]:
+    return {
+        (p, v): _vpadd4(*done[p * channels + v : p * channels + v + 4])
+        for p in range(pixels)
+        for v in range(0, channels, 4)
+    }
 
 
 def _vpadd4(*vectors: Any) -> Any:
@@ -107,26 +95,13 @@ def _vpadd4(*vectors: Any) -> Any:
     return tir.call_intrin("int32x4", "tir.vectorcombine", _vpadd(*halves[:2]), _vpadd(*halves[2:]))
 
 
-def _one_a_channel(pixels: int, channels: int) -> int:
-    return pixels * channels
+def _vpadd(first: Any, second: Any) -> Any:
+    return llvm("int32x2", "llvm.arm.neon.vpadd.v2i32", first, second)
 
 
-AARCH64_TILE = RegisterTile(
-    16,
-    _one_a_channel,
-    _pairs(products, pairs_added),
-    _added(lambda a, b, c, d: _addp(_addp(a, b), _addp(c, d))),
-    halves=True,
-)
-ARM_TILE = RegisterTile(
-    16,
-    _one_a_channel,
-    _pairs(
-        _vmull,
-        lambda sums, added: llvm("int32x4", "llvm.arm.neon.vpadals.v4i32.v8i16", sums, added),
-    ),
-    _added(_vpadd4),
-    halves=True,
+AARCH64_TILE = RegisterTile(16, pair_kernel.vectors, pair_kernel.body, halves=True, prefetches=True)
+ARM_TILE = Vectors(16, lambda pixels, channels: pixels * channels, _vmull_pairs, _vpadd_parts).tile(
+    halves=True
 )
 
 

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Assembly of our own order as a function in LLVM's IR, which TVM links to a kernel and LLVM inlines.
+
+Takes lines and what their registers hold; gives the text of the call. What changes is an operand in the
+register that the lines name, so that what LLVM makes of a tile afterwards finds it there.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+REGISTERS = 32  # of vectors
+VECTOR_BYTES = 16
+LINE = 64
+OFFSET_BITS = 12  # of the constant that an instruction adds, or adds shifted by as many
+MOST_AHEAD = (1 << 2 * OFFSET_BITS) - 1
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """`made`: registers of results and their types; `changed`: those with a (type, value) before as well;
+    `read`: those that stay; `scratch`: those that hold anything afterwards.
+    """
+
+    lines: Sequence[str]
+    made: Mapping[str, str]
+    changed: Mapping[str, tuple[str, str]]
+    read: Mapping[str, tuple[str, str]]
+    scratch: Sequence[str]
+
+    @property
+    def result(self) -> str:
+        """The type of `%r`: what is made, then what changed, in order."""
+        kinds = [*self.made.values(), *(kind for kind, _ in self.changed.values())]
+        return f"{{ {', '.join(kinds)} }}"
+
+    @property
+    def call(self) -> str:
+        """The instruction of LLVM's that runs the lines, and names what it gives `%r`."""
+        constraints = [f"={{{one}}}" for one in [*self.made, *self.changed]]
+        constraints += [f"{{{one}}}" for one in [*self.changed, *self.read]]
+        constraints += [f"~{{{one}}}" for one in [*self.scratch, "cc", "memory"]]
+        values = [*self.changed.values(), *self.read.values()]
+        text = "\\0A".join(self.lines)
+        return (
+            f'%r = call {self.result} asm sideeffect "{text}", "{",".join(constraints)}"'
+            f"({', '.join(f'{kind} {value}' for kind, value in values)})"
+        )
+
+
+def define(name: str, parameters: str, body: Iterable[str]) -> str:
+    """The function."""
+    start = f"define linkonce_odr i32 @{name}({parameters}) alwaysinline {{"
+    return "\n".join([start, *body, "ret i32 0", "}"])
+
+
+def free(used: Iterable[str]) -> list[str]:
+    """The vector registers but those."""
+    kept = set(used)
+    return [f"v{i}" for i in range(REGISTERS) if f"v{i}" not in kept]
+
+
+def prefetches(size: int, ahead: int, *, base: int, at: int) -> list[str]:
+    """Of `size` bytes, so many ahead of where integer register `base` points, by way of register `at`; none
+    where that is 0.
+    """
+    if not ahead:
+        return []
+    first = ahead % (1 << OFFSET_BITS)
+    end = first + size - VECTOR_BYTES
+    # A constant away from the pixels, so that a trace knows where: emulators tell of loads only.
+    add = f"add x{at}, x{base}, #{ahead >> OFFSET_BITS}, lsl #{OFFSET_BITS}"
+    return [add, *(f"prfm pldl1keep, [x{at}, #{byte}]" for byte in [*range(first, end, LINE), end])]
