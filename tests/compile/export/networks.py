@@ -13,6 +13,7 @@ from mnc.compile.artifact.store import Artifact
 from mnc.compile.codegen import kernel_object, network
 from mnc.model import weights
 from mnc.model.examples import noise
+from mnc.model.half_precision.conversion import in_half
 from mnc.model.preprocess import Preprocess
 from mnc.model.quantization.post_training import quantize
 from mnc.model.zoo import Model
@@ -69,6 +70,11 @@ def in_integers(model: Model) -> Model:
     pixels = Preprocess(size=32, resize=32, mean=(127.5,) * 3, scale=(1 / 127.5, 1 / 64, 1 / 127.5))
     images = [torch.from_numpy(one) for one in noise(SHAPE, 8)]
     return quantize(dataclasses.replace(model, preprocess=pixels), images).model
+
+
+def in_halves(model: Model) -> Model:
+    """The network in half precision."""
+    return in_half(model, [torch.from_numpy(one) for one in noise(SHAPE, 8)])
 
 
 def make_artifact(model: Model, target: Target, folder: Path) -> Artifact:

@@ -24,11 +24,12 @@ from mnc.compile.runtime.library_check import verify, verify_here
 from mnc.compile.runtime.session import Session
 from mnc.compile.toolchain.zig import zig
 from mnc.model import zoo
+from mnc.model.names import Precision
 from mnc.support.errors import UserError
 from mnc.support.files import sha256
 from mnc.targets import load
 from tests.compile.export.conftest import Shipped, compile_check, run, ship, ship_integers
-from tests.compile.export.networks import make_artifact, two_heads
+from tests.compile.export.networks import in_halves, make_artifact, two_heads
 
 ALLOWED = ("libc.so.6", "libm.so.6", "libpthread.so.0", "ld-linux")
 ZIG = zig("cc")
@@ -239,15 +240,16 @@ def test_a_library_that_differs_is_found_out(shipped: Shipped, tmp_path: Path) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("target", "debian", "triple", "numbers"),
+    ("target", "debian", "triple", "precision"),
     [
-        ("rpi4", "arm64", "aarch64-linux-gnu.2.28", FLOATS),
-        ("armv7", "armhf", "arm-linux-gnueabihf.2.28", FLOATS),
-        ("rpi4", "arm64", "aarch64-linux-gnu.2.28", Numbers("int8", "int8")),
+        ("rpi4", "arm64", "aarch64-linux-gnu.2.28", "float32"),
+        ("armv7", "armhf", "arm-linux-gnueabihf.2.28", "float32"),
+        ("rpi4", "arm64", "aarch64-linux-gnu.2.28", "int8"),
+        ("rpi5", "arm64", "aarch64-linux-gnu.2.28", "fp16"),
     ],
 )
 def test_an_arm_library_computes_the_same_under_qemu(
-    tmp_path: Path, target: str, debian: str, triple: str, numbers: Numbers
+    tmp_path: Path, target: str, debian: str, triple: str, precision: Precision
 ) -> None:
     root = tmp_path / "root"
     root.mkdir()
@@ -256,13 +258,16 @@ def test_an_arm_library_computes_the_same_under_qemu(
         rootfs.add_packages(root, ["libc6"], arch=debian)
     except UserError as error:
         pytest.skip(f"no emulator: {error}")
-    if numbers == FLOATS:
-        shipped = ship(make_artifact(two_heads(), load(target), tmp_path), tmp_path, target)
+    if precision == "int8":
+        shipped = ship_integers(tmp_path, target, Numbers("int8", "int8"))
     else:
-        shipped = ship_integers(tmp_path, target, numbers)
+        model = in_halves(two_heads()) if precision == "fp16" else two_heads()
+        shipped = ship(make_artifact(model, load(target), tmp_path), tmp_path, target)
+    flags = ["-DTOLERANCE=1e-2f"] if precision == "fp16" else []
     for shared in (True, False):
         program = tmp_path / f"check-{shared}"
-        compile_check(shipped, program, command=[*ZIG, "-target", triple], shared=shared)
+        compiler = [*ZIG, "-target", triple]
+        compile_check(shipped, program, command=compiler, flags=flags, shared=shared)
         path = f"LD_LIBRARY_PATH={shipped.exported.folder}"
         said = run([emulator, "-L", root, "-E", path, program, shipped.golden, "2"])
         assert said.splitlines()[-1] == "done"

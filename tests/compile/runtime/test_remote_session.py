@@ -2,6 +2,7 @@
 """Cross-compiled networks on a virtual board: the same answers as PyTorch, over RPC."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from mnc.compile.api.named import ModelSpec, as_model
 from mnc.compile.artifact import store, writer
 from mnc.compile.artifact.store import Artifact
 from mnc.compile.codegen import network
+from mnc.compile.frontend import rounded_weights
 from mnc.compile.rpc import board as boards
 from mnc.compile.rpc import doctor
 from mnc.compile.rpc import tracker as trackers
@@ -120,6 +122,38 @@ def test_8_bit_integers_of_a_trained_network_are_the_reference_s(tmp_path: Path)
         assert golden.examples >= 5 and golden.max_absolute == 0.0
         assert floats.top1 == floats.predictions
         remote.close()
+
+
+def test_half_precision_of_a_trained_network_is_near_float32(tmp_path: Path) -> None:
+    """Of an input a thousand times too large it gives numbers."""
+    target = load("rpi5")
+    made = built("mobilenet_v1_28", target, tmp_path / "artifact", "fp16")
+    with (
+        trackers.start_tracker(port=9592) as tracker,
+        boards.start_board(target, tracker=tracker.address) as board,
+    ):
+        remote = RemoteSession(made, board.address)
+        golden, floats = verify.verify(made, session=remote).checks
+        assert 1e-5 < golden.max_relative < 1e-2
+        assert floats.top1 == floats.predictions
+        (image,) = (array[0] for array in made.golden().inputs)
+        assert np.isfinite(remote.run(image * np.float32(1000))[0]).all()
+        remote.close()
+
+
+def test_weights_in_halves_are_widened_on_the_device(
+    arm: Target, device: Address, tmp_path: Path
+) -> None:
+    model = as_model(ModelSpec("mobilenet_v1_28"))
+    prepared = network.prepare(model, arm)
+    rounded = rounded_weights.rounded(prepared.program)
+    built = network.compile_prepared(replace(prepared, program=rounded))
+    writer.save(built, model, arm, tmp_path / "artifact", weight_storage="fp16")
+    made = store.load(tmp_path / "artifact")
+    remote = RemoteSession(made, device)
+    report = verify.verify(made, session=remote)
+    assert report.ok and report.checks[1].max_relative > 1e-5
+    remote.close()
 
 
 def check_garments(remote: RemoteSession) -> None:
