@@ -16,6 +16,7 @@ from torch.nn.utils import parametrize
 
 from mnc.model import control_flow, folding, lacking, mutation, script, training_mode
 from mnc.model.outputs import FlatOutputs
+from mnc.model.torch_run import one_thread
 from mnc.model.zoo import Model
 from mnc.support.errors import UserError
 
@@ -76,7 +77,7 @@ def trace(model: Model) -> torch.jit.ScriptModule:
     network decides by its data or does not read it; RuntimeError or NotImplementedError when it cannot be
     traced.
     """
-    with torch.no_grad(), _without_fast_paths():
+    with torch.no_grad(), one_thread(), _without_fast_paths():
         if isinstance(model.module, torch.jit.ScriptModule):
             _check_mode(model.module, model.name)
             traced = _traced(script.Replay(model.module), model)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A PyTorch module as a function of numpy arrays: the truth that artifacts are compared and raced with."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,26 @@ def torch_reference(module: Callable[..., object]) -> Reference:
     from mnc.model.outputs import tensors_of
 
     def run(*inputs: Array) -> tuple[Array, ...]:
-        with torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             outputs = module(*(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs))
         return tuple(output.numpy() for output in tensors_of(outputs))
 
     return Reference("PyTorch", run)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread: several spin where they wait for one another, and on a machine that is busy an
+    inference takes fifty times as long.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def torch_call(module: Any, inputs: Sequence[Array], threads: int) -> Callable[[], object]:

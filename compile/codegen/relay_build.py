@@ -33,9 +33,10 @@ def compiled(mod: Any, wanted: str, records: BestRecords, *, family: str = BLOCK
     """The factory of a module laid out for `family`, for the TVM target string `wanted`. UserError for what
     TVM cannot compile.
     """
-    own = contextlib.nullcontext() if family == BLOCKED else op_strategy.stock()
+    is_ours = family == BLOCKED
+    own = contextlib.nullcontext() if is_ours else op_strategy.stock()
     try:
-        with records, own, pass_context.pass_context():
+        with records, own, pass_context.pass_context(blocked=is_ours):
             return relay.build(mod, target=tvm.target.Target(wanted))
     except tvm.TVMError as error:
         raise UserError(

@@ -161,7 +161,7 @@ def compare(
             absolute.append(difference)
             relative.append(share)
     truth, found = (_rows([example[0] for example in side]) for side in (wanted, outputs))
-    ranks, found_ranks = (np.argsort(-rows, axis=1, kind="stable") for rows in (truth, found))
+    ranks, found_ranks = _likeliest(truth), _likeliest(found)
     return Check(
         against=against,
         examples=len(wanted),
@@ -169,7 +169,7 @@ def compare(
         max_absolute=max(absolute),
         max_relative=max(relative),
         top1=int((ranks[:, 0] == found_ranks[:, 0]).sum()),
-        top5=int((ranks[:, :5] == found_ranks[:, :5]).all(axis=1).sum()),
+        top5=int((ranks == found_ranks).all(axis=1).sum()),
         margin=_margin(truth, found_ranks[:, 0]),
         tolerance=tolerance,
     )
@@ -221,6 +221,15 @@ def _errors(truth: Array, found: Array) -> tuple[float, float]:
 def _rows(arrays: Sequence[Array]) -> Array:
     """One row of logits a prediction."""
     return np.concatenate([array.reshape(-1, array.shape[-1]) for array in arrays])
+
+
+def _likeliest(rows: Array) -> Array:
+    """The five likeliest classes of each row, of equals the first. Sorting all of a map took a second."""
+    left, found = rows.copy(), []
+    for _ in range(min(5, rows.shape[1])):
+        found.append(left.argmax(axis=1))
+        np.put_along_axis(left, found[-1][:, None], -np.inf, axis=1)
+    return np.stack(found, axis=1)
 
 
 def _margin(truth: Array, chosen: Array) -> float | None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """TVM set up the way this project needs it.
 
-Takes nothing; gives `pass_context()`, the one PassContext that every build of ours runs under.
+Gives `pass_context()`, the one PassContext that every build of ours runs under.
 """
 
 import functools
@@ -18,8 +18,14 @@ from mnc.compile.toolchain import nan_propagation
 te_compiler.libinfo = functools.cache(support.libinfo)
 
 
-def pass_context() -> Any:
-    """The PassContext of every build: for a kernel, for a network, on the host and across.
+# They find nothing in networks in our layout, and took a third of the time to compile one: TVM infers all
+# types for each of two dozen patterns.
+_NOTHING_TO_DO = ("SimplifyExpr", "SimplifyExprPostAlterOp", "qnn.Legalize")
+
+
+def pass_context(*, blocked: bool = False) -> Any:
+    """The PassContext of every build: for a kernel, for a network, on the host and across. `blocked` says
+    that a network is in our layout, where some of Relay's passes find nothing.
 
     TIR's common-subexpression pass is off: it binds vectors to variables, for which TVM 0.19 writes debug
     records that LLVM 22's verifier refuses ("location of #dbg_declare must be a pointer or int"), so that
@@ -35,4 +41,5 @@ def pass_context() -> Any:
         "tir.disable_assert": True,
         "tir.add_lower_pass": [(3, nan_propagation.PASS)],
     }
-    return tvm.transform.PassContext(opt_level=3, config=config)
+    left_out = _NOTHING_TO_DO if blocked else ()
+    return tvm.transform.PassContext(opt_level=3, config=config, disabled_pass=left_out)

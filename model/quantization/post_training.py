@@ -17,6 +17,7 @@ from mnc.model.quantization import costs, equalization, graph, kinds
 from mnc.model.quantization.lockstep import Calibrated, calibrate
 from mnc.model.quantization.plan import Plan, plan
 from mnc.model.quantization.report import Layer, Report, Stored
+from mnc.model.torch_run import one_thread
 from mnc.model.zoo import Model
 from mnc.support.errors import UserError
 
@@ -41,13 +42,8 @@ def quantize(model: Model, images: Images, *, keep_float: Collection[str] = ()) 
     every run. UserError for no images, images of another shape, and names that no layer has.
     """
     rows = runs_of(model, images)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums in one order, whatever the machine
-    try:
-        with torch.no_grad():
-            return _quantized(model, rows, keep_float)
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), torch.no_grad():  # sums in one order, whatever the machine
+        return _quantized(model, rows, keep_float)
 
 
 def _quantized(
