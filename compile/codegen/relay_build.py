@@ -53,9 +53,11 @@ def _pays(pair: Pair, records: BestRecords) -> bool:
     apart = [records.best(task_key(*part.workload)) for part in convolutions(*pair.workload)]
     if together is None:
         return not any(apart)
-    # No device's cost compares with a model's, nor one within the network with one alone: a pair, or a part,
-    # that was left out of the better kind of timing was far behind (`mnc.compile.tuning.rerank_candidates`).
-    kinds = [(trial.simulated, not trial.in_network) for trial in (together, *apart) if trial]
+    # No device's cost compares with a model's, nor one within the network with one alone, nor one on more
+    # threads: a pair, or a part, that was left out of the better kind of timing was far behind
+    # (`mnc.compile.tuning.rerank_candidates`).
+    found = [trial for trial in (together, *apart) if trial]
+    kinds = [(trial.simulated, not trial.in_network, trial.threads) for trial in found]
     if len(set(kinds)) > 1:
         return kinds[0] == min(kinds)
     return together.cost <= sum(math.inf if trial is None else trial.cost for trial in apart)

@@ -12,6 +12,7 @@ REGISTERS = 32  # of vectors
 VECTOR_BYTES = 16
 LINE = 64
 OFFSET_BITS = 12  # of the constant that an instruction adds, or adds shifted by as many
+MOST_OFFSET = 8 * ((1 << OFFSET_BITS) - 1)  # from a register, of a prefetch
 MOST_AHEAD = (1 << 2 * OFFSET_BITS) - 1
 
 
@@ -65,8 +66,12 @@ def prefetches(size: int, ahead: int, *, base: int, at: int) -> list[str]:
     """
     if not ahead:
         return []
-    first = ahead % (1 << OFFSET_BITS)
-    end = first + size - VECTOR_BYTES
+    length = size - VECTOR_BYTES
     # A constant away from the pixels, so that a trace knows where: emulators tell of loads only.
-    add = f"add x{at}, x{base}, #{ahead >> OFFSET_BITS}, lsl #{OFFSET_BITS}"
-    return [add, *(f"prfm pldl1keep, [x{at}, #{byte}]" for byte in [*range(first, end, LINE), end])]
+    if ahead + length <= MOST_OFFSET:
+        register, first, lines = base, ahead, []
+    else:
+        register, first = at, ahead % (1 << OFFSET_BITS)
+        lines = [f"add x{at}, x{base}, #{ahead >> OFFSET_BITS}, lsl #{OFFSET_BITS}"]
+    places = [*range(first, first + length, LINE), first + length]
+    return [*lines, *(f"prfm pldl1keep, [x{register}, #{byte}]" for byte in places)]

@@ -15,8 +15,8 @@ from mnc.compile.templates.assembly_function import LINE, REGISTERS, VECTOR_BYTE
 CHAIN = 4  # multiply-adds between two into the same sum: about their latency
 WEIGHTS_AHEAD = 512  # bytes, that prefetches of weights are ahead
 # Integer registers: pixels, what of them is prefetched, from block to block, blocks left, weights (one for
-# each vector of output channels).
-DATA, AHEAD, APART, COUNT, WEIGHTS = 9, 10, 11, 12, 13
+# each vector of output channels), what the sums start from.
+DATA, AHEAD, APART, COUNT, WEIGHTS, BIAS = 9, 10, 11, 12, 13, 17
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,18 @@ def most_pixels(channels: int, *, lanes: int) -> int:
     return left // channels // group * group
 
 
-def assembly(kernel: Kernel) -> list[str]:
-    """All blocks but the last, each of which loads the first of what comes next; then the last."""
+def assembly(kernel: Kernel, *, biased: bool = False) -> list[str]:
+    """All blocks but the last, each of which loads the first of what comes next; then the last. `biased`:
+    the sums are loaded first.
+    """
     start = [_load_number(kernel, 0, pixel) for pixel in kernel.groups[0]]
     start += [
         _load_weight(kernel, 0, lane, channel)
         for lane in range(kernel.lanes)
         for channel in range(kernel.channels)
     ]
+    if biased:
+        start += [_load_bias(kernel, i) for i in range(len(kernel.sums))]
     count = f"subs x{COUNT}, x{COUNT}, #1"
     loop = [*_block(kernel, last=False), "b.ne 1b"]
     return [*start, count, "b.eq 2f", "1:", *loop, "2:", *_block(kernel, last=True)]
@@ -98,7 +102,11 @@ def _block(kernel: Kernel, *, last: bool) -> Iterator[str]:
     for step in range(kernel.steps):
         more = step < kernel.steps - 1 or not last
         for index in range(len(kernel.groups)):
-            yield from _group(kernel, step, index, waiting, last=last, more=more)
+            # Prefetches stand behind the first loads and before the last: where a trace cuts a block, at a
+            # page's end, each half has one that tells where they go.
+            first = step == index == 0 and len(kernel.groups) > 1
+            waits = [] if first else waiting
+            yield from _group(kernel, step, index, waits, last=last, more=more)
     yield from waiting
     if not last:
         for channel in range(kernel.channels):
@@ -149,6 +157,10 @@ def _load_number(kernel: Kernel, step: int, pixel: int) -> str:
 def _load_weight(kernel: Kernel, step: int, lane: int, channel: int) -> str:
     at = (step * kernel.lanes + lane) * VECTOR_BYTES
     return f"ldr q{kernel.weight(lane, channel)}, [x{WEIGHTS + channel}, #{at}]"
+
+
+def _load_bias(kernel: Kernel, i: int) -> str:
+    return f"ldr q{kernel.sums[i][1:]}, [x{BIAS}, #{i // kernel.pixels * VECTOR_BYTES}]"
 
 
 def _multiply_add(kernel: Kernel, lane: int, pixel: int, channel: int) -> str:

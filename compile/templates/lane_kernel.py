@@ -13,6 +13,7 @@ from mnc.compile.templates.assembly_function import VECTOR_BYTES, Assembly
 from mnc.compile.templates.blocked import LARGEST_HALF
 from mnc.compile.templates.lane_assembly import Kernel
 
+PREFIX = "mnc_lanes_"  # of names
 PARAMETERS = (
     "ptr %sums, ptr %data, ptr %weights, i64 %blocks, i64 %data_apart, i64 %weights_apart, "
     "i64 %sums_apart"
@@ -20,9 +21,12 @@ PARAMETERS = (
 
 
 class Part(StrEnum):
-    """What the sums become: themselves; the first of several, each within a half's range; more of these."""
+    """What the sums become: themselves; the same with the bias, from which they start; the first of several,
+    each within a half's range; more of these.
+    """
 
     WHOLE = ""
+    BIASED = "_biased"
     FIRST = "_first"
     NEXT = "_next"
 
@@ -30,31 +34,35 @@ class Part(StrEnum):
 def name(kernel: Kernel, part: Part = Part.WHOLE) -> str:
     """Of the function."""
     kind = f"{8 * kernel.size}x{kernel.lanes}{f'p{kernel.ahead}' if kernel.ahead else ''}"
-    return f"mnc_lanes_{kind}_{kernel.channels}_{kernel.pixels}{part}"
+    return f"{PREFIX}{kind}_{kernel.channels}_{kernel.pixels}{part}"
 
 
 def function(kernel: Kernel, part: Part = Part.WHOLE) -> str:
     """Adds up blocks of input channels from zero. Arguments: sums, data, weights, how many blocks, and bytes
-    from one block to the next of data, of weights and of sums. Only sums of halves are in several parts.
+    from one block to the next of data, of weights and of sums; of a biased one, also where the bias is, a
+    vector for each of the sums' channels. Only sums of halves are in several parts.
     """
     channels = range(kernel.channels)
     kind = f"<{kernel.block} x {'float' if kernel.size == 4 else 'half'}>"
-    changed = dict.fromkeys(kernel.sums, (kind, "zeroinitializer"))
+    biased = part is Part.BIASED
+    changed = {} if biased else dict.fromkeys(kernel.sums, (kind, "zeroinitializer"))
     changed |= {
         f"x{lane_assembly.DATA}": ("ptr", "%data"),
         f"x{lane_assembly.COUNT}": ("i64", "%blocks"),
     }
     changed |= {f"x{lane_assembly.WEIGHTS + one}": ("ptr", f"%weights{one}") for one in channels}
+    read = {f"x{lane_assembly.APART}": ("i64", "%data_apart")}
     asm = Assembly(
-        lane_assembly.assembly(kernel),
-        {},
+        lane_assembly.assembly(kernel, biased=biased),
+        dict.fromkeys(kernel.sums, kind) if biased else {},
         changed,
-        {f"x{lane_assembly.APART}": ("i64", "%data_apart")},
+        read | ({f"x{lane_assembly.BIAS}": ("ptr", "%bias")} if biased else {}),
         [*assembly_function.free(kernel.sums), f"x{lane_assembly.AHEAD}"],
     )
     pointers = [_pointer("weights", channel) for channel in channels]
     body = [*pointers, asm.call, *_stores(kernel, kind, asm.result, part)]
-    return assembly_function.define(name(kernel, part), PARAMETERS, body)
+    parameters = f"{PARAMETERS}, ptr %bias" if biased else PARAMETERS
+    return assembly_function.define(name(kernel, part), parameters, body)
 
 
 def _pointer(of: str, channel: int) -> str:
@@ -71,11 +79,11 @@ def _stores(kernel: Kernel, kind: str, result: str, part: Part) -> Iterator[str]
             i = channel * kernel.pixels + pixel
             yield f"%at{i} = getelementptr i8, ptr %sums{channel}, i64 {pixel * VECTOR_BYTES}"
             yield f"%sum{i} = extractvalue {result} %r, {i}"
-            yield from _within_range(i) if part else []
+            yield from _within_range(i) if part in (Part.FIRST, Part.NEXT) else []
             if part is Part.NEXT:
                 yield f"%before{i} = load {kind}, ptr %at{i}, align {VECTOR_BYTES}"
                 yield f"%total{i} = fadd {kind} %before{i}, %within{i}"
-            value = {Part.WHOLE: "sum", Part.FIRST: "within", Part.NEXT: "total"}[part]
+            value = {Part.FIRST: "within", Part.NEXT: "total"}.get(part, "sum")
             yield f"store {kind} %{value}{i}, ptr %at{i}, align {VECTOR_BYTES}"
 
 

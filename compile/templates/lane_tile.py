@@ -95,6 +95,8 @@ def _calls(tile: Tile, ins: Any, out: Any) -> Any:
     ]
     builder = tir.ir_builder.create()
     functions = dict.fromkeys((kernel, part) for _, _, kernel, part in calls)
+    if whole:  # `bias_first` may have those take the place of these
+        functions |= dict.fromkeys((kernel, Part.BIASED) for _, _, kernel, _ in calls)
     text = "\n".join(lane_kernel.function(*each) for each in functions)
     builder.scope_attr(tir.const(0, "int32"), "pragma_import_llvm", tir.StringImm(text))
     apart = [one.strides[0] * size for one in (data, weights, out)]

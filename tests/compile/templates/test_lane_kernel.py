@@ -24,7 +24,7 @@ KERNELS = [
 ]
 # With C's expression for each number; the last two leave a half's range.
 CASES = [
-    *((kernel, Part.WHOLE, "rand() % 7 - 3") for kernel in KERNELS),
+    *((kernel, part, "rand() % 7 - 3") for kernel in KERNELS for part in (Part.WHOLE, Part.BIASED)),
     (Kernel(4, 4, 2, 2, ahead=0), Part.FIRST, "rand() % 7 - 3"),
     (Kernel(1, 16, 2, 4, ahead=0), Part.NEXT, "rand() % 7 - 3"),
     (Kernel(2, 3, 2, 2, ahead=0), Part.FIRST, "300"),
@@ -35,21 +35,22 @@ HARNESS = """
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#define CHECK(NAME, T, CHANNELS, PIXELS, BLOCK, BLOCKS, NUMBER, BEFORE, MOST)                            \\
-    int32_t NAME(void *, void *, void *, int64_t, int64_t, int64_t, int64_t);                            \\
+#define CHECK(NAME, T, CHANNELS, PIXELS, BLOCK, BLOCKS, NUMBER, BEFORE, MOST, BIASED)                    \\
+    int32_t NAME(void *, void *, void *, int64_t, int64_t, int64_t, int64_t, void *);                    \\
     static void check_##NAME(void)                                                                       \\
     {                                                                                                    \\
         static T data[BLOCKS][PIXELS + 2][BLOCK], weights[CHANNELS][BLOCKS + 1][BLOCK][BLOCK];           \\
-        static T sums[CHANNELS][PIXELS + 1][BLOCK];                                                      \\
+        static T sums[CHANNELS][PIXELS + 1][BLOCK], bias[CHANNELS][BLOCK];                               \\
+        for (size_t i = 0; i < sizeof bias / sizeof(T); i++) ((T *)bias)[i] = (T)(NUMBER);               \\
         for (size_t i = 0; i < sizeof data / sizeof(T); i++) ((T *)data)[i] = (T)(NUMBER);               \\
         for (size_t i = 0; i < sizeof weights / sizeof(T); i++) ((T *)weights)[i] = (T)(NUMBER);         \\
         for (size_t i = 0; i < sizeof sums / sizeof(T); i++) ((T *)sums)[i] = (T)(BEFORE);               \\
-        NAME(sums, data, weights, BLOCKS, sizeof data[0], sizeof weights[0], sizeof sums[0]);            \\
+        NAME(sums, data, weights, BLOCKS, sizeof data[0], sizeof weights[0], sizeof sums[0], bias);      \\
         int wrong = 0;                                                                                   \\
         for (int c = 0; c < CHANNELS; c++)                                                               \\
             for (int p = 0; p <= PIXELS; p++)                                                            \\
                 for (int v = 0; v < BLOCK; v++) {                                                        \\
-                    float sum = 0;                                                                       \\
+                    float sum = BIASED && p < PIXELS ? bias[c][v] : 0;                                   \\
                     for (int k = 0; p < PIXELS && k < BLOCKS * BLOCK; k++)                               \\
                         sum += data[k / BLOCK][p][k % BLOCK] * weights[c][k / BLOCK][k % BLOCK][v];      \\
                     wrong += (T)(BEFORE + (sum < MOST ? sum : MOST)) != sums[c][p][v];                   \\
@@ -63,7 +64,8 @@ def test_a_tile_s_sums_are_those_of_plain_loops(tmp_path: Path) -> None:
     names = [lane_kernel.name(kernel, part) for kernel, part, _ in CASES]
     checks = [
         f"CHECK({name}, {'float' if one.size == 4 else '__fp16'}, {one.channels}, {one.pixels}, "
-        f"{one.block}, {1 + at % 4}, {number}, {-LARGEST if part is Part.NEXT else 0}, {LARGEST})"
+        f"{one.block}, {1 + at % 4}, {number}, {-LARGEST if part is Part.NEXT else 0}, {LARGEST}, "
+        f"{int(part is Part.BIASED)})"
         for at, ((one, part, number), name) in enumerate(zip(CASES, names, strict=True))
     ]
     calls = "".join(f"check_{name}();" for name in names)
