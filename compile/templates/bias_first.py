@@ -15,7 +15,6 @@ from tvm import tir
 from mnc.compile.templates.assembly_function import VECTOR_BYTES
 from mnc.compile.templates.lane_kernel import PREFIX, Part
 
-
 FLOAT = 4  # bytes
 
 
