@@ -9,6 +9,7 @@ from typing import Any
 
 import tvm
 from tvm import support
+from tvm._ffi._ctypes import packed_func
 from tvm.relay.backend import te_compiler
 
 from mnc.compile.templates import bias_first
@@ -18,6 +19,9 @@ from mnc.compile.toolchain import nan_propagation
 # MobileNet takes to compile.
 te_compiler.libinfo = functools.cache(support.libinfo)
 
+# Of what Python code raises that TVM has called, TVM hands on what is an `Exception`, a name of that module.
+# Ctrl-C is none: ctypes printed a traceback, dropped it, and TVM went on without what the code was to give.
+packed_func.Exception = BaseException
 
 # They find nothing in networks in our layout, and took a third of the time to compile one: TVM infers all
 # types for each of two dozen patterns.
