@@ -52,7 +52,34 @@ class Shape:
 # Bytes (int8 x 16) at a row and a column.
 At = Callable[[int, int], Any]
 # Sums (int32 x 4) by row, column and first channel, of a shape, numbers and weights.
-DepthwiseTile = Callable[[Shape, At, At], dict[tuple[int, int, int], Any]]
+Vectors = Callable[[Shape, At, At], dict[tuple[int, int, int], Any]]
+
+
+@dataclass(frozen=True)
+class DepthwiseTile:
+    """`body` makes the statement of a tile's shape, its data and weights, and its sums. `pixels`: of an
+    untuned tile, at least.
+    """
+
+    body: Callable[[Shape, Any, Any], Any]
+    pixels: int
+
+
+def in_vectors(family: Vectors) -> Callable[[Shape, Any, Any], Any]:
+    """A body in TIR's vectors, which LLVM orders: it keeps the products of more pixels at once than fit."""
+
+    def body(shape: Shape, ins: Any, out: Any) -> Any:
+        builder = tir.ir_builder.create()
+        made = family(
+            shape,
+            lambda y, x: ins[0].vload([y, x, 0], f"int8x{BLOCK}"),
+            lambda y, x: ins[1].vload([0, y, x, 0, 0], f"int8x{BLOCK}"),
+        )
+        for at, value in made.items():
+            builder.emit(out.vstore(list(at), value))
+        return builder.get()
+
+    return body
 
 
 def intrinsic(family: DepthwiseTile, shape: Shape, *, scope: str) -> Any:
@@ -69,20 +96,11 @@ def intrinsic(family: DepthwiseTile, shape: Shape, *, scope: str) -> Any:
 
     sums = te.compute((shape.rows, shape.columns, BLOCK), tap)
     binds = {
-        data: buffer(data, [te.var("data_row"), te.var("data_column"), 1]),
-        kernel: buffer(kernel, [te.var(f"kernel{i}") for i in range(4)] + [1]),
-        sums: buffer(sums, [te.var("sums_row"), te.var("sums_column"), 1], scope=scope),
+        data: buffer(data, [te.var("data_row"), BLOCK, 1]),
+        kernel: buffer(kernel, [te.var("kernel"), shape.taps[1] * BLOCK, BLOCK, BLOCK, 1]),
+        sums: buffer(sums, [te.var("sums_row"), BLOCK, 1], scope=scope),
     }
 
-    def body(ins: Any, outs: Any) -> Any:
-        builder = tir.ir_builder.create()
-        made = family(
-            shape,
-            lambda y, x: ins[0].vload([y, x, 0], f"int8x{BLOCK}"),
-            lambda y, x: ins[1].vload([0, y, x, 0, 0], f"int8x{BLOCK}"),
-        )
-        for at, value in made.items():
-            builder.emit(outs[0].vstore(list(at), value))
-        return builder.get()
-
-    return te.decl_tensor_intrin(sums.op, body, binds=binds)
+    return te.decl_tensor_intrin(
+        sums.op, lambda ins, outs: family.body(shape, ins, outs[0]), binds=binds
+    )

@@ -68,16 +68,17 @@ def _define_space(cfg: Any, window: blocked.Window) -> None:
         return (some * stride + 2) * row_bytes
 
     fit = [some for some in rows if copied(some) <= COPIED_BYTES] or rows[:1]
-    down = 2 if 2 in tile_oh else 1
+    family = instructions.depthwise_tile()
+    pixels = family.pixels if family else 4
+    down = 2 if 2 in tile_oh and pixels > 2 else 1
     blocked.knob(cfg, "tile_oh", tile_oh, down)
-    # Small: LLVM keeps the 16-bit products of more pixels at once than fit, and spills.
-    small = min((w for w in tile_ow if w * down >= 4), default=max(tile_ow))
+    small = min((w for w in tile_ow if w * down >= pixels), default=max(tile_ow))
     blocked.knob(cfg, "tile_ow", tile_ow, small)
     blocked.knob(cfg, "rows", fit, max((some for some in fit if some % down == 0), default=down))
     cfg.multi_filter(
         filter=lambda e: (
             e["rows"].val % e["tile_oh"].val == 0
-            and min(4, max(tile_ow)) <= e["tile_oh"].val * e["tile_ow"].val <= STACKED_BLOCKS
+            and min(2, max(tile_ow)) <= e["tile_oh"].val * e["tile_ow"].val <= STACKED_BLOCKS
         )
     )
 

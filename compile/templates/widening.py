@@ -10,8 +10,8 @@ from typing import Any
 
 from tvm import tir
 
-from mnc.compile.templates import pair_kernel
-from mnc.compile.templates.depthwise_tile import At, DepthwiseTile, Shape
+from mnc.compile.templates import pair_kernel, tap_kernel
+from mnc.compile.templates.depthwise_tile import At, DepthwiseTile, Shape, in_vectors
 from mnc.compile.templates.multiply_add import MultiplyAdd
 from mnc.compile.templates.register_tile import RegisterTile, Vectors
 
@@ -131,5 +131,10 @@ def _tap_pairs(mull: Any) -> Any:
     return family
 
 
-AARCH64_DEPTHWISE: DepthwiseTile = _tap_pairs(products)
-ARM_DEPTHWISE: DepthwiseTile = _tap_pairs(_vmull)
+def _aarch64_depthwise(shape: Shape, ins: Any, out: Any) -> Any:
+    body = tap_kernel.body if tap_kernel.fits(shape) else in_vectors(_tap_pairs(products))
+    return body(shape, ins, out)
+
+
+AARCH64_DEPTHWISE = DepthwiseTile(_aarch64_depthwise, pixels=2)
+ARM_DEPTHWISE = DepthwiseTile(in_vectors(_tap_pairs(_vmull)), pixels=4)

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The assembly of AArch64's pointwise tiles, run by qemu: it sums what plain loops sum."""
 
-import subprocess
 from pathlib import Path
 
-from mnc.compile.rpc import rootfs
 from mnc.compile.templates import lane_assembly, lane_kernel
 from mnc.compile.templates.lane_assembly import Kernel
 from mnc.compile.templates.lane_kernel import Part
-from mnc.compile.toolchain.zig import zig
+from tests.compile.templates.assembly_run import lines_of
 
 # Groups of all sizes, one pixel, full registers; float and half.
 KERNELS = [
@@ -69,13 +67,7 @@ def test_a_tile_s_sums_are_those_of_plain_loops(tmp_path: Path) -> None:
         for at, ((one, part, number), name) in enumerate(zip(CASES, names, strict=True))
     ]
     calls = "".join(f"check_{name}();" for name in names)
-    (tmp_path / "main.c").write_text("\n".join([HARNESS, *checks, f"int main(void) {{ {calls} }}"]))
+    program = "\n".join([HARNESS, *checks, f"int main(void) {{ {calls} }}"])
     functions = [lane_kernel.function(kernel, part) for kernel, part, _ in CASES]
-    text = "\n".join(functions).replace("linkonce_odr ", "")
-    (tmp_path / "kernels.ll").write_text(text)
-    compiler = [*zig("cc"), "-target", "aarch64-linux-musl", "-mcpu=cortex_a76", "-O1", "-w"]
-    command = [*compiler, "main.c", "kernels.ll", "-o", "main"]
-    subprocess.run(command, cwd=tmp_path, check=True)
-    run = [str(rootfs.root("aarch64").qemu), str(tmp_path / "main")]
-    said = subprocess.run(run, check=True, capture_output=True, text=True).stdout
-    assert said.splitlines() == [f"{name}: 0 wrong" for name in names]
+    said = lines_of(program, functions, tmp_path, cpu="cortex_a76")
+    assert said == [f"{name}: 0 wrong" for name in names]

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The assembly of AArch64's pointwise tiles of bytes, run by qemu: it sums what plain loops sum."""
 
-import subprocess
 from pathlib import Path
 
-from mnc.compile.rpc import rootfs
 from mnc.compile.templates import pair_assembly, pair_kernel
 from mnc.compile.templates.pair_assembly import Kernel
-from mnc.compile.toolchain.zig import zig
+from tests.compile.templates.assembly_run import lines_of
 
 # One pixel, two, full registers.
 KERNELS = [
@@ -53,12 +51,7 @@ def test_a_tile_s_sums_are_those_of_plain_loops(tmp_path: Path) -> None:
         for number, (one, name) in enumerate(zip(KERNELS, names, strict=True))
     ]
     calls = "".join(f"check_{name}();" for name in names)
-    (tmp_path / "main.c").write_text("\n".join([HARNESS, *checks, f"int main(void) {{ {calls} }}"]))
-    text = "\n".join(map(pair_kernel.function, KERNELS)).replace("linkonce_odr ", "")
-    (tmp_path / "kernels.ll").write_text(text)
-    compiler = [*zig("cc"), "-target", "aarch64-linux-musl", "-mcpu=cortex_a72", "-O1", "-w"]
-    command = [*compiler, "main.c", "kernels.ll", "-o", "main"]
-    subprocess.run(command, cwd=tmp_path, check=True)
-    run = [str(rootfs.root("aarch64").qemu), str(tmp_path / "main")]
-    said = subprocess.run(run, check=True, capture_output=True, text=True).stdout
-    assert said.splitlines() == [f"{name}: 0 wrong" for name in names]
+    program = "\n".join([HARNESS, *checks, f"int main(void) {{ {calls} }}"])
+    functions = [pair_kernel.function(one) for one in KERNELS]
+    said = lines_of(program, functions, tmp_path, cpu="cortex_a72")
+    assert said == [f"{name}: 0 wrong" for name in names]

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The assembly of AArch64's depthwise tiles of bytes, run by qemu: it sums what plain loops sum."""
+
+from pathlib import Path
+
+from mnc.compile.templates import tap_assembly, tap_kernel
+from mnc.compile.templates.tap_assembly import Kernel
+from tests.compile.templates.assembly_run import lines_of
+
+# Full registers, one pixel; odd and even numbers of taps, and one; strides, dilation.
+KERNELS = [
+    *(
+        Kernel(pixels, taps, step, apart=1, load=load)
+        for load in (8, 16)
+        for pixels, taps, step in [
+            (tap_assembly.MOST_PIXELS, (3, 3), 1),
+            (2, (3, 3), 2),
+            (1, (2, 2), 1),
+            (2, (1, 1), 1),
+        ]
+    ),
+    Kernel(2, (7, 7), 1, apart=2, load=16),
+    Kernel(3, (5, 5), 2, apart=1, load=8),
+]
+# Of numbers and weights as large as can be.
+HARNESS = """
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#define CHECK(NAME, PIXELS, DOWN, ACROSS, STEP, APART)                                     \\
+    int32_t NAME(void *, void *, void *, int64_t);                                         \\
+    static void check_##NAME(void)                                                         \\
+    {                                                                                      \\
+        static int8_t data[DOWN][PIXELS * STEP + ACROSS * APART][16];                      \\
+        static int8_t weights[DOWN][ACROSS][16];                                           \\
+        static int32_t sums[PIXELS + 1][16];                                               \\
+        int wrong = 0;                                                                     \\
+        for (size_t i = 0; i < sizeof data; i++)                                           \\
+            ((int8_t *)data)[i] = rand() % 3 ? -128 : rand();                              \\
+        for (size_t i = 0; i < sizeof weights; i++)                                        \\
+            ((int8_t *)weights)[i] = rand() % 3 ? -127 : rand() % 255 - 127;               \\
+        NAME(sums, data, weights, sizeof data[0]);                                         \\
+        for (int p = 0; p <= PIXELS; p++)                                                  \\
+            for (int v = 0; v < 16; v++) {                                                 \\
+                int32_t sum = 0;                                                           \\
+                for (int i = 0; p < PIXELS && i < DOWN * ACROSS; i++)                      \\
+                    sum += data[i / ACROSS][p * STEP + i % ACROSS * APART][v] *            \\
+                           weights[i / ACROSS][i % ACROSS][v];                             \\
+                wrong += sum != sums[p][v];                                                \\
+            }                                                                              \\
+        printf(#NAME ": %d wrong\\n", wrong);                                              \\
+    }
+"""
+
+
+def test_a_tile_s_sums_are_those_of_plain_loops(tmp_path: Path) -> None:
+    names = [tap_kernel.name(kernel) for kernel in KERNELS]
+    checks = [
+        f"CHECK({name}, {one.pixels}, {one.taps[0]}, {one.taps[1]}, {one.step}, {one.apart})"
+        for one, name in zip(KERNELS, names, strict=True)
+    ]
+    calls = "".join(f"check_{name}();" for name in names)
+    program = "\n".join([HARNESS, *checks, f"int main(void) {{ {calls} }}"])
+    functions = [tap_kernel.function(one) for one in KERNELS]
+    said = lines_of(program, functions, tmp_path, cpu="cortex_a72")
+    assert said == [f"{name}: 0 wrong" for name in names]
