@@ -22,7 +22,7 @@ def block_of(data: Any) -> int:
     that divide them, up to `LONGEST`, or a little more where only few do.
     """
     chunks, size = int(data.shape[1]), int(data.shape[4])
-    if data.dtype != "float16" or chunks * size <= 2 * LONGEST:
+    if data.dtype != "float16" or chunks * size <= LONGEST:
         return chunks * size
     sizes = [size * d for d in blocked.divisors(chunks, chunks)]
     fit = max(s for s in sizes if s <= LONGEST)
@@ -43,13 +43,19 @@ def product(data: Any, kernel: Any, *, tag: str) -> Any:
 
     shape = (batch, out_chunks, height, width, out_size)
     parts = te.compute((*shape[:4], in_chunks // chunks, out_size), part, name=PARTS)
-    least, most = (tir.const(one, data.dtype) for one in (-LARGEST, LARGEST))
 
     def total(n: Any, o: Any, y: Any, x: Any, v: Any) -> Any:
-        # Of blocks that are Inf with both signs the sum would be NaN, where float32 has a number.
-        return te.sum(te.max(te.min(parts[n, o, y, x, block, v], most), least), axis=block)
+        return te.sum(within_range(parts[n, o, y, x, block, v]), axis=block)
 
     return te.compute(shape, total, name="pointwise", tag=tag)
+
+
+def within_range(part: Any) -> Any:
+    """A block's sum, of one half or a vector, finite: of blocks that are Inf with both signs the sum would be
+    NaN, where float32 has a number.
+    """
+    least, most = (tir.const(one, part.dtype) for one in (-LARGEST, LARGEST))
+    return te.max(te.min(part, most), least)
 
 
 def in_parts(sums: Any) -> bool:

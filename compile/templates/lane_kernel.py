@@ -21,14 +21,15 @@ PARAMETERS = (
 
 
 class Part(StrEnum):
-    """What the sums become: themselves; the same with the bias, from which they start; the first of several,
-    each within a half's range; more of these.
+    """Of the sums over all channels: all of them; the same, begun at the bias; those of the first block, a
+    further one, the last one, added to what the blocks before have left.
     """
 
     WHOLE = ""
     BIASED = "_biased"
     FIRST = "_first"
     NEXT = "_next"
+    LAST = "_last"
 
 
 def name(kernel: Kernel, part: Part = Part.WHOLE) -> str:
@@ -79,21 +80,24 @@ def _stores(kernel: Kernel, kind: str, result: str, part: Part) -> Iterator[str]
             i = channel * kernel.pixels + pixel
             yield f"%at{i} = getelementptr i8, ptr %sums{channel}, i64 {pixel * VECTOR_BYTES}"
             yield f"%sum{i} = extractvalue {result} %r, {i}"
-            yield from _within_range(i) if part in (Part.FIRST, Part.NEXT) else []
-            if part is Part.NEXT:
+            made = f"%sum{i}"
+            if part in (Part.NEXT, Part.LAST):
                 yield f"%before{i} = load {kind}, ptr %at{i}, align {VECTOR_BYTES}"
-                yield f"%total{i} = fadd {kind} %before{i}, %within{i}"
-            value = {Part.FIRST: "within", Part.NEXT: "total"}.get(part, "sum")
-            yield f"store {kind} %{value}{i}, ptr %at{i}, align {VECTOR_BYTES}"
+                yield f"%total{i} = fadd {kind} %before{i}, {made}"
+                made = f"%total{i}"
+            if part in (Part.FIRST, Part.NEXT):
+                yield from _within_range(made, i)
+                made = f"%within{i}"
+            yield f"store {kind} {made}, ptr %at{i}, align {VECTOR_BYTES}"
 
 
-def _within_range(i: int) -> Iterator[str]:
-    """Of parts that are Inf with both signs the sum would be NaN, where float32 has a number."""
+def _within_range(made: str, i: int) -> Iterator[str]:
+    """Of Inf and a block that is Inf with the other sign the sum would be NaN, where float32 has a number."""
     kind = "<8 x half>"
     bounds = [
-        ("below", "minimum", "sum", LARGEST_HALF),
-        ("within", "maximum", "below", -LARGEST_HALF),
+        ("below", "minimum", made, LARGEST_HALF),
+        ("within", "maximum", f"%below{i}", -LARGEST_HALF),
     ]
     for result, function, value, bound in bounds:
-        operands = f"{kind} %{value}{i}, {kind} splat (half {bound})"
+        operands = f"{kind} {value}, {kind} splat (half {bound})"
         yield f"%{result}{i} = call {kind} @llvm.{function}.v8f16({operands})"

@@ -10,7 +10,7 @@ from typing import Any
 
 from tvm import DataType, te, tir
 
-from mnc.compile.templates import blocked, lane_assembly, lane_kernel
+from mnc.compile.templates import blocked, half_sums, lane_assembly, lane_kernel
 from mnc.compile.templates.assembly_function import VECTOR_BYTES
 from mnc.compile.templates.lane_assembly import Kernel
 from mnc.compile.templates.lane_kernel import Part
@@ -31,6 +31,15 @@ class Tile:
     at_once: int
     lanes: int
     ahead: int
+
+    @property
+    def parts(self) -> list[tuple[int, Part]]:
+        """(first block of input channels, part) of the sums."""
+        starts = list(range(0, self.blocks, self.at_once))
+        if len(starts) == 1:
+            return [(0, Part.WHOLE)]
+        between = [(start, Part.NEXT) for start in starts[1:-1]]
+        return [(0, Part.FIRST), *between, (starts[-1], Part.LAST)]
 
     def kernels(self, size: int) -> list[tuple[int, Kernel]]:
         """(first pixel, kernel): as few as hold all sums in registers, of about the same size."""
@@ -87,16 +96,17 @@ def _strides(name: str, tile: Tile, block: int) -> list[Any]:
 def _calls(tile: Tile, ins: Any, out: Any) -> Any:
     data, weights = ins
     size = DataType(data.dtype).bits // 8
-    whole = tile.blocks == tile.at_once
     calls = [
-        (first, chunk, kernel, Part.WHOLE if whole else Part.NEXT if chunk else Part.FIRST)
+        (first, chunk, kernel, part)
         for first, kernel in tile.kernels(size)
-        for chunk in range(0, tile.blocks, tile.at_once)
+        for chunk, part in tile.parts
     ]
     builder = tir.ir_builder.create()
     functions = dict.fromkeys((kernel, part) for _, _, kernel, part in calls)
-    if whole:  # `bias_first` may have those take the place of these
-        functions |= dict.fromkeys((kernel, Part.BIASED) for _, _, kernel, _ in calls)
+    # `bias_first` may have these take the place of the whole ones.
+    functions |= dict.fromkeys(
+        (kernel, Part.BIASED) for *_, kernel, part in calls if part is Part.WHOLE
+    )
     text = "\n".join(lane_kernel.function(*each) for each in functions)
     builder.scope_attr(tir.const(0, "int32"), "pragma_import_llvm", tir.StringImm(text))
     apart = [one.strides[0] * size for one in (data, weights, out)]
@@ -115,15 +125,19 @@ def _loops(tile: Tile, ins: Any, out: Any) -> Any:
     block = int(out.shape[3])
     kind = f"{out.dtype}x{block}"
     builder = tir.ir_builder.create()
+    part = builder.allocate(kind, 1, name="part", scope="local")
     with (
         builder.for_range(0, tile.channels, name="o") as o,
         builder.for_range(0, tile.rows, name="y") as y,
         builder.for_range(0, tile.columns, name="x") as x,
     ):
-        builder.emit(out.vstore([o, y, x, 0], tir.const(0, kind)))
-        with builder.for_range(0, tile.blocks * block, name="channel") as channel:
-            chunk, lane = channel // block, channel % block
-            number = tir.Broadcast(data.vload([chunk, y, x, lane]), block)
-            product = number * weights.vload([o, chunk, 0, 0, lane, 0], kind)
-            builder.emit(out.vstore([o, y, x, 0], out.vload([o, y, x, 0], kind) + product))
+        for first in range(0, tile.blocks, tile.at_once):
+            part[0] = tir.const(0, kind)
+            with builder.for_range(0, tile.at_once * block, name="channel") as channel:
+                chunk, lane = first + channel // block, channel % block
+                number = tir.Broadcast(data.vload([chunk, y, x, lane]), block)
+                part[0] += number * weights.vload([o, chunk, 0, 0, lane, 0], kind)
+            before = out.vload([o, y, x, 0], kind) if first else tir.const(0, kind)
+            within = half_sums.within_range(part[0]) if tile.at_once < tile.blocks else part[0]
+            builder.emit(out.vstore([o, y, x, 0], before + within))
     return builder.get()

@@ -20,15 +20,16 @@ KERNELS = [
     Kernel(1, 23, 2, 4, ahead=2 * 16 * 25),
     Kernel(2, 9, 2, 2, ahead=0),
 ]
-# With C's expression for each number; the last two leave a half's range.
+# With C's expression for each number, and what the sums are added to; sums of 300s leave a half's range.
+LARGEST, SMALL = 65504, "rand() % 7 - 3"
 CASES = [
-    *((kernel, part, "rand() % 7 - 3") for kernel in KERNELS for part in (Part.WHOLE, Part.BIASED)),
-    (Kernel(4, 4, 2, 2, ahead=0), Part.FIRST, "rand() % 7 - 3"),
-    (Kernel(1, 16, 2, 4, ahead=0), Part.NEXT, "rand() % 7 - 3"),
-    (Kernel(2, 3, 2, 2, ahead=0), Part.FIRST, "300"),
-    (Kernel(1, 5, 2, 2, ahead=0), Part.NEXT, "300"),
+    *((kernel, part, SMALL, 0) for kernel in KERNELS for part in (Part.WHOLE, Part.BIASED)),
+    (Kernel(4, 4, 2, 2, ahead=0), Part.FIRST, SMALL, 0),
+    (Kernel(1, 16, 2, 4, ahead=0), Part.NEXT, SMALL, -1000),
+    (Kernel(1, 4, 2, 4, ahead=0), Part.LAST, SMALL, -1000),
+    (Kernel(2, 3, 2, 2, ahead=0), Part.FIRST, "300", 0),
+    (Kernel(1, 5, 2, 2, ahead=0), Part.NEXT, "300", -LARGEST),
 ]
-LARGEST = 65504
 HARNESS = """
 #include <stdint.h>
 #include <stdio.h>
@@ -51,7 +52,8 @@ HARNESS = """
                     float sum = BIASED && p < PIXELS ? bias[c][v] : 0;                                   \\
                     for (int k = 0; p < PIXELS && k < BLOCKS * BLOCK; k++)                               \\
                         sum += data[k / BLOCK][p][k % BLOCK] * weights[c][k / BLOCK][k % BLOCK][v];      \\
-                    wrong += (T)(BEFORE + (sum < MOST ? sum : MOST)) != sums[c][p][v];                   \\
+                    float total = BEFORE + (float)(T)sum;                                                \\
+                    wrong += (T)(total < MOST ? total : MOST) != sums[c][p][v];                          \\
                 }                                                                                        \\
         printf(#NAME ": %d wrong\\n", wrong);                                                            \\
     }
@@ -59,15 +61,15 @@ HARNESS = """
 
 
 def test_a_tile_s_sums_are_those_of_plain_loops(tmp_path: Path) -> None:
-    names = [lane_kernel.name(kernel, part) for kernel, part, _ in CASES]
+    names = [lane_kernel.name(kernel, part) for kernel, part, *_ in CASES]
     checks = [
         f"CHECK({name}, {'float' if one.size == 4 else '__fp16'}, {one.channels}, {one.pixels}, "
-        f"{one.block}, {1 + at % 4}, {number}, {-LARGEST if part is Part.NEXT else 0}, {LARGEST}, "
+        f"{one.block}, {1 + at % 4}, {number}, {before}, {LARGEST}, "
         f"{int(part is Part.BIASED)})"
-        for at, ((one, part, number), name) in enumerate(zip(CASES, names, strict=True))
+        for at, ((one, part, number, before), name) in enumerate(zip(CASES, names, strict=True))
     ]
     calls = "".join(f"check_{name}();" for name in names)
     program = "\n".join([HARNESS, *checks, f"int main(void) {{ {calls} }}"])
-    functions = [lane_kernel.function(kernel, part) for kernel, part, _ in CASES]
+    functions = [lane_kernel.function(kernel, part) for kernel, part, *_ in CASES]
     said = lines_of(program, functions, tmp_path, cpu="cortex_a76")
     assert said == [f"{name}: 0 wrong" for name in names]
