@@ -5,36 +5,34 @@ Takes a .pth or .safetensors file; gives its state dict in float32 and what ther
 Nothing in a file is executed.
 """
 
-import pickle
-import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from mnc.support import error_text
+from mnc.model import checkpoint_file
 from mnc.support.errors import UserError
 
+# Words in keys, and in the first part of names, of weights averaged over a training.
+AVERAGED = {
+    "ema": "EMA",
+    "swa": "averaged",
+    "averaged": "averaged",
+    "average": "averaged",
+}
 # Where trainers keep the state dict: of several, the first that there is.
-AVERAGED = (
-    "state_dict_ema",
-    "model_ema",
-    "model_ema_state_dict",
-    "ema_state_dict",
-    "params_ema",
-    "ema",
-)
 TRAINED = ("state_dict", "model_state_dict", "model", "net", "params", "weights", "module")
 DEEPEST = 4  # such keys within one another
-# What DataParallel, Lightning and networks around networks put before every name; torch.compile's
-# stands anywhere in a name.
+# What DataParallel, Lightning and networks around networks put before every name; what torch's own wrappers
+# do stands anywhere in a name.
 PREFIXES = ("module.", "model.", "net.", "backbone.", "encoder.")
-COMPILED = "_orig_mod."
+WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 # Buffers that say nothing about the answer: BN's counter, a profiler's, those of averaged models.
 COUNTERS = ("num_batches_tracked", "total_ops", "total_params", "n_averaged")
 
@@ -52,15 +50,23 @@ class _Found:
     state: Mapping[str, Any]
     remarks: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> set[str]:
+        """Without wrappers and counters."""
+        return {[*names_of(name)][-1] for name in self.state if not is_counter(name)}
+
 
 def read(path: Path) -> Checkpoint:
     """The checkpoint at `path`. UserError for a missing file, one that is no checkpoint, one that needs
-    code to be loaded, and one without a state dict.
+    code to be loaded, and one without a state dict, or with several that none of is known to be meant.
     """
-    found = _find(_content(path), depth=DEEPEST)
+    found = _find(checkpoint_file.content(path), path, depth=DEEPEST)
     if found is None:
         raise UserError(f"{path} holds no state dict (names to tensors); save module.state_dict()")
-    state = {name: value for name, value in found.state.items() if isinstance(value, Tensor)}
+    found = _averaged_part(found)
+    state = {
+        name: _dense(value) for name, value in found.state.items() if isinstance(value, Tensor)
+    }
     floats = {name: value for name, value in state.items() if value.is_floating_point()}
     kinds = sorted({str(one.dtype).removeprefix("torch.") for one in floats.values()} - {"float32"})
     narrow = (f"{' and '.join(kinds)} values, made float32",) if kinds else ()
@@ -68,10 +74,18 @@ def read(path: Path) -> Checkpoint:
     return Checkpoint(state=state, remarks=(*found.remarks, *narrow))
 
 
+def shared_prefix(names: Iterable[str]) -> str:
+    """The modules, with their points, that all names of a state dict begin with."""
+    parts = [name.split(".")[:-1] for name in names if not is_counter(name)]
+    shared = itertools.takewhile(lambda level: len(set(level)) == 1, zip(*parts, strict=False))
+    return "".join(f"{level[0]}." for level in shared)
+
+
 def names_of(name: str) -> Iterator[str]:
     """`name`, then what is left of it as wrappers' prefixes are taken off, the outermost first."""
     yield name
-    name = name.replace(COMPILED, "")
+    for wrapper in WRAPPERS:
+        name = name.replace(wrapper, "")
     yield name
     while prefix := next(filter(name.startswith, PREFIXES), None):
         name = name.removeprefix(prefix)
@@ -83,71 +97,81 @@ def is_counter(name: str) -> bool:
     return name.rpartition(".")[2] in COUNTERS
 
 
-def _content(path: Path) -> Any:
-    if not path.is_file():
-        raise UserError(f"no weights file at {path}; check the path")
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        with warnings.catch_warnings(), torch.serialization.safe_globals(_numpy_values()):
-            warnings.simplefilter("ignore")  # of pickle protocols; what matters raises
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{path} is not a plain checkpoint (loading it would run code, or it is damaged);"
-            " save it as torch.save(module.state_dict(), path) or as .safetensors"
-        ) from error
-    except Exception as error:  # damaged zip, header or pickle: the readers raise many types
-        raise UserError(
-            f"{path} is not a checkpoint ({error_text.of_exception(error)}); give a .pth or .safetensors"
-        ) from error
+def _dense(value: Tensor) -> Tensor:
+    return value if value.layout == torch.strided else value.to_dense()
 
 
-def _numpy_values() -> list[Any]:
-    """What a pickle needs for numpy's scalars and arrays (an accuracy, a curve), by its names in numpy 1
-    and 2. Making such a value runs no code of the file's.
-    """
-    makers: dict[str, Any] = {
-        "scalar": np.float64(0).__reduce__()[0],
-        "_reconstruct": np.empty(0).__reduce__()[0],
-    }
-    named = [
-        (maker, f"numpy.{home}.multiarray.{name}")
-        for name, maker in makers.items()
-        for home in ("core", "_core")
-    ]
-    kinds = {type(np.dtype(code)) for code in np.typecodes["All"] if code != "O"}
-    return [*named, np.ndarray, np.dtype, *kinds]
-
-
-def _find(content: Any, *, depth: int) -> _Found | None:
-    """The state dict that `content` is, or has under one of the known keys; averaged weights first."""
+def _find(content: Any, path: Path, *, depth: int) -> _Found | None:
+    """The state dict that `content` is, or has under one of its keys; averaged weights first."""
     if not isinstance(content, Mapping) or not depth:
         return None
     if _is_state(content):
         return _Found(content)
-    inner = {key: _find(content.get(key), depth=depth - 1) for key in (*AVERAGED, *TRAINED)}
-    found = {key: one for key, one in inner.items() if one is not None}
-    if not found:
-        return _only(content)
-    key = next(iter(found))
-    if key not in AVERAGED:
-        return found[key]
-    trained = next((f", not the raw ones in {other!r}" for other in TRAINED if other in found), "")
-    return _Found(found[key].state, (f"the EMA weights in {key!r}{trained}",))
-
-
-def _only(content: Mapping[Any, Any]) -> _Found | None:
-    """The one state dict that there is under a key of somebody's own."""
-    states = {
-        key: value
+    found = {
+        key: one
         for key, value in content.items()
-        if isinstance(value, Mapping) and _is_state(value)
+        if isinstance(key, str) and (one := _under(key, value, path, depth=depth - 1)) is not None
     }
-    if len(states) != 1:
+    if not found:
         return None
-    ((key, state),) = states.items()
-    return _Found(state, (f"the weights in {key!r}",))
+    taken, *others = sorted(found, key=_rank)  # sorting keeps the file's order
+    if others and _rank(taken) == _rank(others[0]) == len(TRAINED):
+        raise UserError(
+            f"{path} holds several state dicts ({', '.join(found)}); save the one that is meant"
+        )
+    return _taken(found, taken)
+
+
+def _under(key: str, value: Any, path: Path, *, depth: int) -> _Found | None:
+    """What is under a key: of somebody's own, a state dict or nothing."""
+    if _rank(key) < len(TRAINED):
+        return _find(value, path, depth=depth)
+    return _Found(value) if isinstance(value, Mapping) and _is_state(value) else None
+
+
+def _rank(key: str) -> int:
+    """Averaged weights come first, what nobody else calls weights last."""
+    if _average(key):
+        return -1
+    return TRAINED.index(key) if key in TRAINED else len(TRAINED)
+
+
+def _taken(found: Mapping[str, _Found], key: str) -> _Found:
+    """What is under `key`, and which of several that is."""
+    kind, one = _average(key), found[key]
+    others = (other for other in found if not _average(other) and found[other].names & one.names)
+    other = next((other for other in others if other != key), None)
+    if kind:
+        unlike = f", not the raw ones in {other!r}" if other else ""
+        return _Found(one.state, (f"the {kind} weights in {key!r}{unlike}",))
+    if other:
+        return replace(
+            one, remarks=(*one.remarks, f"the weights in {key!r}, not those in {other!r}")
+        )
+    return one if key in TRAINED else _Found(one.state, (f"the weights in {key!r}",))
+
+
+def _average(key: str) -> str:
+    """What average a key or a name's first part speaks of, "" for none."""
+    words = re.split(r"[^a-z]+", key.lower())
+    return next((AVERAGED[word] for word in words if word in AVERAGED), "")
+
+
+def _averaged_part(found: _Found) -> _Found:
+    """Of a network's raw and averaged weights side by side, as `model.` and `model_ema.`, the averaged."""
+    parts: dict[str, dict[str, Any]] = {}
+    for name, value in found.state.items():
+        first, dot, rest = name.partition(".")
+        if dot and not is_counter(rest):
+            parts.setdefault(first, {})[rest] = value
+    sides = {first: _Found(part) for first, part in parts.items()}
+    for first in filter(_average, sides):
+        names = sides[first].names
+        for other in sides.keys() - {first}:
+            if names and names <= sides[other].names:
+                words = f"the {_average(first)} weights in {first!r}, not the raw ones in {other!r}"
+                return _Found(sides[first].state, (*found.remarks, words))
+    return found
 
 
 def _is_state(content: Mapping[Any, Any]) -> bool:

@@ -36,18 +36,17 @@ def load_weights(
     """
     read = checkpoint.read(path)
     own = module.state_dict()
-    state, problems = _by_own_names(read.state, own, aliases or {})
+    state, others = _by_own_names(read.state, own, aliases or {})
     missing = [name for name in own if name not in state and not checkpoint.is_counter(name)]
-    lacks = () if problems else _lacking(own, missing)
+    beside = () if missing else _beside(read.state, others)
+    wrong = [] if beside else [f"{name} {why}" for name, why in others.items()]
+    lacks = () if wrong else _lacking(own, missing)
     problems = [
         *([] if lacks else [f"{name} is missing" for name in missing]),
-        *problems,
-        *(
-            f"{name} is {tuple(tensor.shape)}, not {tuple(own[name].shape)}"
-            for name, tensor in state.items()
-            if tensor.shape != own[name].shape
-        ),
+        *wrong,
+        *(_misfit(name, tensor, own[name]) for name, tensor in state.items()),
     ]
+    problems = [one for one in problems if one]
     if problems:
         shown = "; ".join(problems[:3])
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
@@ -56,7 +55,8 @@ def load_weights(
         )
     module.load_state_dict(state, strict=False)
     kept = (f"lacks {', '.join(lacks)}: initial values there",) if lacks else ()
-    remarks = "; ".join((*read.remarks, *kept))
+    unread = (f"not {', '.join(beside[:3])}, which are no part of it",) if beside else ()
+    remarks = "; ".join((*read.remarks, *kept, *unread))
     return Loaded(words=f"{path} ({remarks})" if remarks else str(path), lacks=lacks)
 
 
@@ -70,20 +70,39 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 def _by_own_names(
     state: Mapping[str, Tensor], own: Mapping[str, Tensor], aliases: Mapping[str, str]
-) -> tuple[dict[str, Tensor], list[str]]:
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors that are `own`'s, under its names, and what is wrong with the others."""
     fitting: dict[str, Tensor] = {}
-    problems = []
+    others: dict[str, str] = {}
+    shared = checkpoint.shared_prefix(state)
     for name, tensor in state.items():
-        names = (aliases.get(one, one) for one in checkpoint.names_of(name))
-        ours = next((one for one in names if one in own), None)
+        names = [*checkpoint.names_of(name), *checkpoint.names_of(name.removeprefix(shared))]
+        ours = next((one for one in (aliases.get(n, n) for n in names) if one in own), None)
         if ours in fitting:
-            problems.append(f"{ours} is in it twice, once as {name}")
+            others[name] = f"is in it twice, as {ours}"
         elif ours is not None:
             fitting[ours] = tensor
         elif not checkpoint.is_counter(name):
-            problems.append(f"{name} is not in this network")
-    return fitting, problems
+            others[name] = "is not in this network"
+    return fitting, others
+
+
+def _beside(state: Mapping[str, Tensor], others: Mapping[str, str]) -> tuple[str, ...]:
+    """The names of what a trainer's module holds beside the network, as a loss's weights; () where any of
+    `others` stands within it.
+    """
+    prefix = checkpoint.shared_prefix(name for name in state if name not in others)
+    within = any(name.startswith(prefix) for name in others)
+    return () if within else tuple(others)
+
+
+def _misfit(name: str, given: Tensor, own: Tensor) -> str:
+    """What keeps a tensor from standing for one of the network's, "" where nothing does."""
+    if given.shape != own.shape:
+        return f"{name} is {tuple(given.shape)}, not {tuple(own.shape)}"
+    if own.is_floating_point() and not given.is_floating_point():
+        return f"{name} is {str(given.dtype).removeprefix('torch.')}, not floating point"
+    return ""
 
 
 def _lacking(own: Mapping[str, Tensor], missing: Sequence[str]) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints load, or say in one line why not."""
 
+import argparse
+import datetime
 import os
 import pickle
 from pathlib import Path
@@ -96,7 +98,52 @@ def test_the_only_state_dict_may_lie_under_any_key(tmp_path: Path) -> None:
     assert "the weights in 'student'" in weights.load_weights(target, tmp_path / "a.pth").words
     assert weights.weights_hash(target) == weights.weights_hash(source)
     torch.save({"student": state, "teacher": state}, tmp_path / "a.pth")
-    with pytest.raises(UserError, match="holds no state dict"):
+    with pytest.raises(UserError, match=r"several state dicts \(student, teacher\)"):
+        weights.load_weights(target, tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "beside"), [("network.", None), ("model.", "loss.weight"), ("", "loss.weight")]
+)
+def test_a_prefix_of_ones_own_comes_off_and_a_loss_beside_it_is_named(
+    prefix: str, beside: str | None, tmp_path: Path
+) -> None:
+    source, target = perturbed(), small_28x28()
+    state = {prefix + name: value for name, value in source.state_dict().items()}
+    torch.save(state | ({beside: torch.ones(3)} if beside else {}), tmp_path / "a.pth")
+    if not prefix:
+        with pytest.raises(UserError, match=r"loss.weight is not in this network"):
+            weights.load_weights(target, tmp_path / "a.pth")
+        return
+    loaded = weights.load_weights(target, tmp_path / "a.pth")
+    assert weights.weights_hash(target) == weights.weights_hash(source)
+    assert (beside or "a.pth") in loaded.words
+
+
+@pytest.mark.parametrize("key", ["ema_model", "net_ema", "swa_state_dict", "model_ema."])
+def test_averaged_weights_are_known_by_their_key_or_prefix(key: str, tmp_path: Path) -> None:
+    source, target = perturbed(), small_28x28()
+    raw, averaged = small_28x28().state_dict(), source.state_dict()
+    if key.endswith("."):
+        sides = {"model.": raw, key: averaged}
+        content = {p + name: one for p, state in sides.items() for name, one in state.items()}
+    else:
+        content = {"model": raw, key: averaged}
+    torch.save(content, tmp_path / "a.pth")
+    loaded = weights.load_weights(target, tmp_path / "a.pth")
+    assert weights.weights_hash(target) == weights.weights_hash(source)
+    assert f"weights in {key.rstrip('.')!r}, not the raw ones in 'model'" in loaded.words
+
+
+def test_integers_are_no_weights_and_sparse_ones_are(tmp_path: Path) -> None:
+    source, target = perturbed(), small_28x28()
+    state = dict(source.state_dict())
+    sparse = {"classifier.weight": state["classifier.weight"].to_sparse()}
+    torch.save(state | sparse, tmp_path / "a.pth")
+    weights.load_weights(target, tmp_path / "a.pth")
+    assert weights.weights_hash(target) == weights.weights_hash(source)
+    torch.save(state | {"classifier.bias": state["classifier.bias"].char()}, tmp_path / "a.pth")
+    with pytest.raises(UserError, match=r"classifier.bias is int8, not floating point"):
         weights.load_weights(target, tmp_path / "a.pth")
 
 
@@ -120,9 +167,15 @@ def test_counters_of_profilers_say_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [np.float64(0.9), np.float32(0.9), np.int64(3), np.bool_(True), np.arange(3.0)]
+    "value",
+    [
+        *(np.float64(0.9), np.float32(0.9), np.int64(3), np.bool_(True), np.arange(3.0)),
+        argparse.Namespace(lr=0.1, out=Path("runs")),
+        datetime.datetime(2026, 1, 2),
+        {"sizes": {1, 2}, "layers": range(3)},
+    ],
 )
-def test_numpy_s_values_beside_the_weights_are_no_obstacle(value: object, tmp_path: Path) -> None:
+def test_harmless_values_beside_the_weights_are_no_obstacle(value: object, tmp_path: Path) -> None:
     source, target = perturbed(), small_28x28()
     torch.save({"state_dict": source.state_dict(), "accuracy": value}, tmp_path / "a.pth")
     weights.load_weights(target, tmp_path / "a.pth")
