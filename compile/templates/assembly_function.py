@@ -61,17 +61,18 @@ def free(used: Iterable[str]) -> list[str]:
 
 
 def prefetches(size: int, ahead: int, *, base: int, at: int) -> list[str]:
-    """Of `size` bytes, so many ahead of where integer register `base` points, by way of register `at`; none
-    where that is 0.
+    """Of `size` bytes, so many ahead of where integer register `base` points, or behind it, by way of
+    register `at`; none where that is 0.
     """
     if not ahead:
         return []
     length = size - VECTOR_BYTES
     # A constant away from the pixels, so that a trace knows where: emulators tell of loads only.
-    if ahead + length <= MOST_OFFSET:
+    if 0 < ahead <= MOST_OFFSET - length:
         register, first, lines = base, ahead, []
     else:
-        register, first = at, ahead % (1 << OFFSET_BITS)
-        lines = [f"add x{at}, x{base}, #{ahead >> OFFSET_BITS}, lsl #{OFFSET_BITS}"]
+        far, first = divmod(ahead, 1 << OFFSET_BITS)
+        step = "add" if far >= 0 else "sub"
+        register, lines = at, [f"{step} x{at}, x{base}, #{abs(far)}, lsl #{OFFSET_BITS}"]
     places = [*range(first, first + length, LINE), first + length]
     return [*lines, *(f"prfm pldl1keep, [x{register}, #{byte}]" for byte in places)]

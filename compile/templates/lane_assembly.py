@@ -23,7 +23,7 @@ DATA, AHEAD, APART, COUNT, WEIGHTS, BIAS = 9, 10, 11, 12, 13, 17
 class Kernel:
     """`channels` vectors of output channels times `pixels`, of numbers of `size` bytes, `lanes` input
     channels of a pixel loaded at once. `ahead`: bytes from a pixel to what is prefetched meanwhile; 0:
-    nothing is.
+    nothing is. `after`: the same of the last block, for what is read next.
     """
 
     channels: int
@@ -31,6 +31,7 @@ class Kernel:
     size: int
     lanes: int
     ahead: int
+    after: tuple[int, ...] = ()
 
     @property
     def block(self) -> int:
@@ -44,8 +45,10 @@ class Kernel:
 
     @property
     def groups(self) -> list[range]:
-        """Pixels that are in registers together; none larger than the one before."""
-        count = -(-self.pixels // most_in_group(self.channels))
+        """Pixels that are in registers together, enough of them where there are as many; none larger than the
+        one before.
+        """
+        count = max(1, self.pixels // least_in_group(self.channels))
         sizes = sorted((self.pixels + i) // count for i in range(count))[::-1]
         return [range(sum(sizes[:i]), sum(sizes[: i + 1])) for i in range(count)]
 
@@ -68,14 +71,14 @@ class Kernel:
         return self._first_weight + lane * self.channels + channel
 
 
-def most_in_group(channels: int) -> int:
+def least_in_group(channels: int) -> int:
     """Pixels whose multiply-adds fill the time between two into the same sum."""
     return -(-CHAIN // channels)
 
 
 def most_pixels(channels: int, *, lanes: int) -> int:
     """How many pixels' sums fit the registers; a multiple of a group's."""
-    group = most_in_group(channels)
+    group = least_in_group(channels)
     left = REGISTERS - channels * lanes - group
     return left // channels // group * group
 
@@ -98,7 +101,10 @@ def assembly(kernel: Kernel, *, biased: bool = False) -> list[str]:
 
 
 def _block(kernel: Kernel, *, last: bool) -> Iterator[str]:
-    waiting = [] if last else [*_prefetches(kernel), f"subs x{COUNT}, x{COUNT}, #1"]
+    aheads = kernel.after if last else (kernel.ahead,)
+    waiting = [line for ahead in aheads for line in _of_pixels(kernel, ahead)]
+    if not last:
+        waiting += [*_of_weights(kernel), f"subs x{COUNT}, x{COUNT}, #1"]
     for step in range(kernel.steps):
         more = step < kernel.steps - 1 or not last
         for index in range(len(kernel.groups)):
@@ -170,12 +176,17 @@ def _multiply_add(kernel: Kernel, lane: int, pixel: int, channel: int) -> str:
     return f"fmla {sums}.{kind}, v{kernel.weight(lane, channel)}.{kind}, {by}"
 
 
-def _prefetches(kernel: Kernel) -> list[str]:
-    if not kernel.ahead:
-        return []
+def _of_pixels(kernel: Kernel, ahead: int) -> list[str]:
+    """Prefetches."""
     size = kernel.pixels * VECTOR_BYTES
-    lines = assembly_function.prefetches(size, kernel.ahead, base=DATA, at=AHEAD)
-    ahead = range(WEIGHTS_AHEAD, WEIGHTS_AHEAD + kernel.block * VECTOR_BYTES, LINE)
-    for channel in range(kernel.channels):
-        lines += [f"prfm pldl1keep, [x{WEIGHTS + channel}, #{at}]" for at in ahead]
-    return lines
+    return assembly_function.prefetches(size, ahead, base=DATA, at=AHEAD)
+
+
+def _of_weights(kernel: Kernel) -> list[str]:
+    """Prefetches, where pixels have some."""
+    places = range(WEIGHTS_AHEAD, WEIGHTS_AHEAD + kernel.block * VECTOR_BYTES, LINE)
+    return [
+        f"prfm pldl1keep, [x{WEIGHTS + channel}, #{at}]"
+        for channel in range(kernel.channels if kernel.ahead else 0)
+        for at in places
+    ]

@@ -34,7 +34,8 @@ class Part(StrEnum):
 
 def name(kernel: Kernel, part: Part = Part.WHOLE) -> str:
     """Of the function."""
-    kind = f"{8 * kernel.size}x{kernel.lanes}{f'p{kernel.ahead}' if kernel.ahead else ''}"
+    after = "".join(f"n{abs(ahead)}" for ahead in kernel.after)
+    kind = f"{8 * kernel.size}x{kernel.lanes}{f'p{kernel.ahead}{after}' if kernel.ahead else ''}"
     return f"{PREFIX}{kind}_{kernel.channels}_{kernel.pixels}{part}"
 
 

@@ -16,12 +16,15 @@ from mnc.compile.templates.lane_assembly import Kernel
 from mnc.compile.templates.lane_kernel import Part
 from mnc.compile.templates.multiply_add import buffer
 
+FIRST_BLOCKS = 2  # that no kernel prefetches for itself
+
 
 @dataclass(frozen=True)
 class Tile:
     """`channels` blocks of output channels and `rows` x `columns` pixels, which lie one after another, over
     `blocks` of input channels, `at_once` of them added up before they join the rest; `lanes` and `ahead` as
-    `Kernel` has them.
+    `Kernel` has them. `apart`: bytes between blocks of the map, where what the next kernel reads first is
+    prefetched too; 0: where it is not.
     """
 
     channels: int
@@ -31,6 +34,7 @@ class Tile:
     at_once: int
     lanes: int
     ahead: int
+    apart: int = 0
 
     @property
     def parts(self) -> list[tuple[int, Part]]:
@@ -46,15 +50,29 @@ class Tile:
         most = lane_assembly.most_pixels(self.channels, lanes=self.lanes)
         pixels = self.rows * self.columns
         count = -(-pixels // most)
-        group = 1 if count == 1 else lane_assembly.most_in_group(self.channels)
+        group = 1 if count == 1 else lane_assembly.least_in_group(self.channels)
         ends = [min(pixels, -(-pixels * i // count // group) * group) for i in range(count + 1)]
         return [
             (
                 start,
-                Kernel(self.channels, end - start, size, self.lanes, self.ahead),
+                Kernel(
+                    self.channels,
+                    end - start,
+                    size,
+                    self.lanes,
+                    self.ahead,
+                    self._after(end - start),
+                ),
             )
             for start, end in itertools.pairwise(ends)
         ]
+
+    def _after(self, pixels: int) -> tuple[int, ...]:
+        """From the last block of pixels to the first ones of the next as many."""
+        blocks = range(min(FIRST_BLOCKS, self.blocks - 1) if self.apart else 0)
+        return tuple(
+            pixels * VECTOR_BYTES - (self.blocks - 1 - block) * self.apart for block in blocks
+        )
 
 
 def possible(data: Any, kernel: Any) -> bool:

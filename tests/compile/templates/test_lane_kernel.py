@@ -17,7 +17,7 @@ KERNELS = [
         for pixels in {1, 3, lane_assembly.most_pixels(channels, lanes=lanes)}
     ),
     Kernel(1, 7, 4, 2, ahead=2 * 16 * 112 * 112),
-    Kernel(1, 23, 2, 4, ahead=2 * 16 * 25),
+    Kernel(1, 23, 2, 4, ahead=2 * 16 * 25, after=(23 * 16 - 3 * 25 * 16, 23 * 16 - 2 * 25 * 16)),
     Kernel(2, 9, 2, 2, ahead=0),
 ]
 # With C's expression for each number, and what the sums are added to; sums of 300s leave a half's range.
