@@ -39,11 +39,13 @@ def register() -> None:
         generic.depthwise_conv2d_NCHWc_strategy.register(
             key, _prefer(_depthwise, depthwise_convolution)
         )
-    for name in POOLS:
+    # TVM's schedules for x86 are those for ARM too.
+    otherwise = dict.fromkeys(POOLS, x86.schedule_adaptive_pool_cpu)
+    for name, schedule in {**otherwise, "sum": x86.schedule_reduce_cpu}.items():
         strategy = relay_op.get(name).get_attr("FTVMStrategy")
         compute = relay_op.get(name).get_attr("FTVMCompute")
         compute = pooling.in_float32(compute) if "avg" in name else compute
-        strategy.register(_pool(compute), [*stock], True)
+        strategy.register(_maps(compute, schedule), [*stock], True)
 
 
 def template_of(call: Any) -> Any:
@@ -85,22 +87,21 @@ def _prefer(template_for: Callable[[Any, Any], Any], stock: Any) -> Any:
     return strategy
 
 
-def _pool(compute: Any) -> Any:
-    """A strategy for an operator that TVM computes so."""
+def _maps(compute: Any, otherwise: Any) -> Any:
+    """A strategy for an operator on whole maps that TVM computes and schedules so."""
+
+    def schedule(attrs: Any, outs: Any, target: Any) -> Any:
+        if _OURS.get() and pooling.applies(outs):
+            with target:
+                return pooling.schedule(outs)
+        return otherwise(attrs, outs, target)
 
     def strategy(_attrs: Any, _inputs: Any, _out_type: Any, _target: Any) -> Any:
         answer = relay_op.OpStrategy()
-        answer.add_implementation(compute, _schedule_pool, name="adaptive_pool.mnc")
+        answer.add_implementation(compute, schedule, name="maps.mnc")
         return answer
 
     return strategy
-
-
-def _schedule_pool(attrs: Any, outs: Any, target: Any) -> Any:
-    if _OURS.get() and pooling.applies(outs):
-        with target:
-            return pooling.schedule(outs)
-    return x86.schedule_adaptive_pool_cpu(attrs, outs, target)  # TVM's own for ARM too
 
 
 def _supported(inputs: Any) -> bool:

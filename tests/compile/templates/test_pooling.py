@@ -17,7 +17,7 @@ BLOCK = 16
 
 
 @pytest.mark.parametrize(
-    "operator", ["adaptive_avg_pool2d", "global_avg_pool2d", "global_max_pool2d"]
+    "operator", ["adaptive_avg_pool2d", "global_avg_pool2d", "global_max_pool2d", "sum"]
 )
 def test_a_network_gets_our_schedule_and_tvms_bits(
     operator: str, monkeypatch: pytest.MonkeyPatch
@@ -31,10 +31,15 @@ def test_a_network_gets_our_schedule_and_tvms_bits(
     real = pooling.schedule
     monkeypatch.setattr(pooling, "schedule", schedule)
     data = np.random.default_rng(0).standard_normal((2, 3, 9, 7, BLOCK)).astype(np.float32)
-    x = relay.var("x", shape=data.shape, dtype="float32")
+    if operator == "sum":
+        data = (1000 * data).astype(np.int32)
+    x = relay.var("x", shape=data.shape, dtype=str(data.dtype))
     layout = f"NCHW{BLOCK}c"
     size = {"output_size": (1, 1)} if operator.startswith("adaptive") else {}
-    pool = getattr(relay.nn, operator)(x, layout=layout, out_layout=layout, **size)
+    if operator == "sum":
+        pool = relay.cast(relay.sum(x, axis=[2, 3], keepdims=True), "float32")
+    else:
+        pool = getattr(relay.nn, operator)(x, layout=layout, out_layout=layout, **size)
     mod = tvm.IRModule.from_expr(relay.Function([x], relay.nn.relu(pool) * relay.const(3.0)))
     target = load("host").tvm_target()
     with pass_context.pass_context():
