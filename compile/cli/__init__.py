@@ -7,9 +7,7 @@ A UserError becomes one line on stderr and exit status 1; click's own errors exi
 import contextlib
 import logging
 import os
-import signal
 import sys
-import threading
 import warnings
 from collections.abc import Iterator
 
@@ -21,6 +19,7 @@ from mnc.compile.cli import (
     building,
     devices,
     explaining,
+    interrupts,
     listing,
     quantizing,
     reporting,
@@ -91,7 +90,7 @@ for group in GROUPS:
 
 def main() -> None:
     """Entry point of the console command."""
-    sys.unraisablehook = raise_again
+    interrupts.watch()
     status = run(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -99,15 +98,6 @@ def main() -> None:
         # The reader (`| head`) has gone; nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
-
-
-def raise_again(lost: "sys.UnraisableHookArgs") -> None:
-    """Ctrl-C that came in a finalizer, whose exceptions Python only prints, comes once more behind it."""
-    if issubclass(lost.exc_type, KeyboardInterrupt):
-        main_thread = threading.main_thread().ident
-        threading.Timer(0.01, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
-    else:
-        sys.__unraisablehook__(lost)
 
 
 def run(words: list[str]) -> int:

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -209,14 +208,3 @@ def test_make_help_lists_every_target() -> None:
     phony = [line.split(":")[0] for line in lines if re.match(r"[a-z0-9-]+:.*## ", line)]
     assert phony
     assert all(f"make {name}" in done.stdout for name in phony)
-
-
-def test_ctrl_c_in_a_finalizer_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Interrupted:
-        def __del__(self) -> None:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(sys, "unraisablehook", cli.raise_again)
-    with pytest.raises(KeyboardInterrupt):
-        Interrupted()
-        time.sleep(10)
