@@ -14,9 +14,6 @@ from mnc.compile.templates import assembly_function, blocked, half_sums, lane_as
 
 CHANNELS = (1, 2, 4)  # vectors of output channels in a tile
 KERNELS = 8  # that a tile is made of at most: pixels that one takes need not divide a row
-# Values of knob `prefetch`: what of the map is prefetched meanwhile, the same pixels of later blocks, or the
-# pixels of the next tile.
-NOTHING, BLOCKS, TILES = 0, 1, 2
 LEAST = 12  # sums in registers, where the map has so many: fewer wait for one another
 
 
@@ -62,7 +59,7 @@ def define_tile(cfg: Any, out_chunks: int, height: int, width: int) -> Callable[
     blocked.knob(cfg, "tile_oc", tile_oc, min(c for c in tile_oc if c * pixels >= least))
     blocked.knob(cfg, "tile_p", tile_p, pixels)
     blocked.knob(cfg, "lanes", [2, 4], 2 if blocked.in_order() else 4)
-    blocked.knob(cfg, "prefetch", [NOTHING, BLOCKS, TILES], BLOCKS)
+    blocked.knob(cfg, "prefetch", [0, 1], 1)
     return lambda e: e["tile_oc"].val * e["tile_p"].val >= least
 
 
@@ -73,13 +70,9 @@ def schedule(s: Any, accumulator: Any, convolution: Any, cfg: Any, output: Any, 
     apart = height * width * assembly_function.VECTOR_BYTES
     stage, pixels = s[accumulator], cfg["tile_p"].val
     at_once = half_sums.block_of(data) // block
-    ahead = {
-        NOTHING: 0,
-        BLOCKS: lane_tile.FIRST_BLOCKS * apart,
-        TILES: pixels * assembly_function.VECTOR_BYTES,
-    }
-    # What instructions reach.
-    blocks = cfg["prefetch"].val == BLOCKS and chunks * apart <= assembly_function.MOST_AHEAD
+    ahead = lane_tile.FIRST_BLOCKS * apart
+    prefetch = cfg["prefetch"].val and ahead <= assembly_function.MOST_AHEAD
+    whole = at_once == chunks and chunks * apart <= assembly_function.MOST_AHEAD
     # "local" would be asked of the runtime however small.
     stage.set_scope("global")
     stage.compute_at(s[output], inner)
@@ -92,7 +85,7 @@ def schedule(s: Any, accumulator: Any, convolution: Any, cfg: Any, output: Any, 
         blocks=chunks,
         at_once=at_once,
         lanes=cfg["lanes"].val,
-        ahead=ahead[cfg["prefetch"].val] if blocks or cfg["prefetch"].val != BLOCKS else 0,
-        apart=apart if blocks and at_once == chunks else 0,
+        ahead=ahead if prefetch else 0,
+        apart=apart if prefetch and whole else 0,
     )
     stage.tensorize(o, lane_tile.intrinsic(tile, convolution.dtype, scope="global"))

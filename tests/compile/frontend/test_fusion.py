@@ -82,17 +82,26 @@ def test_the_fused_network_gives_what_pytorch_gives(branching: Model, host: Targ
     np.testing.assert_allclose(output(built, image), wanted, atol=1e-4 * np.abs(wanted).max())
 
 
-def tried(task: TunableTask, cost: float) -> Trial:
+def tried(task: TunableTask, cost: float, threads: int = 1) -> Trial:
     """A verified trial of some config of the task."""
     space = task.task.config_space
     config = space.get(next(i for i in range(space.range_length) if space.is_index_valid(i)))
-    return trial_of(task.task, config, costs=(cost,), measurer="test", verified=True)
+    return trial_of(
+        task.task, config, costs=(cost,), measurer="test", verified=True, threads=threads
+    )
 
 
-@pytest.mark.parametrize(("fused_cost", "is_fused"), [(1.9e-3, True), (2.1e-3, False)])
-def test_the_log_decides(branching: Model, host: Target, fused_cost: float, is_fused: bool) -> None:
+@pytest.mark.parametrize(
+    ("fused_cost", "threads", "is_fused"), [(1.9e-3, 1, True), (2.1e-3, 1, False), (1e-3, 4, False)]
+)
+def test_the_log_decides_by_costs_of_as_many_threads(
+    branching: Model, host: Target, fused_cost: float, threads: int, is_fused: bool
+) -> None:
     found = tasks.extract_all(importer.import_model(branching, host), host)
-    trials = [tried(task, fused_cost if task.kind == "fused" else 1e-3) for task in found]
+    trials = [
+        tried(task, fused_cost, threads) if task.kind == "fused" else tried(task, 1e-3)
+        for task in found
+    ]
     assert ("fused" in kinds(network.build(branching, host, trials))) == is_fused
 
 
