@@ -28,7 +28,7 @@ from mnc.model.trace_constants import known_now, shape_of
 
 Decomposition = Callable[..., Any]
 Ints = Sequence[int]
-DOUBLE = 7  # as TorchScript writes the type
+FLOAT, DOUBLE = 6, 7  # as TorchScript writes the types
 
 
 def _named(module: ModuleType, names: str) -> dict[str, Decomposition]:
@@ -152,6 +152,14 @@ def _chunk(x: Tensor, count: int, axis: int = 0) -> list[Tensor]:
     return [x.narrow(axis, at, min(step, size - at)) for at in range(0, size, step)]
 
 
+def _linspace(first: float, last: float, count: int, kind: int | None, *_: Any) -> Any:
+    """Of as many numbers as a map has rows, say: the importer takes a count that is written out alone."""
+    if kind not in (None, FLOAT):
+        return NotImplemented
+    with known_now():
+        return torch.linspace(float(first), float(last), int(count))
+
+
 def _sum(x: Tensor, *options: Any) -> Any:
     """Of booleans: how many are true."""
     if x.dtype != torch.bool:
@@ -189,6 +197,7 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
     "aten::_cdist_forward": arithmetic.cdist,
     "aten::native_group_norm": normalisation.decomposed_group_norm,
     "aten::_unsafe_view": lambda x, shape: x.reshape(shape),
+    "aten::linspace": _linspace,
     "aten::sum": _sum,
     "aten::batch_norm": normalisation.batch_norm,
     "aten::_native_batch_norm_legit_no_training": normalisation.decomposed_batch_norm,
@@ -210,7 +219,7 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
         arithmetic, "logaddexp logsumexp copysign fmin fmax bitwise_or bitwise_xor deg2rad rad2deg"
     ),
     **_named(moves, "index diff movedim rot90 tril triu diagonal linalg_cross"),
-    **_named(moves, "copy slice_scatter select_scatter"),
+    **_named(moves, "copy slice_scatter select_scatter meshgrid"),
     **_named(order_statistics, "median quantile"),
     "aten::cumprod": order_statistics.cumulative_product,
     "aten::feature_alpha_dropout": activations.dropout,

@@ -53,6 +53,8 @@ RULES: dict[str, Callable[[Any], bool]] = {
     "aten::index": lambda node: any(
         not one.isCompleteTensor() for one in node.inputsAt(1).node().inputs()
     ),
+    "aten::linspace": lambda node: node.inputsAt(2).node().kind() != "prim::Constant",
+    "aten::meshgrid": lambda node: node.inputsSize() > 1 and node.inputsAt(1).toIValue() != "ij",
     "aten::sum": lambda node: node.inputsAt(0).type().scalarType() == "Bool",
     **{f"aten::{name}": _works_its_size_out for name in pooling.ADAPTIVE},
     **{f"aten::{name}": _rounds_up for name in pooling.MAXIMUM},

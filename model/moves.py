@@ -4,6 +4,7 @@
 Take an ATen operator's arguments, in its schema's order; give what the operator gives.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -115,3 +116,10 @@ def select_scatter(x: Tensor, source: Tensor, axis: int, at: int) -> Any:
     """`x` with one plane of it replaced."""
     at %= shape_of(x)[axis]
     return slice_scatter(x, source.unsqueeze(axis), axis, at, at + 1)
+
+
+def meshgrid(axes: Sequence[Tensor], indexing: str = "ij") -> Any:
+    """With the first two axes changed about, which the importer passes over."""
+    if indexing == "ij" or len(axes) < 2:
+        return NotImplemented
+    return [one.transpose(0, 1) for one in torch.meshgrid(*axes, indexing="ij")]

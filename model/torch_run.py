@@ -19,7 +19,7 @@ def torch_reference(module: Callable[..., object]) -> Reference:
     def run(*inputs: Array) -> tuple[Array, ...]:
         with one_thread(), torch.inference_mode():
             outputs = module(*(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs))
-        return tuple(output.numpy() for output in tensors_of(outputs))
+        return tuple(output.detach().numpy() for output in tensors_of(outputs))
 
     return Reference("PyTorch", run)
 

@@ -7,7 +7,6 @@ library calls Python: there Ctrl-C waits for a moment.
 
 import itertools
 import signal
-import threading
 from collections.abc import Iterator
 from types import CodeType, FrameType
 
@@ -20,13 +19,13 @@ def watch() -> None:
     """From now on, unless whoever started this process has it ignore Ctrl-C."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
+        signal.signal(signal.SIGALRM, _interrupt)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _interrupt(_: int, frame: FrameType | None) -> None:
     """As Python's own handler, in a moment where its KeyboardInterrupt would be dropped."""
     if any(map(_is_dropped_in, itertools.islice(_outwards(frame), NEAR))):
-        main = threading.main_thread().ident
-        threading.Timer(MOMENT, signal.pthread_kill, (main, number)).start()
+        signal.setitimer(signal.ITIMER_REAL, MOMENT)
         return
     raise KeyboardInterrupt
 

@@ -63,7 +63,16 @@ PADDED: dict[str, Function] = {
     "normalised over channels": lambda net, y: F.normalize(y, dim=1),
     "over its deviation": lambda net, y: y / (y.std((2, 3), keepdim=True) + 1e-3),
 }
+
+
+def _columns_first(y: Tensor) -> Tensor:
+    across, down = torch.arange(y.shape[3]), torch.arange(y.shape[2])
+    return torch.meshgrid(across, down, indexing="xy")[0] / 19
+
+
 LACKING: dict[str, Function] = {
+    "coordinates of pixels": lambda net, y: y * torch.linspace(-1, 1, y.shape[3]),
+    "coordinates by columns": lambda net, y: y * _columns_first(y),
     "mish": lambda _, y: F.mish(y - 0.5),
     "gelu by tanh": lambda _, y: F.gelu(y - 0.5, approximate="tanh"),
     "hardshrink": lambda _, y: F.hardshrink(y - 0.5, 0.2),
