@@ -99,10 +99,12 @@ def expected_of(model: Model, built: Built, family: str) -> Expected:
         reference = own_reference(built, family=family)
         origin += ", outputs of the compiled program itself"
     rows = list(zip(*inputs, strict=True))
-    outputs = [reference(*row) for row in rows]
-    kept = steady(reference, rows, outputs) if model.precision == "float32" else range(len(rows))
-    golden = Golden(_stacked(rows[i] for i in kept), _stacked(outputs[i] for i in kept))
-    return Expected(golden, origin)
+    if model.precision == "float32":
+        pairs = steady(reference, rows)
+    else:
+        pairs = [(row, reference(*row)) for row in rows]
+    given, wanted = zip(*pairs, strict=True)
+    return Expected(Golden(_stacked(given), _stacked(wanted)), origin)
 
 
 def _stacked(examples: Iterable[tuple[Array, ...]]) -> tuple[Array, ...]:
