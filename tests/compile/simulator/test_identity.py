@@ -14,7 +14,10 @@ from mnc.compile.simulator import identity
 from mnc.targets import Target, load, pipeline_of
 
 ROOT = Path(__file__).parents[3]
-SIMULATED = ("arm", "rk3399", "rpi3b", "rpi4", "rpi5")
+SIMULATED = (
+    *("arm", "armv7", "cortex_a55", "kirin970", "pixel2", "pynq", "rk3399", "rk3588"),
+    *("rpi3b", "rpi4", "rpi5", "ultra96"),
+)
 
 
 @pytest.fixture
