@@ -225,7 +225,7 @@ def _rows(arrays: Sequence[Array]) -> Array:
 
 def _likeliest(rows: Array) -> Array:
     """The five likeliest classes of each row, of equals the first. Sorting all of a map took a second."""
-    left, found = rows.copy(), []
+    left, found = rows.astype(np.float64), []
     for _ in range(min(5, rows.shape[1])):
         found.append(left.argmax(axis=1))
         np.put_along_axis(left, found[-1][:, None], -np.inf, axis=1)
