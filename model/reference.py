@@ -25,6 +25,15 @@ class Reference:
         return self.run(*inputs)
 
 
+def answered(
+    reference: Reference, examples: Sequence[Example], *, precision: str
+) -> list[tuple[Example, Example]]:
+    """The examples with their outputs; of a network in float32 the `steady` ones."""
+    if precision == "float32":
+        return steady(reference, examples)
+    return [(inputs, reference(*inputs)) for inputs in examples]
+
+
 def steady(reference: Reference, examples: Sequence[Example]) -> list[tuple[Example, Example]]:
     """The examples that tell right from wrong, with their outputs: those whose outputs stay where each input
     moves to its neighbour in float32, in `STEADY`. Where none does, the same `LOUDER`; all as they are

@@ -25,7 +25,7 @@ from mnc.model.examples import examples, noise
 from mnc.model.extras import MissingPackageError
 from mnc.model.quantization import ends, ranges
 from mnc.model.quantization.reference import is_exact
-from mnc.model.reference import steady
+from mnc.model.reference import answered
 from mnc.model.zoo import Model
 from mnc.targets import Target
 
@@ -99,11 +99,7 @@ def expected_of(model: Model, built: Built, family: str) -> Expected:
         reference = own_reference(built, family=family)
         origin += ", outputs of the compiled program itself"
     rows = list(zip(*inputs, strict=True))
-    if model.precision == "float32":
-        pairs = steady(reference, rows)
-    else:
-        pairs = [(row, reference(*row)) for row in rows]
-    given, wanted = zip(*pairs, strict=True)
+    given, wanted = zip(*answered(reference, rows, precision=model.precision), strict=True)
     return Expected(Golden(_stacked(given), _stacked(wanted)), origin)
 
 

@@ -19,7 +19,7 @@ from mnc.compile.runtime.agreement import Agreement
 from mnc.compile.runtime.local_session import open_local
 from mnc.compile.runtime.session import Array, Session
 from mnc.model import torch_run
-from mnc.model.reference import Example, Reference, steady
+from mnc.model.reference import Example, Reference, answered
 from mnc.support.errors import UserError
 
 TOLERANCE = 1e-4
@@ -244,10 +244,7 @@ def _margin(truth: Array, chosen: Array) -> float | None:
 
 def _random_examples(manifest: Manifest, reference: Reference) -> list[tuple[Example, Example]]:
     """Inputs and what the reference gives of them, where that is sure itself."""
-    inputs = _random_inputs(manifest)
-    if manifest.dtype == "float32":
-        return steady(reference, inputs)
-    return [(one, reference(*one)) for one in inputs]
+    return answered(reference, _random_inputs(manifest), precision=manifest.dtype)
 
 
 def _random_inputs(manifest: Manifest) -> list[Example]:

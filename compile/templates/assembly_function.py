@@ -5,6 +5,7 @@ Takes lines and what their registers hold; gives the text of the call. What chan
 register that the lines name, so that what LLVM makes of a tile afterwards finds it there.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -52,6 +53,15 @@ def define(name: str, parameters: str, body: Iterable[str]) -> str:
     """The function."""
     start = f"define linkonce_odr i32 @{name}({parameters}) alwaysinline {{"
     return "\n".join([start, *body, "ret i32 0", "}"])
+
+
+def even_parts(pixels: int, most: int, *, group: int = 1) -> list[tuple[int, int]]:
+    """(first, end) of parts of `pixels` for a function each: as few as are of at most `most`, of about the
+    same size, all but the last of a multiple of `group`.
+    """
+    count = -(-pixels // most)
+    ends = [min(pixels, -(-pixels * i // count // group) * group) for i in range(count + 1)]
+    return list(itertools.pairwise(ends))
 
 
 def free(used: Iterable[str]) -> list[str]:

@@ -4,13 +4,12 @@
 On AArch64 it is calls of `lane_kernel`'s functions; elsewhere, where a schedule is only checked, plain loops.
 """
 
-import itertools
 from dataclasses import dataclass
 from typing import Any
 
 from tvm import DataType, te, tir
 
-from mnc.compile.templates import blocked, half_sums, lane_assembly, lane_kernel
+from mnc.compile.templates import assembly_function, blocked, half_sums, lane_assembly, lane_kernel
 from mnc.compile.templates.assembly_function import VECTOR_BYTES
 from mnc.compile.templates.lane_assembly import Kernel
 from mnc.compile.templates.lane_kernel import Part
@@ -49,9 +48,7 @@ class Tile:
         """(first pixel, kernel): as few as hold all sums in registers, of about the same size."""
         most = lane_assembly.most_pixels(self.channels, lanes=self.lanes)
         pixels = self.rows * self.columns
-        count = -(-pixels // most)
-        group = 1 if count == 1 else lane_assembly.least_in_group(self.channels)
-        ends = [min(pixels, -(-pixels * i // count // group) * group) for i in range(count + 1)]
+        group = 1 if pixels <= most else lane_assembly.least_in_group(self.channels)
         return [
             (
                 start,
@@ -64,7 +61,7 @@ class Tile:
                     self._after(end - start),
                 ),
             )
-            for start, end in itertools.pairwise(ends)
+            for start, end in assembly_function.even_parts(pixels, most, group=group)
         ]
 
     def _after(self, pixels: int) -> tuple[int, ...]:

@@ -63,12 +63,10 @@ def _stores(kernel: Kernel, result: str) -> Iterator[str]:
 
 def kernels(shape: Shape, *, ahead: int) -> list[tuple[int, Kernel]]:
     """(first pixel, kernel): as few as hold all sums in registers, of about the same size."""
-    pixels = shape.rows * shape.columns
-    count = -(-pixels // pair_assembly.most_pixels(shape.channels, load=shape.load))
-    ends = [-(-pixels * i // count) for i in range(count + 1)]
+    most = pair_assembly.most_pixels(shape.channels, load=shape.load)
     return [
         (start, Kernel(shape.channels, end - start, shape.load, ahead))
-        for start, end in itertools.pairwise(ends)
+        for start, end in assembly_function.even_parts(shape.rows * shape.columns, most)
     ]
 
 

@@ -72,10 +72,8 @@ def body(shape: Shape, ins: Any, out: Any) -> Any:
 
 def _kernels(shape: Shape) -> list[tuple[int, Kernel]]:
     """(first pixel, kernel) of a row: as few as fit the registers, of about the same size."""
-    count = -(-shape.columns // tap_assembly.MOST_PIXELS)
-    ends = [-(-shape.columns * i // count) for i in range(count + 1)]
     load = VECTOR_BYTES // 2 if blocked.in_order() else VECTOR_BYTES
     return [
         (start, Kernel(end - start, shape.taps, shape.steps[1], shape.apart[1], load))
-        for start, end in itertools.pairwise(ends)
+        for start, end in assembly_function.even_parts(shape.columns, tap_assembly.MOST_PIXELS)
     ]

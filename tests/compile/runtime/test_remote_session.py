@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cross-compiled networks on a virtual board: the same answers as PyTorch, over RPC."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,19 @@ def small(arm: Target, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     return built("mobilenet_v1_28", arm, tmp_path_factory.mktemp("small") / "artifact")
 
 
+@contextlib.contextmanager
+def on_board(
+    artifact: Artifact, target: Target, *, cpu: str | None = None
+) -> Iterator[RemoteSession]:
+    """A session on a virtual board of its own."""
+    with (
+        trackers.start_tracker(port=9592) as tracker,
+        boards.start_board(target, tracker=tracker.address, cpu=cpu) as board,
+        contextlib.closing(RemoteSession(artifact, board.address)) as session,
+    ):
+        yield session
+
+
 @pytest.fixture
 def remote(small: Artifact, device: Address) -> Iterator[RemoteSession]:
     one = RemoteSession(small, str(device), threads=1)
@@ -73,17 +87,12 @@ def test_garments_on_32_bits(tmp_path: Path) -> None:
     """The board of armv7, with a TVM runtime that is compiled when there is none in the cache."""
     target = load("armv7")
     made = built("mobilenet_v1_28", target, tmp_path / "artifact")
-    with (
-        trackers.start_tracker(port=9591) as tracker,
-        boards.start_board(target, tracker=tracker.address) as board,
-    ):
-        remote = RemoteSession(made, board.address)
+    with on_board(made, target) as remote:
         report = remote.device.report
         assert report is not None
         assert (report.arch, report.emulated) == ("armv7l", "qemu-arm -cpu cortex-a7")
         check_garments(remote)
         assert verify.verify(made, session=remote).ok
-        remote.close()
 
 
 @pytest.mark.parametrize("name", ["rpi5", "rpi4", "armv7", "i8mm"])
@@ -99,40 +108,27 @@ def test_every_operator_of_8_bit_integers_is_the_reference_s_on_every_cpu(
         target = msgspec.structs.replace(target, mattr=(*target.mattr, "+i8mm"))
     writer.save(network.build(model, target), model, target, tmp_path / "artifact")
     images = np.random.default_rng(1).uniform(-2, 2, (2, 1, 3, 32, 32)).astype(np.float32)
-    with (
-        trackers.start_tracker(port=9592) as tracker,
-        boards.start_board(target, tracker=tracker.address, cpu="max" if i8mm else None) as board,
-    ):
-        remote = RemoteSession(store.load(tmp_path / "artifact"), board.address)
+    made = store.load(tmp_path / "artifact")
+    with on_board(made, target, cpu="max" if i8mm else None) as remote:
         for image in images:
             wanted = exact_reference(graph_of(model))(image)[0]
             assert (remote.run(image)[0] == wanted).all()
-        remote.close()
 
 
 def test_8_bit_integers_of_a_trained_network_are_the_reference_s(tmp_path: Path) -> None:
     target = load("rpi4")
     made = built("mobilenet_v1_28", target, tmp_path / "artifact", "int8")
-    with (
-        trackers.start_tracker(port=9592) as tracker,
-        boards.start_board(target, tracker=tracker.address) as board,
-    ):
-        remote = RemoteSession(made, board.address)
+    with on_board(made, target) as remote:
         golden, floats = verify.verify(made, session=remote).checks
         assert golden.examples >= 5 and golden.max_absolute == 0.0
         assert floats.top1 == floats.predictions
-        remote.close()
 
 
 def test_half_precision_of_a_trained_network_is_near_float32(tmp_path: Path) -> None:
     """Of an input a thousand times too large it gives numbers."""
     target = load("rpi5")
     made = built("mobilenet_v1_28", target, tmp_path / "artifact", "fp16")
-    with (
-        trackers.start_tracker(port=9592) as tracker,
-        boards.start_board(target, tracker=tracker.address) as board,
-    ):
-        remote = RemoteSession(made, board.address)
+    with on_board(made, target) as remote:
         golden, floats = verify.verify(made, session=remote).checks
         assert 1e-5 < golden.max_relative < 1e-2
         assert floats.top1 == floats.predictions

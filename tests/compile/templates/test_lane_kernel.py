@@ -6,7 +6,7 @@ from pathlib import Path
 from mnc.compile.templates import lane_assembly, lane_kernel
 from mnc.compile.templates.lane_assembly import Kernel
 from mnc.compile.templates.lane_kernel import Part
-from tests.compile.templates.assembly_run import lines_of
+from tests.compile.templates.assembly_run import checked
 
 # Groups of all sizes, one pixel, full registers; float and half.
 KERNELS = [
@@ -61,15 +61,12 @@ HARNESS = """
 
 
 def test_a_tile_s_sums_are_those_of_plain_loops(tmp_path: Path) -> None:
-    names = [lane_kernel.name(kernel, part) for kernel, part, *_ in CASES]
-    checks = [
-        f"CHECK({name}, {'float' if one.size == 4 else '__fp16'}, {one.channels}, {one.pixels}, "
-        f"{one.block}, {1 + at % 4}, {number}, {before}, {LARGEST}, "
-        f"{int(part is Part.BIASED)})"
-        for at, ((one, part, number, before), name) in enumerate(zip(CASES, names, strict=True))
-    ]
-    calls = "".join(f"check_{name}();" for name in names)
-    program = "\n".join([HARNESS, *checks, f"int main(void) {{ {calls} }}"])
+    arguments = {
+        lane_kernel.name(one, part): f"{'float' if one.size == 4 else '__fp16'}, {one.channels}, "
+        f"{one.pixels}, {one.block}, {1 + at % 4}, {number}, {before}, {LARGEST}, "
+        f"{int(part is Part.BIASED)}"
+        for at, (one, part, number, before) in enumerate(CASES)
+    }
     functions = [lane_kernel.function(kernel, part) for kernel, part, *_ in CASES]
-    said = lines_of(program, functions, tmp_path, cpu="cortex_a76")
-    assert said == [f"{name}: 0 wrong" for name in names]
+    said = checked(HARNESS, arguments, functions, tmp_path, cpu="cortex_a76")
+    assert said == [f"{name}: 0 wrong" for name in arguments]

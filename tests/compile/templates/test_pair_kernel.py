@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mnc.compile.templates import pair_assembly, pair_kernel
 from mnc.compile.templates.pair_assembly import Kernel
-from tests.compile.templates.assembly_run import lines_of
+from tests.compile.templates.assembly_run import checked
 
 # One pixel, two, full registers.
 KERNELS = [
@@ -45,13 +45,10 @@ HARNESS = """
 
 
 def test_a_tile_s_sums_are_those_of_plain_loops(tmp_path: Path) -> None:
-    names = [pair_kernel.name(kernel) for kernel in KERNELS]
-    checks = [
-        f"CHECK({name}, {one.channels}, {one.pixels}, {1 + number % 4})"
-        for number, (one, name) in enumerate(zip(KERNELS, names, strict=True))
-    ]
-    calls = "".join(f"check_{name}();" for name in names)
-    program = "\n".join([HARNESS, *checks, f"int main(void) {{ {calls} }}"])
+    arguments = {
+        pair_kernel.name(one): f"{one.channels}, {one.pixels}, {1 + number % 4}"
+        for number, one in enumerate(KERNELS)
+    }
     functions = [pair_kernel.function(one) for one in KERNELS]
-    said = lines_of(program, functions, tmp_path, cpu="cortex_a72")
-    assert said == [f"{name}: 0 wrong" for name in names]
+    said = checked(HARNESS, arguments, functions, tmp_path, cpu="cortex_a72")
+    assert said == [f"{name}: 0 wrong" for name in arguments]

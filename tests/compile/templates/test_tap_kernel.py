@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mnc.compile.templates import tap_assembly, tap_kernel
 from mnc.compile.templates.tap_assembly import Kernel
-from tests.compile.templates.assembly_run import lines_of
+from tests.compile.templates.assembly_run import checked
 
 # Full registers, one pixel; odd and even numbers of taps, and one; strides, dilation.
 KERNELS = [
@@ -54,13 +54,10 @@ HARNESS = """
 
 
 def test_a_tile_s_sums_are_those_of_plain_loops(tmp_path: Path) -> None:
-    names = [tap_kernel.name(kernel) for kernel in KERNELS]
-    checks = [
-        f"CHECK({name}, {one.pixels}, {one.taps[0]}, {one.taps[1]}, {one.step}, {one.apart})"
-        for one, name in zip(KERNELS, names, strict=True)
-    ]
-    calls = "".join(f"check_{name}();" for name in names)
-    program = "\n".join([HARNESS, *checks, f"int main(void) {{ {calls} }}"])
+    arguments = {
+        tap_kernel.name(one): f"{one.pixels}, {one.taps[0]}, {one.taps[1]}, {one.step}, {one.apart}"
+        for one in KERNELS
+    }
     functions = [tap_kernel.function(one) for one in KERNELS]
-    said = lines_of(program, functions, tmp_path, cpu="cortex_a72")
-    assert said == [f"{name}: 0 wrong" for name in names]
+    said = checked(HARNESS, arguments, functions, tmp_path, cpu="cortex_a72")
+    assert said == [f"{name}: 0 wrong" for name in arguments]
