@@ -10,11 +10,15 @@ from torch import Tensor
 
 @contextlib.contextmanager
 def known_now() -> Iterator[None]:
-    """What is worked out within is a constant of the network: no trace has it, and sizes are numbers."""
+    """What is worked out within is a constant of the network: no trace has it, sizes are numbers, and
+    values are there where tensors have sizes only (`control_flow`).
+    """
+    from torch._subclasses.fake_tensor import unset_fake_temporarily
+
     state = torch._C._get_tracing_state()
     torch._C._set_tracing_state(None)  # type: ignore[attr-defined]
     try:
-        with torch.no_grad():
+        with unset_fake_temporarily(), torch.no_grad():
             yield
     finally:
         torch._C._set_tracing_state(state)  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mnc.model import script
+from mnc.model import prepare, script, zoo
 
 
 class Pyramid(nn.Module):
@@ -61,3 +61,18 @@ def kinds(module: Any) -> set[str]:
         )
         for node in graph.findAllNodes(kind, recurse=True)
     }
+
+
+class _PooledUnderABranch(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() < 3:
+            x = x[None]
+        return nn.functional.avg_pool2d(x, 2, 2, 1, ceil_mode=True, divisor_override=3)
+
+
+def test_a_pool_s_own_constants_are_no_decision_by_data() -> None:
+    scripted = torch.jit.script(_PooledUnderABranch().eval())
+    x = torch.rand(1, 3, 5, 5)
+    with torch.no_grad():
+        traced = prepare.trace(zoo.Model("pooled", scripted, (1, 3, 5, 5), None, (), "random", ""))
+        torch.testing.assert_close(traced(x), scripted(x))
