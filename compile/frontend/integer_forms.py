@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import relay
 
-from mnc.compile.frontend import storing
+from mnc.compile.frontend import rounding, storing
 from mnc.compile.frontend.storing import ANY, UNBOUNDED, Bounds, Doubles, Grid, Reach
 from mnc.model.quantization.operators import LARGEST_BIAS
 
@@ -27,6 +27,14 @@ class Form(Protocol):
 
     def floats(self) -> Any:
         """The value in float32."""
+
+
+@dataclass(frozen=True)
+class Summand:
+    """float32 in steps of a grid, of magnitudes up to `largest`."""
+
+    value: Any
+    largest: float
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,12 @@ class Stored:
         ratio = np.float64(self.grid.scale) / np.float64(grid.scale)
         value = relay.multiply(_float(self.levels()), storing.number(ratio))
         return storing.narrowed(value, grid, UNBOUNDED, largest=256 * ratio)
+
+    def summand(self, grid: Grid) -> "Summand":
+        """The product is exact, so that a fused multiply-add gives the same."""
+        ratio = short(np.float64(self.grid.scale) / np.float64(grid.scale))
+        value = relay.multiply(_float(self.levels()), storing.number(ratio))
+        return Summand(value, 256 * float(ratio))
 
     def floats(self) -> Any:
         """(q - zero) * scale."""
@@ -79,10 +93,14 @@ class Sums:
         """With an activation after it."""
         return replace(self, bounds=self.bounds.within(low, high))
 
+    @property
+    def is_layer(self) -> bool:
+        """Whether they are a convolution's or dense layer's, before any activation."""
+        return self.scale.ndim == 1 and self.bounds == UNBOUNDED
+
     def takes_bias(self, numbers: Doubles) -> bool:
         """Whether these are one a channel, before any activation."""
-        one_each = self.scale.ndim == 1 and numbers.size == self.scale.size
-        return one_each and self.bounds == UNBOUNDED
+        return self.is_layer and numbers.size == self.scale.size
 
     def biased(self, numbers: Doubles) -> "Sums":
         """With a bias, in steps of the sums."""
@@ -94,12 +112,22 @@ class Sums:
     def quantized(self, grid: Grid) -> Any:
         """One multiplication, one rounding."""
         by = self.scale / np.float64(grid.scale)
+        value = self._steps(by, grid)
         if grid.dtype == "uint8":
-            value = relay.multiply(_float(self.expr), _channels(by))
             store = storing.saturated if _small(by, grid) else storing.rounded
             return store(value, grid, self.bounds)
-        value = relay.multiply(storing.floats(self.expr, self.reach), _channels(by))
         return storing.narrowed(value, grid, self.bounds, largest=self.reach.largest(by))
+
+    def summand(self, grid: Grid) -> "Summand":
+        """The product is rounded before anything is added to it."""
+        by = self.scale / np.float64(grid.scale)
+        return Summand(rounding.unfused(self._steps(by, grid)), self.reach.largest(by))
+
+    def _steps(self, by: Doubles, grid: Grid) -> Any:
+        """float32 in steps of the grid, which are `by` a sum."""
+        arm = grid.dtype == "int8"
+        sums = storing.floats(self.expr, self.reach) if arm else _float(self.expr)
+        return relay.multiply(sums, _channels(by))
 
     def floats(self) -> Any:
         """One multiplication."""
@@ -145,9 +173,9 @@ class Concatenation:
 
 @dataclass(frozen=True)
 class Addition:
-    """The sum of two maps."""
+    """The sum of two maps, or of a convolution that is not stored and a map."""
 
-    left: Stored
+    left: Stored | Sums
     right: Stored
     bounds: Bounds = UNBOUNDED
 
@@ -156,17 +184,10 @@ class Addition:
         return replace(self, bounds=self.bounds.within(low, high))
 
     def quantized(self, grid: Grid) -> Any:
-        """Both products are exact, so that a fused multiply-add gives the same."""
-        by = [
-            short(np.float64(one.grid.scale) / np.float64(grid.scale))
-            for one in (self.left, self.right)
-        ]
-        left, right = (
-            relay.multiply(_float(one.levels()), storing.number(ratio))
-            for one, ratio in zip((self.left, self.right), by, strict=True)
-        )
-        value = relay.add(left, right)
-        return storing.narrowed(value, grid, self.bounds, largest=256 * float(sum(by)))
+        """One rounded sum of both, then one rounding to the grid."""
+        left, right = self.left.summand(grid), self.right.summand(grid)
+        value, largest = relay.add(left.value, right.value), left.largest + right.largest
+        return storing.narrowed(value, grid, self.bounds, largest=largest)
 
     def floats(self) -> Any:
         """In float32."""

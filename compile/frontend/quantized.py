@@ -206,10 +206,15 @@ class _Rewriter:
     def _sum(self, call: Any) -> Form | None:
         if (biased := self._biased(call)) is not None:
             return biased
-        left, right = (self._operand(arg) for arg in call.args)
-        if left is None or right is None or call.args[0] == call.args[1]:
+        left, right = (self._forms.get(arg) for arg in call.args)
+        if isinstance(left, Stored):
+            left, right = right, left
+        if not isinstance(left, Stored | Sums) or not isinstance(right, Stored):
             return None
-        return Addition(left, right)
+        if isinstance(left, Sums) and not left.is_layer:
+            return None
+        first, second = call.args
+        return Addition(left, right) if first != second and _alike(first, second) else None
 
     def _product(self, call: Any) -> Form | None:
         left, right = (self._operand(arg) for arg in call.args)
@@ -280,6 +285,10 @@ class _Rewriter:
         if isinstance(form, Stored):
             return form, inputs_of(form)
         return (form.source, form.values) if isinstance(form, Function) else None
+
+
+def _alike(one: Any, other: Any) -> bool:
+    return shape_of(one) == shape_of(other)
 
 
 def _weight(node: Any) -> tuple[NDArray[np.int8], Doubles] | None:

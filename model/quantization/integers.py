@@ -40,6 +40,12 @@ class Stored:
         """On another grid: one multiplication."""
         return on_grid(self.steps * _float32(self.scale / scale), scale, zero_point)
 
+    def summand(self, scale: float) -> Tensor:
+        """What it adds to a sum in steps of `scale`. A factor of 15 bits makes the product exact: fused
+        multiply-add changes nothing.
+        """
+        return self.steps * _float32(fifteen_bits(self.scale / scale))
+
 
 class Pending(Protocol):
     """A result that is not in 8 bits yet."""
@@ -85,7 +91,11 @@ class Sums:
 
     def store(self, scale: float, zero_point: int) -> Stored:
         """One multiplication, one rounding."""
-        return on_grid(self.sums.float() * self._each(self.scale / scale), scale, zero_point)
+        return on_grid(self.summand(scale), scale, zero_point)
+
+    def summand(self, scale: float) -> Tensor:
+        """In steps of `scale`: one multiplication."""
+        return self.sums.float() * self._each(self.scale / scale)
 
     def _each(self, factors: Tensor) -> Tensor:
         return factors.float().reshape(1, -1, *[1] * (self.sums.dim() - 2))
@@ -93,21 +103,18 @@ class Sums:
 
 @dataclass(frozen=True)
 class Sum:
-    """Of two maps. Factors of 15 bits make both products exact: fused multiply-add changes nothing."""
+    """Of two maps, or of a convolution that is not stored and a map."""
 
-    left: Stored
-    right: Stored
+    left: Stored | Sums
+    right: Stored | Sums
 
     def real(self) -> Tensor:
         """The sum of both in float32."""
         return self.left.real() + self.right.real()
 
     def store(self, scale: float, zero_point: int) -> Stored:
-        """Two exact products, one rounded sum."""
-        left, right = (
-            one.steps * _float32(fifteen_bits(one.scale / scale)) for one in (self.left, self.right)
-        )
-        return on_grid(left + right, scale, zero_point)
+        """One rounded sum, then one rounding to the grid."""
+        return on_grid(self.left.summand(scale) + self.right.summand(scale), scale, zero_point)
 
 
 @dataclass(frozen=True)

@@ -85,14 +85,21 @@ def _wants(
     if is_fused(node, layers):
         (computed,) = node.all_input_nodes
         return _wants(computed, True, layers, kept, sources) if computed not in kept else []
+    if kinds.is_sum(node):
+        return [one for one in node.all_input_nodes if one is not _summed_at_once(node, layers)]
     known = (
-        kinds.is_sum(node)
-        or kinds.is_product(node)
+        kinds.is_product(node)
         or kinds.is_mean(node)
         or kinds.is_move(node)
         or kinds.is_concatenation(node)
     )
     return node.all_input_nodes if known else []
+
+
+def _summed_at_once(node: fx.Node, layers: set[fx.Node]) -> fx.Node | None:
+    """The convolution that is rounded together with what is added to it: nothing else reads it."""
+    found = (one for one in reversed(node.all_input_nodes) if one in layers)
+    return next((one for one in found if len(one.users) == 1 and len(one.meta["shape"]) == 4), None)
 
 
 def _is_map(node: fx.Node) -> bool:

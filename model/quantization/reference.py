@@ -109,6 +109,8 @@ def _ruled(name: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
         made = _layer(target, args, kwargs) if isinstance(first, Stored) else None
     elif isinstance(first, Stored) and isinstance(second, Stored) and first is not second:
         made = _of_two(name, first, second, kwargs)
+    elif name == "add" and _is_convolution_and_map(first, second, kwargs):
+        made = Sum(first, second)
     elif cut is not None and isinstance(first, CUT):
         made = Clamped(first, *cut)
     elif name in FUNCTIONS:
@@ -124,6 +126,14 @@ def _of_two(name: str, left: Stored, right: Stored, kwargs: dict[str, Any]) -> S
     if name == "add" and kwargs.get("alpha", 1) == 1 and left.q.shape == right.q.shape:
         return Sum(left, right)
     return Product(left, right) if name == "mul" else None
+
+
+def _is_convolution_and_map(left: Any, right: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether these are to be added, in either order; a convolution's bounds would come before the sum."""
+    if isinstance(left, Stored):
+        left, right = right, left
+    kinds_fit = isinstance(left, Sums) and isinstance(right, Stored) and left.sums.dim() == 4
+    return kinds_fit and left.sums.shape == right.q.shape and kwargs.get("alpha", 1) == 1
 
 
 def _of_one(name: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -44,7 +44,7 @@ class QuantizedDense(Quantized):
 
 
 class Net(nn.Module):
-    """Residual sum, squeeze and excitation, hard swish, strides, groups; (1, 3, 32, 32) to (1, 10)."""
+    """Residual sums, squeeze and excitation, hard swish, strides, groups; (1, 3, 32, 32) to (1, 10)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,6 +52,7 @@ class Net(nn.Module):
         self.depthwise = Quantized((24, 1, 3, 3), (1, 1, 1, 24))
         self.narrow = Quantized((40, 24, 1, 1))
         self.again = Quantized((40, 40, 1, 1))
+        self.summed = Quantized((40, 40, 1, 1))
         self.wide = Quantized((40, 1, 5, 5), (2, 2, 1, 40))
         self.grouped = Quantized((40, 10, 3, 3), (1, 2, 2, 4))
         self.squeeze = Quantized((16, 40, 1, 1))
@@ -67,6 +68,7 @@ class Net(nn.Module):
             self.narrow(fake_quantize(relu6(self.depthwise(x)), 6 / 255, 0)), 0.5, 131
         )
         x = fake_quantize(x + fake_quantize(self.again(x), 2.0, 100), 2.1, 121)
+        x = fake_quantize(x + self.summed(x), 9.0, 124)
         x = fake_quantize(self.wide(fake_quantize(nn.functional.hardswish(x), 1.3, 3)), 20.0, 100)
         x = fake_quantize(self.grouped(x), 200.0, 110)
         pooled = fake_quantize(x.mean((2, 3), keepdim=True), 20.0, 100)

@@ -8,7 +8,7 @@ import pytest
 import tvm
 from tvm import relay
 
-from mnc.compile.frontend.integer_forms import Sums
+from mnc.compile.frontend.integer_forms import Addition, Stored, Sums
 from mnc.compile.frontend.storing import Grid, Reach
 from mnc.targets import load
 
@@ -47,6 +47,20 @@ def test_small_sums_are_rounded_twice_as_well(low: int) -> None:
     product = (numbers.astype(np.float32) * np.float32(0.1)).astype(np.float64)
     assert found[0, 15, 0, 0] == 132 - 128
     assert (found == np.rint(product + 131) - 128).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+def test_a_product_is_rounded_before_a_map_is_added_to_it(dtype: str) -> None:
+    """15 * 0.1 in float32 is 1.5, less 2 is -0.5, and 130.5 goes to 130; a fused multiply-add gives 131."""
+    numbers = np.arange(1200, dtype=np.int32).reshape(1, -1, 1, 1)
+    data = relay.var("data", shape=numbers.shape, dtype="int32")
+    sums = Sums(data, np.full(1200, 0.1), reach=Reach(np.asarray(0), np.asarray(1199)))
+    grid = Grid(1.0, 131, dtype)
+    two_less = Stored(relay.const(np.full(numbers.shape, grid.stored_zero - 2, dtype)), grid)
+    found = run(data, Addition(sums, two_less).quantized(grid), numbers).astype(int) + grid.offset
+    product = (numbers.astype(np.float32) * np.float32(0.1)).astype(np.float64)
+    assert found[0, 15, 0, 0] == 130
+    assert (found == np.rint(product - 2 + 131)).all()
 
 
 def run(data: Any, expr: Any, numbers: Any) -> Any:

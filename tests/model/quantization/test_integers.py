@@ -78,6 +78,22 @@ def test_a_sum_does_not_depend_on_fused_multiply_add() -> None:
         assert int(q) == rounded(fused, 100)
 
 
+def test_a_convolution_and_a_map_are_rounded_once() -> None:
+    """The convolution's product is rounded to float32 before the map's, which is exact, is added."""
+    x, other = a_map(0.037, 9), a_map(0.011, 200)
+    generator = torch.Generator().manual_seed(2)
+    weights = torch.randint(-127, 128, (4, 4, 1, 1), generator=generator, dtype=torch.int8)
+    scale, s2 = torch.linspace(0.001, 0.004, 4), float(f32(0.05))
+    sums = layer(x, weights, scale, None, F.conv2d)
+    found = Sum(other, sums).store(s2, 100).q
+    assert torch.equal(found, Sum(sums, other).store(s2, 100).q)
+    mb = f32(fifteen_bits(other.scale / s2))
+    for place in np.ndindex(*found.shape):
+        worth = float(f32(scale[place[1]])) * x.scale
+        product = f32(float(sums.sums[place])) * f32(worth / s2)
+        assert int(found[place]) == rounded(product + f32(float(other.steps[place])) * mb, 100)
+
+
 def test_a_product_and_a_mean() -> None:
     left, right = a_map(0.037, 9), a_map(0.004, 0, (1, 4, 1, 1))
     s2 = float(f32(0.03))
