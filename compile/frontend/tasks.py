@@ -68,18 +68,22 @@ def of_model(model: "Model", target: Target) -> tuple[TunableTask, ...]:
 def extract(program: "Program", target: Target) -> tuple[TunableTask, ...]:
     """Every distinct tunable workload of the program as it stands, in the order the network meets them."""
     tvm_target = tvm.target.Target(target.tvm_target())
-    calls: Counter[Workload] = Counter()
+    calls: Counter[str] = Counter()
+    first: dict[str, Workload] = {}
 
     def look(node: Any) -> None:
         workload = workload_of(node)
         if workload is not None:
-            calls[workload] += 1
+            key = task_key(*workload)
+            first.setdefault(key, workload)
+            calls[key] += 1
 
     relay.analysis.post_order_visit(program.mod["main"], look)
-    last = _classifier(program.mod["main"].body)
+    classifier = _classifier(program.mod["main"].body)
+    last = task_key(*classifier) if classifier else ""
     return tuple(
-        from_workload(*workload, tvm_target, calls=count, is_classifier=workload == last)
-        for workload, count in calls.items()
+        from_workload(*first[key], tvm_target, calls=count, is_classifier=key == last)
+        for key, count in calls.items()
     )
 
 
