@@ -76,7 +76,8 @@ class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """DRAM as a program sees it: sustained read bandwidth of all cores and of one, idle latency.
+    """DRAM as a program sees it: sustained read bandwidth of all cores and of one, idle latency. Several
+    cores may have less together than one alone.
 
     `launch_cycles` is what a parallel section costs the core that begins it beside its work: waking the
     others and waiting for them. Fitted on one board, rk3399.
@@ -88,8 +89,13 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     launch_cycles: CycleCount = 18000.0
 
     def __post_init__(self) -> None:
-        if self.core_bandwidth_gb_s > self.bandwidth_gb_s:
-            raise ValueError("core_bandwidth_gb_s cannot exceed bandwidth_gb_s")
+        if self.core_bandwidth_gb_s > 2 * self.bandwidth_gb_s:
+            raise ValueError("core_bandwidth_gb_s cannot exceed twice bandwidth_gb_s")
+
+    def bandwidth(self, threads: int) -> float:
+        """GB/s that so many cores have together."""
+        one, every = self.core_bandwidth_gb_s, self.bandwidth_gb_s
+        return one if threads == 1 else min(one * threads, every)
 
 
 class CoreClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -86,10 +86,9 @@ def of_target(target: Target | None, *, threads: int) -> Roof | None:
         for name, cache in caches.items()
         if cache is not None
     }
-    memory = min(target.memory.core_bandwidth_gb_s * threads, target.memory.bandwidth_gb_s)
     return Roof(
         gflops=core.peak_gflops(threads) or 0.0,
-        bandwidths={**speeds, "DRAM": memory},
+        bandwidths={**speeds, "DRAM": target.memory.bandwidth(threads)},
         capacities=_capacities(target, threads),
         threads=threads,
         origin=f"from targets/{target.name}.toml, not measured",

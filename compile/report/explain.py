@@ -187,7 +187,7 @@ def _bounds(
     """
     clock = found.cycles / found.seconds / 1e9
     peak = target.fast.flops_per_cycle * clock * threads
-    speed = min(target.memory.core_bandwidth_gb_s * threads, target.memory.bandwidth_gb_s)
+    speed = target.memory.bandwidth(threads)
     arithmetic = Bound(
         "multiply-add peak",
         task.flops / peak / 1e9,

@@ -115,7 +115,7 @@ MISTAKES = [
     ),
     ("line_bytes = 64", "line_bytes = 1", r">= 8 - at `cores\[0\].l1d.line_bytes`"),
     ("latency_ns = 140", "latency_ns = 1e-9", "`memory.latency_ns`"),
-    ("bandwidth_gb_s = 5.0", "bandwidth_gb_s = 1e9", "`memory.bandwidth_gb_s`"),
+    ("bandwidth_gb_s = 4.0", "bandwidth_gb_s = 1e9", "`memory.bandwidth_gb_s`"),
     ("fma_units = 1.0", "fma_units = 1e-9", r"`cores\[0\].fma_units`"),
     (
         'mcpu = "cortex-a72"',
@@ -136,7 +136,7 @@ MISTAKES = [
     ('triple = "aarch64-linux-gnu"', 'triple = "aarch64-linux-musl"', "glibc makes no sense"),
     ('mattr = ["+neon"]', 'mattr = ["neon"]', r"`mattr\[0\]`"),
     ('glibc = "2.28"', 'glibc = "new"', "`glibc`"),
-    ("bandwidth_gb_s = 5.0", "bandwidth_gb_s = 1.0", "core_bandwidth_gb_s cannot exceed"),
+    ("bandwidth_gb_s = 4.0", "bandwidth_gb_s = 1.0", "core_bandwidth_gb_s cannot exceed"),
     ("count = 4", "count = ", "invalid TOML: .*line"),
     ("[[cores]]", "[cores]", "`cores`"),
     ("[memory]", '"mem\\nory" = 1\n[memory]', r"unknown field `mem\?ory`"),

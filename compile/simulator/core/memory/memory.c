@@ -60,7 +60,7 @@ static void memory_share(memory *m, int tasks)
     uint64_t share = (uint64_t)all * (uint64_t)tasks;
     m->tasks = tasks;
     m->section += tasks > 1;
-    m->dram_line_time = share > one ? (uint32_t)share : one;
+    m->dram_line_time = tasks > 1 && share > one ? (uint32_t)share : one;
     m->dram_shared_time = tasks > 1 && all > one ? all : one;
 }
 
