@@ -13,9 +13,12 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
+
 from mnc.compile.artifact import provenance
 from mnc.compile.artifact.manifest import KernelEntry, Manifest
 from mnc.compile.artifact.store import Artifact
+from mnc.compile.artifact.writer import HALF_PRECISION
 from mnc.compile.machine.roofs import Roof, in_precision, of_target
 from mnc.compile.records.paths import log_path
 from mnc.compile.records.trial import SIMULATED
@@ -25,6 +28,7 @@ from mnc.compile.report.data import Curve, Report, Row, Subject
 from mnc.compile.report.options import ReportOptions
 from mnc.compile.report.simulated import simulated_total
 from mnc.compile.runtime.session import check_cpu
+from mnc.model.half_precision import report as half_precision
 from mnc.support.errors import UserError
 from mnc.targets import Target, catalog
 
@@ -74,12 +78,24 @@ def subject(artifact: Artifact, options: ReportOptions) -> Subject:
         parity=found.parity,
         failed_when_built=manifest.comparison is not None and not manifest.comparison.passed,
         simulated=None if found.rows else simulated_total(manifest),
+        half=_half(artifact),
         untuned=tuple(f"{kernel.kind} {kernel.shape}" for kernel in untuned),
         kernels=len(manifest.kernels),
         reproduce=_reproduce(manifest),
         notes=tuple(notes) + found.notes,
         skipped=dict(tuning_log.skipped),
     )
+
+
+def _half(artifact: Artifact) -> half_precision.Report | None:
+    """What half precision does to the network, where the build looked. UserError for a damaged file."""
+    if HALF_PRECISION not in artifact.manifest.files:
+        return None
+    path = artifact.folder / HALF_PRECISION
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=half_precision.Report)
+    except (OSError, msgspec.DecodeError) as error:
+        raise UserError(f"cannot read {path}: {error}; build the artifact again") from None
 
 
 def curves_of(
@@ -248,11 +264,12 @@ def _reproduce(manifest: Manifest) -> tuple[str, ...]:
     network, target = manifest.network, manifest.target
     checkout = [f"git checkout {manifest.source.commit}"] if manifest.source.commit else []
     spec, name = shlex.quote(network.spec), shlex.quote(target.name)
+    precision = "" if manifest.dtype == "float32" else f" --precision {manifest.dtype}"
     folder = shlex.quote(f"build/{target.name}/{network.name}")
     return (
         *checkout,
         "make setup",
-        f".venv/bin/mnc tune {spec} --target {name}",
-        f".venv/bin/mnc build {spec} --target {name}",
+        f".venv/bin/mnc tune {spec} --target {name}{precision}",
+        f".venv/bin/mnc build {spec} --target {name}{precision}",
         f".venv/bin/mnc report {folder} --out report.html",
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from mnc.compile.machine.roofs import Roof
 from mnc.compile.simulator.totals import Total
+from mnc.model.half_precision import report as half_precision
 
 BUDGETS = (8, 16, 32, 64)  # trials a task, at which the search is judged
 NEAR = 0.95  # of the best rate known
@@ -147,6 +148,7 @@ class Parity:
 class Subject:
     """All about one artifact. `facts` are pairs for the reader; `notes` say what was left out and why.
     `failed_when_built`: its outputs were not PyTorch's. `simulated`: what it takes by a core model's costs.
+    `half`: what half precision does to a network that is in it.
     """
 
     title: str
@@ -167,6 +169,7 @@ class Subject:
     reproduce: tuple[str, ...]
     failed_when_built: bool = False
     simulated: Total | None = None
+    half: half_precision.Report | None = None
     notes: tuple[str, ...] = ()
     skipped: dict[str, int] = field(default_factory=dict)
 

@@ -72,7 +72,7 @@ def schedule(s: Any, accumulator: Any, convolution: Any, cfg: Any, output: Any, 
     at_once = half_sums.block_of(data) // block
     ahead = lane_tile.FIRST_BLOCKS * apart
     prefetch = cfg["prefetch"].val and ahead <= assembly_function.MOST_AHEAD
-    whole = at_once == chunks and chunks * apart <= assembly_function.MOST_AHEAD
+    near = chunks * apart <= assembly_function.MOST_AHEAD
     # "local" would be asked of the runtime however small.
     stage.set_scope("global")
     stage.compute_at(s[output], inner)
@@ -86,6 +86,6 @@ def schedule(s: Any, accumulator: Any, convolution: Any, cfg: Any, output: Any, 
         at_once=at_once,
         lanes=cfg["lanes"].val,
         ahead=ahead if prefetch else 0,
-        apart=apart if prefetch and whole else 0,
+        apart=apart if prefetch and near else 0,
     )
     stage.tensorize(o, lane_tile.intrinsic(tile, convolution.dtype, scope="global"))

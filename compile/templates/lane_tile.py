@@ -44,31 +44,34 @@ class Tile:
         between = [(start, Part.NEXT) for start in starts[1:-1]]
         return [(0, Part.FIRST), *between, (starts[-1], Part.LAST)]
 
-    def kernels(self, size: int) -> list[tuple[int, Kernel]]:
-        """(first pixel, kernel): as few as hold all sums in registers, of about the same size."""
+    def calls(self, size: int) -> list[tuple[int, int, Kernel, Part]]:
+        """(first pixel, first block of input channels, kernel, part): as few pixels at a time as hold all
+        sums in registers, of about the same size.
+        """
         most = lane_assembly.most_pixels(self.channels, lanes=self.lanes)
         pixels = self.rows * self.columns
         group = 1 if pixels <= most else lane_assembly.least_in_group(self.channels)
         return [
-            (
-                start,
-                Kernel(
-                    self.channels,
-                    end - start,
-                    size,
-                    self.lanes,
-                    self.ahead,
-                    self._after(end - start),
-                ),
-            )
+            (start, chunk, self._kernel(end - start, part, size), part)
             for start, end in assembly_function.even_parts(pixels, most, group=group)
+            for chunk, part in self.parts
         ]
 
-    def _after(self, pixels: int) -> tuple[int, ...]:
-        """From the last block of pixels to the first ones of the next as many."""
-        blocks = range(min(FIRST_BLOCKS, self.blocks - 1) if self.apart else 0)
+    def _kernel(self, pixels: int, part: Part, size: int) -> Kernel:
+        after = self._after(pixels, part)
+        return Kernel(self.channels, pixels, size, self.lanes, self.ahead, after)
+
+    def _after(self, pixels: int, part: Part) -> tuple[int, ...]:
+        """From a part's last block to what of the next part it prefetches; from the last of all to the first
+        blocks of the next as many pixels.
+        """
+        if not self.apart:
+            return ()
+        if part in (Part.FIRST, Part.NEXT):
+            return (self.ahead,)
         return tuple(
-            pixels * VECTOR_BYTES - (self.blocks - 1 - block) * self.apart for block in blocks
+            pixels * VECTOR_BYTES - (self.blocks - 1 - block) * self.apart
+            for block in range(min(FIRST_BLOCKS, self.blocks - 1))
         )
 
 
@@ -111,11 +114,7 @@ def _strides(name: str, tile: Tile, block: int) -> list[Any]:
 def _calls(tile: Tile, ins: Any, out: Any) -> Any:
     data, weights = ins
     size = DataType(data.dtype).bits // 8
-    calls = [
-        (first, chunk, kernel, part)
-        for first, kernel in tile.kernels(size)
-        for chunk, part in tile.parts
-    ]
+    calls = tile.calls(size)
     builder = tir.ir_builder.create()
     functions = dict.fromkeys((kernel, part) for _, _, kernel, part in calls)
     # `bias_first` may have these take the place of the whole ones.

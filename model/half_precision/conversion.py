@@ -83,19 +83,22 @@ def _is_float(value: Any) -> bool:
 def _largest(module: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Any]) -> float:
     """The largest magnitude that a layer has to hold: of its output, and of that before the bias."""
     value = values[node]
-    most = float(value.abs().max())
+    most = float(value.abs().nan_to_num().max())  # JSON has no infinity
     added = node.args[2] if kinds.is_layer(node, module) and len(node.args) > 2 else None
     if isinstance(added, fx.Node):
         shift = values[added].reshape(-1, *[1] * (value.dim() - 2))
-        most = max(most, float((value - shift).abs().max()))
+        most = max(most, float((value - shift).abs().nan_to_num().max()))
     return most
 
 
 def _sums(module: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Any]) -> Any:
-    """(products, their errors) of a convolution or dense layer, else None."""
+    """(products, their errors) of a convolution or dense layer, else None; also of one that reads what halves
+    do not hold: it is in float32 with what made that.
+    """
     if not kinds.is_layer(node, module):
         return None
-    return sums.errors(module, node, values[node.all_input_nodes[0]])
+    data = values[node.all_input_nodes[0]]
+    return sums.errors(module, node, data) if bool((data.abs() <= sums.LARGEST).all()) else None
 
 
 def _layer(node: fx.Node, largest: float, found: Any) -> Layer:

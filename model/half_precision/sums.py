@@ -73,6 +73,8 @@ def _blocks(products: Tensor) -> Tensor:
 
 
 def _error(truth: Tensor, found: Tensor) -> float:
-    off = found.half().double() - truth
+    """Finite, as what is beyond the range is stored as its end."""
+    kept = found.half().double().nan_to_num(nan=LARGEST).clamp(-LARGEST, LARGEST)
+    off = kept - truth
     scale = float(truth.square().mean())
     return float(off.square().mean() / scale) ** 0.5 if scale else 0.0

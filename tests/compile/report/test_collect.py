@@ -9,11 +9,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import torch
 
 from mnc.compile import api, cli
 from mnc.compile.artifact import store
 from mnc.compile.artifact.manifest import KernelEntry
 from mnc.compile.artifact.store import Artifact
+from mnc.compile.artifact.writer import HALF_PRECISION
 from mnc.compile.records.trial import task_key
 from mnc.compile.report import before, collect, data
 from mnc.compile.report.collect import curves_of, traffic_of
@@ -21,6 +23,7 @@ from mnc.compile.report.data import Curve
 from mnc.compile.report.options import ReportOptions
 from mnc.compile.report.page import page
 from mnc.compile.templates import convolution_depthwise, pointwise
+from mnc.model.half_precision.conversion import in_half
 from mnc.support import progress
 from mnc.support.errors import UserError
 from mnc.targets import load
@@ -28,6 +31,8 @@ from tests.compile import tuning_tasks
 from tests.compile.conftest import Tiny
 from tests.compile.records.trials import failed, made, read, write
 from tests.compile.report import samples
+from tests.model.half_precision.networks import Loud
+from tests.model.quantization.networks import SHAPE, model_of
 
 DATA, WEIGHTS = ("TENSOR", (1, 2, 8, 8, 16), "float32"), ("TENSOR", (4, 2, 1, 1, 16, 16), "float32")
 LAYOUT = ("NCHW16c", "NCHW16c", "float32")
@@ -139,6 +144,25 @@ def test_nothing_is_run_when_asked_or_for_another_cpu(tiny: Tiny, tmp_path: Path
     assert any("this artifact is for aarch64" in note for note in other.notes)
     (still,) = collect.report([own], ReportOptions(logs=tmp_path, threads=())).subjects
     assert not still.timings and any("nothing was run" in note for note in still.notes)
+
+
+def test_what_half_precision_does_is_told(tiny: Tiny, tmp_path: Path) -> None:
+    half = in_half(model_of(Loud()), [torch.ones(SHAPE)]).half
+    assert half is not None
+
+    def write(library: Path) -> None:
+        tiny.write(library)
+        (library.parent / HALF_PRECISION).write_bytes(msgspec.json.encode(half))
+
+    manifest = msgspec.structs.replace(tiny.manifest, dtype="fp16")
+    made = store.save(tmp_path / "fp16", manifest, library=write, golden=tiny.golden)
+    report = collect.report([made], ReportOptions(logs=tmp_path, threads=()))
+    (subject,) = report.subjects
+    assert subject.half == half  # of numbers that JSON has
+    part = page(report).partition("<h3>Half precision</h3>")[2].partition("<h3>")[0]
+    assert "loud stays in float32: up to" in part and "float16 ends at 65,504" in part
+    assert part.count("<tr>") == 1 + sum(one.sums is not None for one in half.layers)
+    assert all("--precision fp16" in line for line in subject.reproduce if "mnc build" in line)
 
 
 def test_the_verb_writes_the_page_whole(
