@@ -179,7 +179,7 @@ logs_option = click.option(
     show_default="$MNC_LOGS; else a checkout's tuning_logs/, or tuning_logs/ here",
     help="Folder of your tuning logs.",
 )
-_model_words = stack(
+_network_options = stack(
     click.argument(
         "model_spec",
         metavar="[MODEL]",
@@ -209,13 +209,15 @@ _model_words = stack(
     click.option(
         "--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Images at once."
     ),
-    click.option(
-        "--precision",
-        type=click.Choice(get_args(Precision)),
-        default="float32",
-        show_default=True,
-        help="Of weights and of maps between layers; fp16 and int8 are made of the trained network.",
-    ),
+)
+_precision_option = click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    default="float32",
+    show_default=True,
+    help="Of weights and of maps between layers; fp16 and int8 are made of the trained network.",
+)
+_quantizing_options = stack(
     click.option(
         "--calibration",
         type=click.Path(path_type=Path),
@@ -233,7 +235,16 @@ _model_words = stack(
 
 def model_options(function: Callable[..., Any]) -> Any:
     """Options that name a model; the verb gets them as `model`, a ModelSpec."""
+    options = stack(_network_options, _precision_option, _quantizing_options)
+    return options(_with_model(function))
 
+
+def integer_model_options(function: Callable[..., Any]) -> Any:
+    """As `model_options`, of a verb whose model is always in 8-bit integers."""
+    return stack(_network_options, _quantizing_options)(_with_model(function))
+
+
+def _with_model(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def verb(
         *context: click.Context,
@@ -242,9 +253,9 @@ def model_options(function: Callable[..., Any]) -> Any:
         weights: Path | None,
         shape_texts: tuple[str, ...],
         batch: int,
-        precision: Precision,
         calibration: Path | None,
         keep_float: tuple[str, ...],
+        precision: Precision = "int8",
         **others: Any,
     ) -> Any:
         shapes = input_shapes(shape_texts)
@@ -257,4 +268,4 @@ def model_options(function: Callable[..., Any]) -> Any:
         )
         return function(*context, model=model, **others)
 
-    return _model_words(verb)
+    return verb

@@ -5,11 +5,17 @@ import click
 
 from mnc.compile import api
 from mnc.compile.api import ModelSpec
-from mnc.compile.cli.common import as_json_option, console, model_options, print_json, table
+from mnc.compile.cli.common import (
+    as_json_option,
+    console,
+    integer_model_options,
+    print_json,
+    table,
+)
 
 
 @click.command()
-@model_options
+@integer_model_options
 @as_json_option
 def quantize(model: ModelSpec, as_json: bool) -> None:
     """Say what 8-bit integers do to MODEL.

@@ -138,6 +138,8 @@ def test_an_altered_output_fails_verification_by_hash(
         (["run", "no/artifact", "--image", "x.png"], "no artifact at no/artifact"),
         (["run", "A", "--image", "x.png", "--mean", "1,b"], "--mean '1,b' is no number"),
         (["verify", "."], "no artifact"),
+        (["quantize", SMALL, "--calibration", "no/folder"], "no folder of images to calibrate"),
+        (["quantize", SMALL, "--keep-float", "nothing"], "no layer is called 'nothing'"),
     ],
 )
 def test_a_mistake_is_one_clear_line(
