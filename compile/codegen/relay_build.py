@@ -7,26 +7,31 @@ PyTorch: processes that only compile (`compile.measure.compile_worker`) start in
 
 import contextlib
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import tvm
 from tvm import relay
 
 from mnc.compile.codegen.dispatch_context import BestRecords
-from mnc.compile.frontend import fusion
+from mnc.compile.frontend import fusion, strassen
 from mnc.compile.frontend.fusion import Pair
 from mnc.compile.records.family_choice import BLOCKED
-from mnc.compile.records.trial import task_key
+from mnc.compile.records.trial import Trial, task_key
 from mnc.compile.templates import op_strategy
-from mnc.compile.templates.workload import convolutions
+from mnc.compile.templates.workload import Workload, replaced
 from mnc.compile.toolchain import pass_context
 from mnc.support import error_text
 from mnc.support.errors import UserError
 
 
 def fused(mod: Any, records: BestRecords) -> Any:
-    """The module with those pairs fused that pay."""
-    return fusion.fuse(mod, lambda pair: _pays(pair, records))
+    """The module with those pairs fused, and those convolutions by Strassen's product, that pay."""
+    by_strassen = {
+        one.biased.convolution: _if_faster(one.workload, records) for one in strassen.products(mod)
+    }
+    mod = fusion.fuse(mod, lambda pair: _pays(pair, by_strassen.get(pair.convolution), records))
+    return strassen.applied(mod, lambda one: _if_faster(one.workload, records) is not None)
 
 
 def compiled(mod: Any, wanted: str, records: BestRecords, *, family: str = BLOCKED) -> Any:
@@ -45,14 +50,30 @@ def compiled(mod: Any, wanted: str, records: BestRecords, *, family: str = BLOCK
         ) from error
 
 
-def _pays(pair: Pair, records: BestRecords) -> bool:
+def _pays(pair: Pair, first: Trial | None, records: BestRecords) -> bool:
     """Whether to fuse: where the pair was measured to be faster, or nothing was, for untuned kernels gain by
-    it too. What was tuned of the parts alone is not thrown away for an untuned pair.
+    it too. What was tuned of the parts alone is not thrown away for an untuned pair. `first` is how its
+    convolution is done where not by its own template.
     """
     together = records.best(task_key(*pair.workload))
-    apart = [records.best(task_key(*part.workload)) for part in convolutions(*pair.workload)]
-    if together is None:
-        return not any(apart)
+    apart = _apart(pair.workload, records)
+    apart = [first or apart[0], *apart[1:]]
+    return not any(apart) if together is None else _is_faster(together, apart)
+
+
+def _if_faster(workload: Workload, records: BestRecords) -> Trial | None:
+    """The best record of one that takes another's place, where it is the faster."""
+    found = records.best(task_key(*workload))
+    return found if found and _is_faster(found, _apart(workload, records)) else None
+
+
+def _apart(workload: Workload, records: BestRecords) -> list[Trial | None]:
+    """Of what it takes the place of."""
+    return [records.best(task_key(*part)) for part in replaced(*workload)]
+
+
+def _is_faster(together: Trial, apart: Sequence[Trial | None]) -> bool:
+    """Whether one is faster than all that it takes the place of."""
     # No device's cost compares with a model's, nor one within the network with one alone, nor one on more
     # threads: a pair, or a part, that was left out of the better kind of timing was far behind
     # (`mnc.compile.tuning.rerank_candidates`).

@@ -16,14 +16,12 @@ from tvm import relay
 from tvm.relay.op import op as registry
 from tvm.relay.op.strategy import generic
 
-from mnc.compile.frontend import own_operators
-from mnc.compile.frontend.expressions import children, in_order, is_call, rebuilt
-from mnc.compile.templates import blocked, convolution_depthwise, depthwise, op_strategy
+from mnc.compile.frontend import epilogues, own_operators
+from mnc.compile.frontend.expressions import children, in_order, rebuilt
+from mnc.compile.templates import convolution_depthwise, depthwise, op_strategy
 from mnc.compile.templates.workload import Workload
 
 OPERATOR = "mnc.convolution_depthwise"
-# Bounds, and the activation that they are: of a network in half precision no map holds more than its largest.
-CLIPS = {(0.0, 6.0): "relu6", (0.0, blocked.LARGEST_HALF): "relu"}
 
 
 @dataclass(frozen=True)
@@ -94,35 +92,21 @@ def _pair(call: Any, uses: Counter[Any]) -> Pair | None:
     """The pair that ends in `call`; nothing but the call may read what comes before it."""
     if not isinstance(call.op, tvm.ir.Op) or op_strategy.template_of(call) is not depthwise:
         return None
-    activation, biased = _activation(call.args[0])
-    if not is_call(biased, "add") or not isinstance(biased.args[1], relay.Constant):
+    found = epilogues.biased(call.args[0])
+    if found is None or not _in_template(found.convolution, call):
         return None
-    convolution, bias = biased.args
-    if not is_call(convolution, "nn.contrib_conv2d_NCHWc") or not _in_template(convolution, call):
+    between = {call.args[0], found.sums, found.convolution}
+    if op_strategy.template_of(found.convolution) is None or any(
+        uses[node] != 1 for node in between
+    ):
         return None
-    between = {call.args[0], biased, convolution}
-    if op_strategy.template_of(convolution) is None or any(uses[node] != 1 for node in between):
-        return None
-    channels, block = convolution.args[1].data.shape[0], convolution.args[1].data.shape[5]
-    if tuple(bias.data.shape) != (1, channels, 1, 1, block):
-        return None
-    return Pair(convolution, bias, activation, call)
+    return Pair(found.convolution, found.bias, found.activation, call)
 
 
 def _in_template(convolution: Any, then: Any) -> bool:
     """The template of pairs knows neither groups nor dilation."""
     steps = (*convolution.attrs.dilation, *then.attrs.dilation)
     return convolution.attrs.groups == 1 and all(int(step) == 1 for step in steps)
-
-
-def _activation(node: Any) -> tuple[str, Any]:
-    """The activation's name and what it is applied to."""
-    if is_call(node, "nn.relu"):
-        return "relu", node.args[0]
-    bounds = (node.attrs.a_min, node.attrs.a_max) if is_call(node, "clip") else ()
-    if bounds in CLIPS:
-        return CLIPS[bounds], node.args[0]
-    return "none", node
 
 
 def _register() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import tvm
 from tvm import autotvm, relay
 
-from mnc.compile.frontend import fusion, markers
+from mnc.compile.frontend import fusion, markers, strassen
 from mnc.compile.records.trial import task_key
 from mnc.compile.templates import integer, op_strategy, pointwise
 from mnc.compile.templates.workload import Convolution, Workload, convolutions
@@ -88,11 +88,20 @@ def extract(program: "Program", target: Target) -> tuple[TunableTask, ...]:
 
 
 def extract_all(program: "Program", target: Target) -> tuple[TunableTask, ...]:
-    """What there is to search: the program's workloads, then those of its pairs once they are fused."""
+    """What there is to search: the program's workloads, then those of its pairs once they are fused, and of
+    its convolutions by Strassen's product.
+    """
     apart = extract(program, target)
     known = {task.key for task in apart}
     together = extract(replace(program, mod=fusion.fuse(program.mod)), target)
-    return (*apart, *(task for task in together if task.key not in known))
+    by_strassen = _by_strassen(program, target) if target.arch == "aarch64" else ()
+    return (*apart, *(task for task in together if task.key not in known), *by_strassen)
+
+
+def _by_strassen(program: "Program", target: Target) -> tuple[TunableTask, ...]:
+    made_for = tvm.target.Target(target.tvm_target())
+    calls = Counter(product.workload for product in strassen.products(program.mod))
+    return tuple(from_workload(*one, made_for, calls=count) for one, count in calls.items())
 
 
 def from_workload(
@@ -125,6 +134,8 @@ def workload_of(node: Any) -> Workload | None:
         return None
     if node.op.name == fusion.OPERATOR:
         return fusion.workload_of(node)
+    if node.op.name == strassen.OPERATOR:
+        return strassen.workload_of(node)
     if node.op.name == markers.BLOCKED_CONVOLUTION:
         return markers.workload_of(node)
     template = op_strategy.template_of(node)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnc.compile.frontend.tasks import TunableTask
+from mnc.compile.templates import strassen, strassen_weights
 from mnc.compile.templates.blocked import FLOATS
 from mnc.compile.templates.workload import Convolution, convolutions
 
@@ -33,6 +34,8 @@ def check_inputs(task: TunableTask) -> list[Numbers]:
     random = np.random.default_rng(zlib.crc32(task.key.encode()))
     tensors = (arg for arg in task.task.args if isinstance(arg, tuple) and arg[0] == "TENSOR")
     arrays = [_random(random, shape, dtype) for _, shape, dtype in tensors]
+    if task.task.name == strassen.NAME:  # the seven matrices are those of one
+        arrays[1] = strassen_weights.packed(strassen_weights.unpacked(arrays[1]))
     last = convolutions(task.task.name, task.task.args)[-1]
     return [*arrays, np.zeros(last.output, last.dtype if last.dtype in FLOATS else np.int32)]
 
@@ -50,6 +53,12 @@ def expected(task: TunableTask, inputs: list[Numbers]) -> Numbers:
     if first.dtype not in FLOATS:
         return _integers(first, inputs[0], inputs[1])
     inputs = [one.astype(np.float32) for one in inputs]
+    if task.task.name == strassen.NAME:
+        kernel, bias = (
+            strassen_weights.unpacked(inputs[1]),
+            strassen_weights.bias_unpacked(inputs[2]),
+        )
+        return ACTIVATIONS[first.activation](_convolve(first, inputs[0], kernel) + bias)
     result = _convolve(first, inputs[0], inputs[1])
     if then:
         bias, taps = inputs[2:4]

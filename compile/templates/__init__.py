@@ -13,6 +13,7 @@ from mnc.compile.templates import (
     integer,
     op_strategy,
     pointwise,
+    strassen,
 )
 
 TASK_NAMES = (
@@ -20,6 +21,7 @@ TASK_NAMES = (
     depthwise.NAME,
     direct.NAME,
     convolution_depthwise.NAME,
+    strassen.NAME,
     *integer.NAMES,
 )
 

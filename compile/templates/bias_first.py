@@ -50,7 +50,7 @@ def _makes_sums(node: Any) -> bool:
     by_name = node.op.same_as(tvm.ir.Op.get("tir.call_extern"))
     if not by_name or not node.args[0].value.startswith(PREFIX):
         return False
-    return not node.args[0].value.endswith((Part.FIRST, Part.NEXT))
+    return not node.args[0].value.endswith((Part.BIASED, Part.BEGUN, Part.FIRST, Part.NEXT))
 
 
 def _allocated(node: Any) -> Any:

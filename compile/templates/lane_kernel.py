@@ -21,12 +21,13 @@ PARAMETERS = (
 
 
 class Part(StrEnum):
-    """Of the sums over all channels: all of them; the same, begun at the bias; those of the first block, a
-    further one, the last one, added to what the blocks before have left.
+    """Of the sums over all channels: all of them; the same, begun at the bias, or at what is there; those of
+    the first block, a further one, the last one, added to what the blocks before have left.
     """
 
     WHOLE = ""
     BIASED = "_biased"
+    BEGUN = "_begun"
     FIRST = "_first"
     NEXT = "_next"
     LAST = "_last"
@@ -47,7 +48,9 @@ def function(kernel: Kernel, part: Part = Part.WHOLE) -> str:
     channels = range(kernel.channels)
     kind = f"<{kernel.block} x {'float' if kernel.size == 4 else 'half'}>"
     biased = part is Part.BIASED
-    changed = {} if biased else dict.fromkeys(kernel.sums, (kind, "zeroinitializer"))
+    begun = part is Part.BEGUN
+    start = ("%start{}" if begun else "zeroinitializer").format
+    changed = {} if biased else {one: (kind, start(i)) for i, one in enumerate(kernel.sums)}
     changed |= {
         f"x{lane_assembly.DATA}": ("ptr", "%data"),
         f"x{lane_assembly.COUNT}": ("i64", "%blocks"),
@@ -62,7 +65,8 @@ def function(kernel: Kernel, part: Part = Part.WHOLE) -> str:
         [*assembly_function.free(kernel.sums), f"x{lane_assembly.AHEAD}"],
     )
     pointers = [_pointer("weights", channel) for channel in channels]
-    body = [*pointers, asm.call, *_stores(kernel, kind, asm.result, part)]
+    loads = _starts(kernel, kind) if begun else ()
+    body = [*pointers, *_places(kernel), *loads, asm.call, *_stores(kernel, kind, asm.result, part)]
     parameters = f"{PARAMETERS}, ptr %bias" if biased else PARAMETERS
     return assembly_function.define(name(kernel, part), parameters, body)
 
@@ -74,22 +78,32 @@ def _pointer(of: str, channel: int) -> str:
     )
 
 
-def _stores(kernel: Kernel, kind: str, result: str, part: Part) -> Iterator[str]:
+def _places(kernel: Kernel) -> Iterator[str]:
+    """Where each sum is in memory, `%at0` and so on."""
     for channel in range(kernel.channels):
         yield _pointer("sums", channel)
         for pixel in range(kernel.pixels):
             i = channel * kernel.pixels + pixel
             yield f"%at{i} = getelementptr i8, ptr %sums{channel}, i64 {pixel * VECTOR_BYTES}"
-            yield f"%sum{i} = extractvalue {result} %r, {i}"
-            made = f"%sum{i}"
-            if part in (Part.NEXT, Part.LAST):
-                yield f"%before{i} = load {kind}, ptr %at{i}, align {VECTOR_BYTES}"
-                yield f"%total{i} = fadd {kind} %before{i}, {made}"
-                made = f"%total{i}"
-            if part in (Part.FIRST, Part.NEXT):
-                yield from _within_range(made, i)
-                made = f"%within{i}"
-            yield f"store {kind} {made}, ptr %at{i}, align {VECTOR_BYTES}"
+
+
+def _starts(kernel: Kernel, kind: str) -> Iterator[str]:
+    for i in range(len(kernel.sums)):
+        yield f"%start{i} = load {kind}, ptr %at{i}, align {VECTOR_BYTES}"
+
+
+def _stores(kernel: Kernel, kind: str, result: str, part: Part) -> Iterator[str]:
+    for i in range(len(kernel.sums)):
+        yield f"%sum{i} = extractvalue {result} %r, {i}"
+        made = f"%sum{i}"
+        if part in (Part.NEXT, Part.LAST):
+            yield f"%before{i} = load {kind}, ptr %at{i}, align {VECTOR_BYTES}"
+            yield f"%total{i} = fadd {kind} %before{i}, {made}"
+            made = f"%total{i}"
+        if part in (Part.FIRST, Part.NEXT):
+            yield from _within_range(made, i)
+            made = f"%within{i}"
+        yield f"store {kind} {made}, ptr %at{i}, align {VECTOR_BYTES}"
 
 
 def _within_range(made: str, i: int) -> Iterator[str]:

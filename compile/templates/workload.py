@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from mnc.compile.templates import convolution_depthwise, depthwise, integer, pointwise
+from mnc.compile.templates import convolution_depthwise, depthwise, integer, pointwise, strassen
 
 Args = tuple[Any, ...]
 Workload = tuple[str, Args]
@@ -34,6 +34,7 @@ _Bytes = tuple[
     Literal["int8"],
 ]
 _Integer = tuple[_Map, _Bytes, _Pair, _Pads, _Pair, int, Literal["int32"]]
+_Strassen = tuple[_Map, _Weights, _Map, str, str]
 _Two = tuple[_Map, _Weights, _Map, _Weights, _Pair, _Pads, _Pair, _Pads, str, str]
 
 
@@ -41,7 +42,7 @@ _Two = tuple[_Map, _Weights, _Map, _Weights, _Pair, _Pads, _Pair, _Pads, str, st
 class Convolution:
     """A blocked convolution: `data` (N, I, H, W, i), `kernel` (O, I / groups, KH, KW, i, o), `padding` (top,
     left, bottom, right). `name` is the template that does it alone; `activation` is what follows it, after a
-    bias, in the same workload ("" when nothing does).
+    bias, in the same workload ("" when nothing does); `by_strassen`: that by seven products for eight.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Convolution:
     activation: str = ""
     pad_value: int = 0
     dtype: str = "float32"
+    by_strassen: bool = False
 
     @property
     def is_depthwise(self) -> bool:
@@ -82,7 +84,13 @@ class Convolution:
         batch, chunks, height, width, block = self.output
         taps = self.kernel[2] * self.kernel[3]
         in_channels = 1 if self.is_depthwise else self.kernel[1] * self.kernel[4]
-        return batch * chunks * height * width * block * in_channels * taps
+        whole = batch * chunks * height * width * block * in_channels * taps
+        return whole * 7 // 8 if self.by_strassen else whole
+
+    @property
+    def weights(self) -> int:
+        """How many there are: of Strassen's product seven quarters."""
+        return math.prod(self.kernel) * 7 // 4 if self.by_strassen else math.prod(self.kernel)
 
     @property
     def shape(self) -> str:
@@ -97,7 +105,7 @@ class Convolution:
         if self.output[2:4] != self.data[2:4]:
             size += f"->{self.output[2]}x{self.output[3]}"
         if self.name in (pointwise.NAME, integer.POINTWISE):
-            return f"{batch}{channels} {size}"
+            return f"{batch}{channels} {size}{' by Strassen' if self.by_strassen else ''}"
         window = f"{self.kernel[2]}x{self.kernel[3]}/{self.strides[0]}"
         if self.dilation != (1, 1):
             window += f" dilated {self.dilation[0]}"
@@ -130,6 +138,12 @@ def convolutions(name: str, args: Args) -> tuple[Convolution, ...]:
                 name, data[1], shape, strides, padding, dilation, pad_value=pad_value, dtype=data[2]
             ),
         )
+    if name == strassen.NAME:
+        data, kernel, _, activation, _ = args
+        blocks, _, in_blocks, *_, size, out_size = kernel[1]
+        shape = (2 * blocks, 2 * in_blocks, 1, 1, size, out_size)
+        whole = Convolution(pointwise.NAME, data[1], shape, (1, 1), (0, 0, 0, 0))
+        return (replace(whole, activation=activation, dtype=data[2], by_strassen=True),)
     if name != convolution_depthwise.NAME:
         data, kernel, strides, padding, dilation = args[:5]
         return (Convolution(name, data[1], kernel[1], strides, padding, dilation, dtype=data[2]),)
@@ -148,10 +162,17 @@ def convolutions(name: str, args: Args) -> tuple[Convolution, ...]:
     return first, replace(second, dtype=data[2])
 
 
+def replaced(name: str, args: Args) -> tuple[Workload, ...]:
+    """The workloads that one of several convolutions, or by another algorithm, takes the place of."""
+    parts = convolutions(name, args)
+    return tuple(part.workload for part in parts) if parts[0].workload[0] != name else ()
+
+
 def parse(key: str) -> tuple[Convolution, ...]:
     """What the task of this key (`records.trial.task_key`) computes. ValueError for a key of another make."""
     name, bracket, args = key.partition("[")
     form: Any = _Two if name == convolution_depthwise.NAME else _One
+    form = _Strassen if name == strassen.NAME else form
     form = _Integer if name in integer.NAMES else form
     try:
         found = convolutions(name, msgspec.json.decode(bracket + args, type=form))
@@ -164,6 +185,6 @@ def parse(key: str) -> tuple[Convolution, ...]:
 
 def traffic(parts: Sequence[Convolution]) -> int:
     """Bytes of what they read, of their weights and of what the last makes, once each."""
-    shapes = (parts[0].data, *(part.kernel for part in parts), parts[-1].output)
+    weights = sum(part.weights for part in parts)
     width = {"float32": 4, "float16": 2}.get(parts[0].dtype, 1)
-    return width * sum(math.prod(shape) for shape in shapes)
+    return width * (math.prod(parts[0].data) + weights + math.prod(parts[-1].output))

@@ -14,7 +14,7 @@ from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.records.ranking import current, ranked
 from mnc.compile.records.trial import Trial, task_key
 from mnc.compile.runtime.layers import Layer
-from mnc.compile.templates.workload import convolutions
+from mnc.compile.templates.workload import replaced
 from mnc.compile.tuning.options import RerankOptions
 
 Best = Mapping[str, Sequence[Trial]]  # each task's rerank_candidates, the best alone first
@@ -128,5 +128,4 @@ def _places(best: Best) -> list[list[Trial]]:
 
 def _parts(task: TunableTask) -> tuple[str, ...]:
     """Keys of the tasks that a fused one takes the place of; () for any other."""
-    parts = convolutions(task.task.name, task.task.args)
-    return tuple(task_key(*part.workload) for part in parts) if len(parts) > 1 else ()
+    return tuple(task_key(*part) for part in replaced(task.task.name, task.task.args))

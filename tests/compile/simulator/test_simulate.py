@@ -72,6 +72,15 @@ def test_reading_cold_weights_costs_more_than_warm_ones(tmp_path: Path) -> None:
     assert cold > 1.5 * warm
 
 
+def test_a_pair_of_loads_may_have_its_base_among_its_registers(tmp_path: Path) -> None:
+    stored = 'asm volatile ("str x0, [x0, #8]\\n ldp x9, x0, [x0]\\n ldp x0, x10, [x0]\\n str x10, [x10]"'
+    pointer = 'register void *data asm("x0") = *(void **)args[0]; '
+    kernel = compiled(
+        tmp_path, f'{pointer}{stored} : : "r"(data) : "x9", "x10", "memory"); return 0;'
+    )
+    assert simulate(kernel, TARGET).instructions > 4
+
+
 def test_memory_that_was_never_written_is_one_page(tmp_path: Path) -> None:
     kernel = compiled(tmp_path, _SUM)
     arguments = (((1, 1, 1 << 18), "float32", False), ((64,), "float32", True))

@@ -24,6 +24,7 @@ KERNELS = [
 LARGEST, SMALL = 65504, "rand() % 7 - 3"
 CASES = [
     *((kernel, part, SMALL, 0) for kernel in KERNELS for part in (Part.WHOLE, Part.BIASED)),
+    *((kernel, Part.BEGUN, SMALL, 5) for kernel in KERNELS[:2]),
     (Kernel(4, 4, 2, 2, ahead=0), Part.FIRST, SMALL, 0),
     (Kernel(1, 16, 2, 4, ahead=0), Part.NEXT, SMALL, -1000),
     (Kernel(1, 4, 2, 4, ahead=0), Part.LAST, SMALL, -1000),

@@ -7,7 +7,7 @@ import tvm
 
 from mnc.compile.frontend import tasks
 from mnc.compile.frontend.tasks import TunableTask
-from mnc.compile.templates import convolution_depthwise, depthwise, direct, pointwise
+from mnc.compile.templates import convolution_depthwise, depthwise, direct, pointwise, strassen
 
 HOST = "llvm -keys=cpu -model=test"
 ARM_KEYS = "llvm -keys=arm_cpu,cpu -model=test"  # this machine, with the config spaces of ARM
@@ -48,6 +48,15 @@ def fused(
     tensors = (("TENSOR", shape, dtype) for shape in shapes)
     args = (*tensors, *first, *then, activation, dtype)
     return tasks.from_workload(convolution_depthwise.NAME, args, tvm.target.Target(target), calls=1)
+
+
+def by_strassen(data: Any, outputs: int, activation: str) -> TunableTask:
+    """A 1x1 convolution of `data` to so many blocks of channels, with bias and activation."""
+    chunks, block = data[1], data[4]
+    shapes = (data, (outputs // 2, 7, chunks // 2, 1, block, block), (1, outputs, 1, 1, block))
+    tensors = (("TENSOR", shape, "float32") for shape in shapes)
+    args = (*tensors, activation, "float32")
+    return tasks.from_workload(strassen.NAME, args, tvm.target.Target(ARM_KEYS), calls=1)
 
 
 # One vector of 16, 8 and 4 floats: AVX-512, AVX2 and NEON have these blocks; LLVM splits what is too wide.
@@ -113,5 +122,8 @@ CASES = {
     "3x3 in 3 groups": convolution(
         direct.NAME, (2, 6, 6, 6, 4), (12, 2, 3, 3, 4, 4), strides=(2, 2), pad=(1, 1, 1, 1)
     ),
+    "by Strassen 8x8": by_strassen((1, 8, 8, 8, 4), 4, "relu6"),
+    "by Strassen 7x7 odd": by_strassen((2, 4, 7, 7, 4), 4, "relu"),
+    "by Strassen 6x5": by_strassen((1, 4, 6, 5, 4), 6, "none"),
     "strided 1x1": convolution(direct.NAME, (1, 2, 6, 6, 4), (3, 2, 1, 1, 4, 4), strides=(2, 2)),
 }

@@ -64,6 +64,10 @@ class _Address:
             "imm": offset + extra,
         }
 
+    def is_base(self, register: Integer | Vector) -> bool:
+        """Whether it is the base too."""
+        return isinstance(register, Integer) and register.number == self._memory.base
+
     def finish(self) -> None:
         """What happens to the base after the access; registers loaded are noted before."""
         base = self._memory.base
@@ -105,7 +109,10 @@ def _plain(operands: Operands, *, load: bool, narrow: str) -> Instruction:
         draft.width, size = first.bytes, first.bytes
     else:
         size = NARROW[narrow[-1]] if narrow else first.size
-    for i, register in enumerate(registers):
+    # The base is overwritten last, by either register of a pair.
+    for i, register in sorted(
+        enumerate(registers), key=lambda one: load and address.is_base(one[1])
+    ):
         _one(draft, register, address.fields(i * size), size, load=load, signed="s" in narrow)
     address.finish()
     draft.loads, draft.stores = (len(registers), 0) if load else (0, len(registers))
