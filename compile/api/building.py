@@ -4,7 +4,7 @@
 import logging
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from mnc.compile.artifact import store
 from mnc.compile.artifact.manifest import FREESTANDING
 from mnc.compile.artifact.paths import artifact_folder
 from mnc.compile.artifact.store import Artifact, check_replaceable
+from mnc.compile.records.trial import Trial
 from mnc.compile.records.tuning_log import OTHER_DEVICE, TuningLog
 from mnc.compile.toolchain.stored_weights import WeightStorage
 from mnc.support.errors import UserError
@@ -105,7 +106,7 @@ def build(
         log = read_log(network, cpu, logs)
     tuned = time.monotonic()
     with working(f"compiling {network.name} for {cpu.name}"):
-        built = codegen.compile_prepared(prepared, log.trials)
+        built = codegen.compile_prepared(prepared, _usable(log.trials, weight_storage))
     with working(f"linking {network.name} for {cpu.name}, making golden outputs"):
         made = writer.save(
             built,
@@ -132,6 +133,15 @@ def build(
         check_seconds=time.monotonic() - finished,
         not_checked=compared.note if compared else "nobody asked for it",
     )
+
+
+def _usable(trials: Sequence[Trial], weight_storage: WeightStorage) -> Sequence[Trial]:
+    """Those of kernels for weights stored so: sums of rounded weights, rounded again, are no such sums."""
+    from mnc.compile.templates import strassen
+
+    if weight_storage == "float32":
+        return trials
+    return [trial for trial in trials if not trial.key.startswith(strassen.NAME)]
 
 
 def _check_storage(model: "AnyModel", weight_storage: WeightStorage) -> None:
