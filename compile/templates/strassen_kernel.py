@@ -134,7 +134,7 @@ class Layer:
             if prefetch and self.in_blocks * apart <= assembly_function.MOST_AHEAD
             else 0,
         )
-        return tile.kernels(FLOAT)
+        return [(first, kernel) for first, _, kernel, _ in tile.calls(FLOAT)]
 
 
 @dataclass(frozen=True)
