@@ -11,6 +11,7 @@ from typing import Any
 
 from tvm import relay
 
+from mnc.compile.frontend import markers
 from mnc.compile.toolchain.graph import Storing
 
 ROUNDING = ["multiply", "clip", "add", "reinterpret", "cast"]  # docs/int8.md, rule 1
@@ -26,6 +27,9 @@ def storing(kernels: Mapping[str, Any]) -> dict[str, Storing]:
 def _storing(functions: list[Any]) -> Storing | None:
     """Of a kernel that was compiled from these Relay functions (one, or it is not known)."""
     chain = _chain(functions[0].body) if len(functions) == 1 else []
+    if len(chain) == 1 and chain[0].op.name == markers.PACKED_IMAGE:
+        top, left, *_ = map(int, chain[0].attrs["border"])
+        return Storing(top=top, left=left)
     names = [call.op.name for call in chain]
     if names[: len(ROUNDING)] != ROUNDING:
         return None

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from tvm import relay
 
-from mnc.compile.frontend import markers, packing
+from mnc.compile.frontend import markers, packing, storing
 from mnc.compile.frontend.blocked_convolutions import convolution_input
 from mnc.compile.frontend.blocked_values import BlockedValues, Value, plain_shape
 from mnc.compile.frontend.expressions import is_call
-from mnc.compile.templates import instructions, integer_depthwise, lookup
+from mnc.compile.templates import instructions, integer_depthwise, lookup, packed_image
 
 LARGE = 16  # pixels of a map that is worth a kernel of its own
 
@@ -42,7 +42,7 @@ def convolution(values: BlockedValues, call: Any) -> Value:
         packed = packing.pack_convolution(weight, in_block, values.block)
         if group > 1 and in_block % group == 0:
             packed = packing.in_groups(packed, group)
-            source = _bordered(source, kept, data.checked_type.dtype)
+            source = _packed(values, data, kept) or _bordered(source, kept, data.checked_type.dtype)
             kept["padding"] = (0, 0, 0, 0)
     expr = markers.convolution(source, relay.const(packed), blocked=True, groups=groups, **kept)
     return Value(expr, plain_shape(call), blocked=True)
@@ -72,6 +72,19 @@ def _looked_up_by_vectors(values: BlockedValues, stored: Any, entries: Any) -> b
     bytes_ = "int8", "uint8"
     one_byte = stored.checked_type.dtype in bytes_ and entries.data.dtype in bytes_
     return one_byte and entries.data.shape[0] == 256 and lookup.available(shape) is not None
+
+
+def _packed(values: BlockedValues, data: Any, attrs: Any) -> Any:
+    """An image and its border, stored by vectors; None for what is no image or was stored before."""
+    found = storing.rounded_product(data)
+    if found is None or not packed_image.available(plain_shape(data)):
+        return None
+    image, by, zero = found
+    border = tuple(int(pad) for pad in attrs["padding"])
+    fill, dtype = int(attrs["pad_value"]), data.checked_type.dtype
+    return markers.packed(
+        values.plain(image), by=by, zero=zero, border=border, fill=fill, dtype=dtype
+    )
 
 
 def _bordered(source: Any, attrs: Any, dtype: str) -> Any:

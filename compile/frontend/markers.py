@@ -6,7 +6,7 @@ none is ever compiled: `quantized.to_integers` makes integers of what stands bet
 `IN_FLOAT32` stands is not for half precision.
 `INTEGER_CONVOLUTION` is a convolution of int8 or uint8 maps in the plain layout, which `layout` lays out as
 `BLOCKED_CONVOLUTION`, the one that `compile.templates.integer` computes. `LOOKUP` is that of
-`compile.templates.lookup`.
+`compile.templates.lookup`, `PACKED_IMAGE` that of `compile.templates.packed_image`.
 """
 
 from typing import Any
@@ -18,13 +18,13 @@ from tvm.relay.op import op as registry
 from tvm.relay.op.strategy import generic
 
 from mnc.compile.frontend import own_operators
-from mnc.compile.templates import integer, lookup
+from mnc.compile.templates import integer, lookup, packed_image
 from mnc.compile.templates.workload import Workload
 
 FAKE_QUANTIZE, QUANTIZED_WEIGHT = "mnc.fake_quantize", "mnc.quantized_weight"
 IN_FLOAT32 = "mnc.in_float32"
 INTEGER_CONVOLUTION, BLOCKED_CONVOLUTION = "mnc.integer_conv2d", "mnc.integer_conv2d_NCHWc"
-LOOKUP = "mnc.lookup_NCHWc"
+LOOKUP, PACKED_IMAGE = "mnc.lookup_NCHWc", "mnc.packed_image"
 
 
 def from_torch() -> dict[str, Any]:
@@ -56,6 +56,11 @@ def convolution(data: Any, weight: Any, *, blocked: bool, **attrs: Any) -> Any:
 def looked_up(data: Any, table: Any) -> Any:
     """Of a blocked map, for which `lookup` is available, with a table as it takes it."""
     return relay.Call(relay.op.get(LOOKUP), [data, table])
+
+
+def packed(image: Any, **attrs: Any) -> Any:
+    """Of a float32 image for which `packed_image` is available; `attrs` are by, zero, border, fill, dtype."""
+    return relay.Call(relay.op.get(PACKED_IMAGE), [image], tvm.ir.make_node("DictAttrs", **attrs))
 
 
 def workload_of(call: Any) -> Workload:
@@ -111,6 +116,33 @@ def _as_table(args: Any, _: Any) -> Any:
     return relay.TensorType(data.shape, table.dtype)
 
 
+def _of_packed(args: Any, attrs: Any) -> Any:
+    image = args[0]
+    if not isinstance(image, relay.TensorType):
+        return None
+    batch, _, height, width = image.shape
+    top, left, bottom, right = attrs["border"]
+    shape = (batch, 1, height + top + bottom, width + left + right, packed_image.CHANNELS)
+    return relay.TensorType(shape, attrs["dtype"])
+
+
+def _packed(image: Any, attrs: Any) -> Any:
+    border, fill = tuple(map(int, attrs["border"])), int(attrs["fill"])
+    by, zero, dtype = float(attrs["by"]), int(attrs["zero"]), str(attrs["dtype"])
+    return packed_image.compute(image, by, zero, border, fill, dtype)
+
+
+@tvm.target.override_native_generic_func("mnc_packed_image_strategy")  # type: ignore[untyped-decorator]
+def _packed_image(_: Any, __: Any, ___: Any, ____: Any) -> Any:
+    answer = registry.OpStrategy()
+    answer.add_implementation(
+        lambda attrs, inputs, _: [_packed(inputs[0], attrs)],
+        lambda _, outs, __: te.create_schedule([out.op for out in outs]),
+        name=PACKED_IMAGE,
+    )
+    return answer
+
+
 @tvm.target.override_native_generic_func("mnc_lookup_strategy")  # type: ignore[untyped-decorator]
 def _looked_up(_: Any, __: Any, ___: Any, ____: Any) -> Any:
     answer = registry.OpStrategy()
@@ -152,6 +184,12 @@ def _register() -> None:
     own_operators.register(LOOKUP, about, inputs=2, relation=_as_table)
     registry.register_pattern(LOOKUP, registry.OpPattern.OPAQUE)
     registry.register_strategy(LOOKUP, _looked_up)
+    about = (
+        "A float32 image put on a grid of 8 bits, with a border, a pixel's channels side by side."
+    )
+    own_operators.register(PACKED_IMAGE, about, inputs=1, relation=_of_packed, attributes=True)
+    registry.register_pattern(PACKED_IMAGE, registry.OpPattern.OPAQUE)
+    registry.register_strategy(PACKED_IMAGE, _packed_image)
     registry.register_pattern(BLOCKED_CONVOLUTION, registry.OpPattern.OUT_ELEMWISE_FUSABLE)
     registry.register_strategy(BLOCKED_CONVOLUTION, _strategy)
 

@@ -15,8 +15,8 @@ from tvm import relay
 
 from mnc.compile.frontend import rounding
 from mnc.compile.frontend.expressions import is_call
+from mnc.compile.templates.packed_image import ROUNDER
 
-ROUNDER = 12582912  # 1.5 * 2**23
 WHOLE = 2**23  # float32 has no fractions from there on
 WHOLE_BITS = 0x4B000000  # of that number
 MOST_HALF = 32000  # rounded values below it fit 16 bits, zero point included
@@ -133,6 +133,23 @@ def rounded(value: Any, grid: Grid, bounds: Bounds) -> Any:
     low, high = grid.level(bounds.low), grid.level(bounds.high)
     kept = relay.clip(value, float(low - grid.zero), float(high - grid.zero))
     return relay.cast(_shifted(kept, grid), grid.dtype)
+
+
+def rounded_product(stored: Any) -> tuple[Any, float, int] | None:
+    """(value, factor, zero point) where `stored` is `rounded` of their product without bounds, else None."""
+    chain = [stored]
+    for name in ("cast", "reinterpret", "add", "clip", "multiply"):
+        if not is_call(chain[-1], name):
+            return None
+        chain.append(chain[-1].args[0])
+    cast, _, shifted, kept, product, value = chain
+    constants = [one.args[1] for one in (product, shifted)]
+    if not all(isinstance(one, relay.Constant) and one.data.numpy().ndim == 0 for one in constants):
+        return None
+    factor, shift = (one.data.numpy().item() for one in constants)
+    zero = int(shift) - ROUNDER + Grid(1.0, 0, cast.attrs.dtype).offset
+    unbounded = (kept.attrs.a_min, kept.attrs.a_max) == (-zero, 255 - zero)
+    return (value, factor, zero) if unbounded else None
 
 
 def narrowed(value: Any, grid: Grid, bounds: Bounds, *, largest: float) -> Any:
