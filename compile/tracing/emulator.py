@@ -27,7 +27,7 @@ from mnc.support.registry import debian_package, debian_release
 from mnc.targets import Target
 
 HERE = Path(__file__).parent
-SOURCES = ("plugin.c", "qemu_plugin.h", "stream.h")
+SOURCES = ("plugin.c", "pace.h", "qemu_plugin.h", "stream.h")
 PROGRAM = "usr/bin/qemu-aarch64"
 KEPT = ("PATH", "HOME", "LANG")  # of this process's environment
 PYTHON = "python"  # as the first word of a command: the root's own

@@ -13,12 +13,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "pace.h"
 #include "qemu_plugin.h"
 #include "stream.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
-enum { CPUS = 64, BUFFER = 1 << 16, FUTEX = 98, PRCTL = 167, MARK = 0x6d6e63, LINE = 4096 };
+enum { BUFFER = 1 << 16, PRCTL = 167, MARK = 0x6d6e63, LINE = 4096 };
 
 typedef struct block {
     uint64_t end;
@@ -125,6 +126,7 @@ static void executed(unsigned cpu, void *given)
     }
     if (one->calls) called[cpu] = one->end;
     if (active) tell(cpu, WORD(KIND_BLOCK, one->id));
+    pace_runs(cpu, (one->end - one->address) / 4, active);
 }
 
 static void accessed(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address, void *place)
@@ -137,7 +139,8 @@ static void accessed(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address,
 static void marked(qemu_plugin_id_t id, unsigned cpu, int64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
                    uint64_t e, uint64_t f, uint64_t g, uint64_t h)
 {
-    (void)id, (void)c, (void)d, (void)e, (void)f, (void)g, (void)h;
+    (void)id, (void)d, (void)e, (void)f, (void)g, (void)h;
+    pace_leaves(cpu % CPUS, number, a, b, c);
     if (number == PRCTL && a == MARK) begin((enum region)b);
     if (number == FUTEX && active) tell(cpu % CPUS, WORD(KIND_REGION, REGION_SECTION));
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-enum { SIZE = 4096, THREADS = 3 };
+enum { SIZE = 4096, THREADS = 3, PIECES = 60 };
 enum { MARK = 0x6d6e63, END = 0, WARM = 1, TIMED = 2 };
 
 static float x[THREADS + 1][SIZE], y[SIZE];
@@ -28,15 +28,19 @@ __attribute__((noinline)) void move(float *to, const float *from)
 
 static pthread_barrier_t start; /* all are there at once: the emulator gives the CPU of one that is gone to another */
 
+static int taken; /* of the pieces of work, which go to whoever comes first */
+
 static void *work(void *a)
 {
     pthread_barrier_wait(&start);
-    return memset(a, (int)chain(a, y), 1);
+    while (__atomic_fetch_add(&taken, 1, __ATOMIC_RELAXED) < PIECES) memset(a, (int)chain(a, y), 1);
+    return 0;
 }
 
 static void together(void)
 {
     pthread_t all[THREADS];
+    taken = 0;
     pthread_barrier_init(&start, 0, THREADS + 1);
     for (int k = 0; k < THREADS; k++) pthread_create(&all[k], 0, work, x[k + 1]);
     work(x[0]);

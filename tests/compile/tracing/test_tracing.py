@@ -70,10 +70,10 @@ def test_python_is_one_with_numpy() -> None:
     assert found.unknown == ()
 
 
-def test_threads_have_a_core_each(program: Path) -> None:
+def test_threads_have_a_core_each_and_share_work_as_on_cores_of_their_own(program: Path) -> None:
     found = trace(Command((str(program), "threads")), load("rpi4"), threads=4)
     assert len(found.threads) == 4
-    assert min(found.threads) == pytest.approx(max(found.threads), rel=0.25)
+    assert min(found.threads) == pytest.approx(max(found.threads), rel=0.15)
 
 
 def test_what_cannot_be_traced_is_said(program: Path) -> None:
