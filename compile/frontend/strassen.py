@@ -24,7 +24,7 @@ from mnc.compile.templates.strassen_kernel import BLOCK, PRODUCTS
 from mnc.compile.templates.workload import Workload
 
 OPERATOR = "mnc.strassen"
-LEAST = 128  # input and output channels: with fewer, additions and short products cost more than is gained
+LEAST = 1 << 15  # weights: with fewer, additions and short products cost more than is gained
 ALIKE = 64.0  # times that a channel's weights may be larger than others', whose rounding errors they then are
 
 
@@ -118,7 +118,7 @@ def _is_fit(one: Biased) -> bool:
     _, chunks, height, width, block = shape_of(data)
     out_chunks = shape_of(kernel)[0]
     even = block == shape_of(kernel)[5] == BLOCK and chunks % 2 == out_chunks % 2 == 0
-    large = min(chunks, out_chunks) * block >= LEAST and height * width > 1
+    large = kernel.data.numpy().size >= LEAST and height * width > 1
     return even and large and _are_alike(kernel.data.numpy(), one.bias.data.numpy())
 
 

@@ -16,7 +16,7 @@ from tvm import autotvm, relay
 
 from mnc.compile.frontend import fusion, markers, strassen
 from mnc.compile.records.trial import task_key
-from mnc.compile.templates import integer, op_strategy, pointwise
+from mnc.compile.templates import blocked, integer, op_strategy, pointwise
 from mnc.compile.templates.workload import Convolution, Workload, convolutions
 from mnc.model.names import Precision
 from mnc.support.errors import UserError
@@ -94,11 +94,14 @@ def extract_all(program: "Program", target: Target) -> tuple[TunableTask, ...]:
     apart = extract(program, target)
     known = {task.key for task in apart}
     together = extract(replace(program, mod=fusion.fuse(program.mod)), target)
-    by_strassen = _by_strassen(program, target) if target.arch == "aarch64" else ()
+    by_strassen = _by_strassen(program, target)
     return (*apart, *(task for task in together if task.key not in known), *by_strassen)
 
 
 def _by_strassen(program: "Program", target: Target) -> tuple[TunableTask, ...]:
+    """None for cores in order, whose caches hold too little of what is added up for it to gain."""
+    if target.arch != "aarch64" or target.mcpu in blocked.IN_ORDER:
+        return ()
     made_for = tvm.target.Target(target.tvm_target())
     calls = Counter(product.workload for product in strassen.products(program.mod))
     return tuple(from_workload(*one, made_for, calls=count) for one, count in calls.items())

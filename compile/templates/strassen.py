@@ -13,7 +13,13 @@ from typing import Any
 from tvm import autotvm, te, topi
 
 from mnc.compile.templates import blocked, lane_assembly, lane_pointwise, strassen_kernel
-from mnc.compile.templates.strassen_kernel import BLOCK, CHANNEL_OUTER, PIXEL_OUTER, Layer
+from mnc.compile.templates.strassen_kernel import (
+    BLOCK,
+    CHANNEL_OUTER,
+    PIXEL_OUTER,
+    PRODUCT_OUTER,
+    Layer,
+)
 
 NAME = "strassen_NCHWc.mnc"
 
@@ -60,7 +66,7 @@ def _define_space(cfg: Any, out_blocks: int, half: int, *, even: bool) -> None:
     blocked.knob(cfg, "tile_p", tile_p, tile_p[-1])
     blocked.knob(cfg, "lanes", [2, 4], 2 if blocked.in_order() else 4)
     blocked.knob(cfg, "prefetch", [0, 1], 1)
-    orders = [CHANNEL_OUTER, PIXEL_OUTER] if len(tile_p) > 1 else [CHANNEL_OUTER]
+    orders = [CHANNEL_OUTER, *([PIXEL_OUTER] if len(tile_p) > 1 else []), PRODUCT_OUTER]
     blocked.knob(cfg, "order", orders, CHANNEL_OUTER)
 
 

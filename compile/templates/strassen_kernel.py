@@ -22,7 +22,8 @@ from mnc.compile.templates.lane_kernel import Part
 BLOCK = 4  # channels, the floats of a vector
 FLOAT = 4  # bytes
 KIND = f"float32x{BLOCK}"
-CHANNEL_OUTER, PIXEL_OUTER = 0, 1  # what the outer loop of tiles goes over
+# What the outermost loop goes over: tiles of channels or of pixels, each with all products; or products.
+CHANNEL_OUTER, PIXEL_OUTER, PRODUCT_OUTER = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -154,12 +155,15 @@ def body(layer: Layer, ins: Sequence[Any], out: Any) -> Any:
     across, down = layer.out_blocks // layer.channels, layer.half // layer.pixels
     outer, inner = (down, across) if layer.order == PIXEL_OUTER else (across, down)
     steps = layer.batch * outer * inner
-    with builder.for_range(0, steps, name="tile", kind="parallel") as tile:
-        numbers = (tile // inner % outer, tile % inner)
-        block, pixel = numbers[::-1] if layer.order == PIXEL_OUTER else numbers
-        place = _Place(tile // (outer * inner), block * layer.channels, pixel * layer.pixels)
-        for product in PRODUCTS:
-            made.product(product, place)
+    each = [[one] for one in PRODUCTS] if layer.order == PRODUCT_OUTER else [PRODUCTS]
+    for products in each:
+        with builder.for_range(0, steps, name="tile", kind="parallel") as tile:
+            numbers = (tile // inner % outer, tile % inner)
+            block, pixel = numbers[::-1] if layer.order == PIXEL_OUTER else numbers
+            image = tile // (outer * inner)
+            place = _Place(image, block * layer.channels, pixel * layer.pixels)
+            for product in products:
+                made.product(product, place)
     return _with_functions(layer, builder.get()) if blocked.on_aarch64() else builder.get()
 
 
