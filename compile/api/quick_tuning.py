@@ -72,8 +72,12 @@ def quick_tune(
 
 
 def is_due(tasks: "Sequence[TunableTask]", log: TuningLog) -> bool:
-    """Whether tasks without a record do more than UNKNOWN_SHARE of the multiply-adds."""
+    """Whether tasks without a record do more than UNKNOWN_SHARE of the multiply-adds. Those that would take
+    the place of others are not needed.
+    """
+    from mnc.compile.templates.workload import replaced
+
     known = best_of_each(log.trials)
-    apart = [task for task in tasks if task.kind != "fused"]
+    apart = [task for task in tasks if not replaced(task.task.name, task.task.args)]
     unknown = sum(task.macs * task.calls for task in apart if task.key not in known)
     return unknown > UNKNOWN_SHARE * sum(task.macs * task.calls for task in apart)

@@ -14,6 +14,7 @@ from mnc.support.errors import UserError
 from mnc.targets import load
 from mnc.targets.catalog import FOLDER
 from tests.compile import tuning_tasks
+from tests.compile.templates.workloads import by_strassen
 
 HOST = load("host")
 
@@ -60,6 +61,7 @@ def test_it_is_due_until_nearly_all_of_the_work_is_known(tmp_path: Path) -> None
         config = large.task.config_space.get(tuning_tasks.indices(large, 1)[0])
         log.append(trial_of(large.task, config, costs=(1e-3,), measurer="local", verified=True))
         assert not quick_tuning.is_due([large, small], log)
+        assert not quick_tuning.is_due([large, by_strassen((1, 64, 14, 14, 4), 64, "relu6")], log)
         assert quick_tuning.is_due([small], log)
         assert quick_tuning.quick_tune([large], HOST, log, tmp_path, 45.0) == 0
 
