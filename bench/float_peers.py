@@ -10,6 +10,13 @@ RECIPES = (
     Recipe("ncnn_file", "convert", ("model.ncnn.param", "model.ncnn.bin")),
     Recipe("mnn_file", "mnn", ("model.mnn",), needs=("onnx_file",)),
     Recipe("litert_file", "litert_convert", ("model.tflite",)),
+    Recipe(
+        "litert_fp16",
+        "litert_convert",
+        ("model.tflite", "inputs.npy", "expected.npy"),
+        needs=("exchange", "litert_file"),
+        precision="fp16",
+    ),
     Recipe("executorch_file", "executorch", ("model.pte",)),
     Recipe("stock_tvm", PROJECT, ("stock.so",)),
     Recipe("stock_tvm_tuned", PROJECT, ("stock-tuned.so",), tuned_by="autotvm", script="stock_tvm"),

@@ -67,6 +67,16 @@ RUNTIMES = (
     ),
     Runtime("litert", "LiteRT (XNNPACK)", "litert_file", "run_litert", "litert", LITERT),
     Runtime(
+        "litert-fp16",
+        "LiteRT (XNNPACK), fp16",
+        "litert_fp16",
+        "run_litert",
+        "litert",
+        LITERT,
+        HALF,
+        "fp16",
+    ),
+    Runtime(
         "litert-int8",
         "LiteRT (XNNPACK), int8",
         "litert_int8",
@@ -82,7 +92,7 @@ RUNTIMES = (
 # Who races in a precision.
 RACERS: dict[Precision, str] = {
     "float32": "mnc,ncnn,litert,mnn,onnxruntime",
-    "fp16": "mnc-fp16,ncnn-fp16",
+    "fp16": "mnc-fp16,ncnn-fp16,litert-fp16",
     "int8": "mnc-int8,ncnn-int8,litert-int8",
 }
 # Its Python package imports PyTorch, whose AArch64 wheel from PyPI is of gigabytes.

@@ -113,7 +113,8 @@ def _kept(layers: Collection[Layer], keep_float: Collection[str]) -> dict[str, s
         if not one.largest <= sums.LARGEST / ROOM:
             kept[one.name] = f"up to {one.largest:.3g}, float16 ends at {sums.LARGEST:.0f}"
         elif one.sums and one.sums.by_blocks > WRONG:
-            kept[one.name] = f"sums of {one.products} products are off by {one.sums.by_blocks:.1%}"
+            off = f"{one.sums.by_blocks:.1%}" if one.sums.by_blocks < 1 else "more than 100%"
+            kept[one.name] = f"sums of {one.products} products are off by {off}"
     return kept
 
 
