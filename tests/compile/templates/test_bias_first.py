@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where sums of AArch64's pointwise tiles start: from the bias, where one is added to each channel."""
+"""Where sums of AArch64's pointwise tiles, and of integers, start: from the bias, where one is added to each
+channel.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,8 +10,9 @@ import pytest
 import tvm
 from tvm import te
 from tvm.autotvm.task import ApplyConfig
+from tvm.autotvm.task.space import FallbackConfigEntity
 
-from mnc.compile.templates import pointwise
+from mnc.compile.templates import integer_pointwise, pointwise
 from mnc.compile.templates.lane_kernel import PREFIX, Part
 from mnc.compile.toolchain.pass_context import pass_context
 from mnc.targets import load
@@ -55,3 +58,26 @@ def test_sums_start_from_a_bias_of_each_channel_and_from_nothing_else(
     ):
         if channels > 1 or shape != (1, 1, 1, 1, 4):  # of one channel block it is its bias
             assert Part.BIASED not in lowered(config, shape, at)
+
+
+@pytest.mark.parametrize(("mcpu", "group"), [("znver4", 4), ("haswell", 2)])
+def test_integer_sums_start_from_a_bias_of_each_channel_too(mcpu: str, group: int) -> None:
+    data = te.placeholder((1, 4, 14, 14, 16), "uint8", name="data")
+    kernel = te.placeholder((8, 4, 1, 1, 16 // group, 16, group), "int8", name="kernel")
+    out = (1, 8, 14, 14, 16)
+
+    def zeros(added: tuple[int, ...], at: Callable[..., Any]) -> int:
+        more = te.placeholder(added, "int32", name="more")
+        target = tvm.target.Target(f"llvm -keys=cpu -mcpu={mcpu} -num-cores=2")
+        with target, ApplyConfig(FallbackConfigEntity()), pass_context():
+            arguments = (1, 1), (0, 0, 0, 0), (1, 1), 0, "int32"
+            summed = integer_pointwise.compute(data, kernel, *arguments)
+            result = te.compute(
+                out, lambda *i: te.max(summed(*i) + more(*at(*i)), 3), tag="elemwise"
+            )
+            schedule = integer_pointwise.schedule([result])
+            return str(tvm.lower(schedule, [data, kernel, more, result])).count("Broadcast(0,")
+
+    assert zeros((1, 8, 1, 1, 16), lambda n, o, y, x, v: (n, o, 0, 0, v)) == 0
+    assert zeros(out, lambda *i: i) > 0
+    assert zeros((1, 8, 1, 1, 16), lambda n, o, y, x, v: (n, o, 0, 0, 15 - v)) > 0
