@@ -123,7 +123,7 @@ CASES = {
         direct.NAME, (2, 6, 6, 6, 4), (12, 2, 3, 3, 4, 4), strides=(2, 2), pad=(1, 1, 1, 1)
     ),
     "by Strassen 8x8": by_strassen((1, 8, 8, 8, 4), 4, "relu6"),
-    "by Strassen 7x7 odd": by_strassen((2, 4, 7, 7, 4), 4, "relu"),
+    "by Strassen 5x5 odd": by_strassen((2, 2, 5, 5, 4), 4, "relu"),
     "by Strassen 6x5": by_strassen((1, 4, 6, 5, 4), 6, "none"),
     "strided 1x1": convolution(direct.NAME, (1, 2, 6, 6, 4), (3, 2, 1, 1, 4, 4), strides=(2, 2)),
 }
