@@ -47,6 +47,22 @@ def rebuilt(node: Any, new: Callable[[Any], Any]) -> Any:
     return node
 
 
+def replaced(mod: Any, replacement: Callable[[Any, Callable[[Any], Any]], Any]) -> Any:
+    """The module with `replacement(node, new)` in place of each expression of its function, which stays where
+    that is None; `new` gives what took the place of one that comes before. Typed.
+    """
+    new: dict[Any, Any] = {}
+
+    def visit(node: Any) -> None:
+        made = replacement(node, new.__getitem__)
+        new[node] = rebuilt(node, new.__getitem__) if made is None else made
+
+    main = mod["main"]
+    relay.analysis.post_order_visit(main.body, visit)
+    function = relay.Function(main.params, new[main.body])
+    return relay.transform.InferType()(tvm.IRModule.from_expr(function))
+
+
 def is_call(node: Any, name: str) -> bool:
     """Whether `node` is a call of the operator of that name."""
     return isinstance(node, relay.Call) and getattr(node.op, "name", "") == name

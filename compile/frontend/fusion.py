@@ -17,7 +17,7 @@ from tvm.relay.op import op as registry
 from tvm.relay.op.strategy import generic
 
 from mnc.compile.frontend import epilogues, own_operators
-from mnc.compile.frontend.expressions import children, in_order, rebuilt
+from mnc.compile.frontend.expressions import children, in_order, replaced, shape_of
 from mnc.compile.templates import convolution_depthwise, depthwise, op_strategy
 from mnc.compile.templates.workload import Workload
 
@@ -54,9 +54,8 @@ class Pair:
 
 def workload_of(call: Any) -> Workload:
     """The workload of a call of the operator whose arguments have types."""
-    shapes = (tuple(int(d) for d in arg.checked_type.shape) for arg in call.args)
     dtype = str(call.args[0].checked_type.dtype)
-    tensors = (("TENSOR", shape, dtype) for shape in shapes)
+    tensors = (("TENSOR", shape_of(arg), dtype) for arg in call.args)
     return convolution_depthwise.NAME, (*tensors, *_arguments(call.attrs, dtype))
 
 
@@ -71,21 +70,12 @@ def pairs(mod: Any) -> tuple[Pair, ...]:
 def fuse(mod: Any, wanted: Callable[[Pair], bool] = lambda _: True) -> Any:
     """The module with every `wanted` pair as one operator; typed, as the one given."""
     chosen = {pair.depthwise: pair for pair in pairs(mod) if wanted(pair)}
-    if not chosen:
-        return mod
-    new: dict[Any, Any] = {}
 
-    def visit(node: Any) -> None:
-        if node in chosen:
-            pair = chosen[node]
-            new[node] = pair.fused(new[pair.convolution.args[0]])
-        else:
-            new[node] = rebuilt(node, new.__getitem__)
+    def one_operator(node: Any, new: Callable[[Any], Any]) -> Any:
+        pair = chosen.get(node)
+        return pair and pair.fused(new(pair.convolution.args[0]))
 
-    main = mod["main"]
-    relay.analysis.post_order_visit(main.body, visit)
-    function = relay.Function(main.params, new[main.body])
-    return relay.transform.InferType()(tvm.IRModule.from_expr(function))
+    return replaced(mod, one_operator) if chosen else mod
 
 
 def _pair(call: Any, uses: Counter[Any]) -> Pair | None:
@@ -113,8 +103,14 @@ def _register() -> None:
     """Tell Relay the operator: its type, template, and that element-wise operators may follow."""
     about = "A convolution, bias, activation and depthwise convolution, blocked."
     own_operators.register(OPERATOR, about, inputs=4, relation=_type, attributes=True)
-    registry.register_pattern(OPERATOR, registry.OpPattern.OUT_ELEMWISE_FUSABLE)
-    registry.register_strategy(OPERATOR, _strategy)
+    own_operators.implement(
+        OPERATOR,
+        registry.OpPattern.OUT_ELEMWISE_FUSABLE,
+        lambda attrs, inputs, _: [
+            convolution_depthwise.compute(*inputs, *_arguments(attrs, inputs[0].dtype))
+        ],
+        generic.wrap_topi_schedule(convolution_depthwise.schedule),
+    )
 
 
 def _type(args: Any, attrs: Any) -> Any:
@@ -140,19 +136,6 @@ def _arguments(attrs: Any, dtype: str) -> tuple[Any, ...]:
     names = ("strides", "padding", "depthwise_strides", "depthwise_padding")
     numbers = (tuple(int(value) for value in attrs[name]) for name in names)
     return (*numbers, str(attrs["activation"]), dtype)
-
-
-@tvm.target.override_native_generic_func("mnc_convolution_depthwise_strategy")  # type: ignore[untyped-decorator]
-def _strategy(attrs: Any, inputs: Any, out_type: Any, target: Any) -> Any:
-    answer = registry.OpStrategy()
-    answer.add_implementation(
-        lambda attrs, inputs, _: [
-            convolution_depthwise.compute(*inputs, *_arguments(attrs, inputs[0].dtype))
-        ],
-        generic.wrap_topi_schedule(convolution_depthwise.schedule),
-        name=convolution_depthwise.NAME,
-    )
-    return answer
 
 
 _register()

@@ -132,26 +132,9 @@ def _packed(image: Any, attrs: Any) -> Any:
     return packed_image.compute(image, by, zero, border, fill, dtype)
 
 
-@tvm.target.override_native_generic_func("mnc_packed_image_strategy")  # type: ignore[untyped-decorator]
-def _packed_image(_: Any, __: Any, ___: Any, ____: Any) -> Any:
-    answer = registry.OpStrategy()
-    answer.add_implementation(
-        lambda attrs, inputs, _: [_packed(inputs[0], attrs)],
-        lambda _, outs, __: te.create_schedule([out.op for out in outs]),
-        name=PACKED_IMAGE,
-    )
-    return answer
-
-
-@tvm.target.override_native_generic_func("mnc_lookup_strategy")  # type: ignore[untyped-decorator]
-def _looked_up(_: Any, __: Any, ___: Any, ____: Any) -> Any:
-    answer = registry.OpStrategy()
-    answer.add_implementation(
-        lambda _, inputs, __: [lookup.compute(*inputs)],
-        lambda _, outs, __: te.create_schedule([out.op for out in outs]),
-        name=LOOKUP,
-    )
-    return answer
+def _as_it_is(_: Any, outs: Any, __: Any) -> Any:
+    """The schedule of what says itself how it is done."""
+    return te.create_schedule([out.op for out in outs])
 
 
 @tvm.target.override_native_generic_func("mnc_integer_convolution_strategy")  # type: ignore[untyped-decorator]
@@ -182,14 +165,22 @@ def _register() -> None:
         own_operators.register(name, about, inputs=count, relation=relation, attributes=True)
     about = "A table looked up for each byte of a blocked map."
     own_operators.register(LOOKUP, about, inputs=2, relation=_as_table)
-    registry.register_pattern(LOOKUP, registry.OpPattern.OPAQUE)
-    registry.register_strategy(LOOKUP, _looked_up)
+    own_operators.implement(
+        LOOKUP,
+        registry.OpPattern.OPAQUE,
+        lambda _, inputs, __: [lookup.compute(*inputs)],
+        _as_it_is,
+    )
     about = (
         "A float32 image put on a grid of 8 bits, with a border, a pixel's channels side by side."
     )
     own_operators.register(PACKED_IMAGE, about, inputs=1, relation=_of_packed, attributes=True)
-    registry.register_pattern(PACKED_IMAGE, registry.OpPattern.OPAQUE)
-    registry.register_strategy(PACKED_IMAGE, _packed_image)
+    own_operators.implement(
+        PACKED_IMAGE,
+        registry.OpPattern.OPAQUE,
+        lambda attrs, inputs, _: [_packed(inputs[0], attrs)],
+        _as_it_is,
+    )
     registry.register_pattern(BLOCKED_CONVOLUTION, registry.OpPattern.OUT_ELEMWISE_FUSABLE)
     registry.register_strategy(BLOCKED_CONVOLUTION, _strategy)
 

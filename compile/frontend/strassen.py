@@ -18,9 +18,9 @@ from tvm.relay.op.strategy import generic
 
 from mnc.compile.frontend import epilogues, own_operators
 from mnc.compile.frontend.epilogues import Biased
-from mnc.compile.frontend.expressions import children, in_order, is_call, rebuilt, shape_of
+from mnc.compile.frontend.expressions import children, in_order, is_call, replaced, shape_of
 from mnc.compile.templates import op_strategy, pointwise, strassen, strassen_weights
-from mnc.compile.templates.strassen_kernel import BLOCK, PRODUCTS
+from mnc.compile.templates.strassen_products import BLOCK, PRODUCTS
 from mnc.compile.templates.workload import Workload
 
 OPERATOR = "mnc.strassen"
@@ -72,20 +72,12 @@ def products(mod: Any) -> tuple[Product, ...]:
 def applied(mod: Any, wanted: Callable[[Product], bool] = lambda _: True) -> Any:
     """The module with every `wanted` one as one operator; typed, as the one given."""
     chosen = {one.last: one for one in products(mod) if wanted(one)}
-    if not chosen:
-        return mod
-    new: dict[Any, Any] = {}
 
-    def visit(node: Any) -> None:
-        if node in chosen:
-            new[node] = chosen[node].product(new[chosen[node].biased.convolution.args[0]])
-        else:
-            new[node] = rebuilt(node, new.__getitem__)
+    def one_operator(node: Any, new: Callable[[Any], Any]) -> Any:
+        one = chosen.get(node)
+        return one and one.product(new(one.biased.convolution.args[0]))
 
-    main = mod["main"]
-    relay.analysis.post_order_visit(main.body, visit)
-    function = relay.Function(main.params, new[main.body])
-    return relay.transform.InferType()(tvm.IRModule.from_expr(function))
+    return replaced(mod, one_operator) if chosen else mod
 
 
 def workload_of(call: Any) -> Workload:
@@ -138,8 +130,14 @@ def _register() -> None:
     """Tell Relay the operator: its type and its template."""
     about = "A 1x1 convolution, bias and activation, blocked, by seven products."
     own_operators.register(OPERATOR, about, inputs=3, relation=_type, attributes=True)
-    registry.register_pattern(OPERATOR, registry.OpPattern.OPAQUE)
-    registry.register_strategy(OPERATOR, _strategy)
+    own_operators.implement(
+        OPERATOR,
+        registry.OpPattern.OPAQUE,
+        lambda attrs, inputs, _: [
+            strassen.compute(*inputs, str(attrs["activation"]), inputs[0].dtype)
+        ],
+        generic.wrap_topi_schedule(strassen.schedule),
+    )
 
 
 def _type(args: Any, _attrs: Any) -> Any:
@@ -148,19 +146,6 @@ def _type(args: Any, _attrs: Any) -> Any:
         return None
     shape = (data.shape[0], 2 * kernel.shape[0], *data.shape[2:4], kernel.shape[5])
     return relay.TensorType(shape, data.dtype)
-
-
-@tvm.target.override_native_generic_func("mnc_strassen_strategy")  # type: ignore[untyped-decorator]
-def _strategy(attrs: Any, inputs: Any, out_type: Any, target: Any) -> Any:
-    answer = registry.OpStrategy()
-    answer.add_implementation(
-        lambda attrs, inputs, _: [
-            strassen.compute(*inputs, str(attrs["activation"]), inputs[0].dtype)
-        ],
-        generic.wrap_topi_schedule(strassen.schedule),
-        name=strassen.NAME,
-    )
-    return answer
 
 
 _register()

@@ -70,9 +70,7 @@ def schedule(s: Any, accumulator: Any, convolution: Any, cfg: Any, output: Any, 
     apart = height * width * assembly_function.VECTOR_BYTES
     stage, pixels = s[accumulator], cfg["tile_p"].val
     at_once = half_sums.block_of(data) // block
-    ahead = lane_tile.FIRST_BLOCKS * apart
-    prefetch = cfg["prefetch"].val and ahead <= assembly_function.MOST_AHEAD
-    near = chunks * apart <= assembly_function.MOST_AHEAD
+    ahead, near = lane_tile.prefetches(apart, chunks) if cfg["prefetch"].val else (0, 0)
     # "local" would be asked of the runtime however small.
     stage.set_scope("global")
     stage.compute_at(s[output], inner)
@@ -85,7 +83,7 @@ def schedule(s: Any, accumulator: Any, convolution: Any, cfg: Any, output: Any, 
         blocks=chunks,
         at_once=at_once,
         lanes=cfg["lanes"].val,
-        ahead=ahead if prefetch else 0,
-        apart=apart if prefetch and near else 0,
+        ahead=ahead,
+        apart=near,
     )
     stage.tensorize(o, lane_tile.intrinsic(tile, convolution.dtype, scope="global"))

@@ -18,6 +18,16 @@ from mnc.compile.templates.multiply_add import buffer
 FIRST_BLOCKS = 2  # that no kernel prefetches for itself
 
 
+def prefetches(apart: int, blocks: int) -> tuple[int, int]:
+    """`ahead` and `apart` of a `Tile` that prefetches, over a map's `blocks`, so many bytes from each other;
+    0 for what no instruction reaches.
+    """
+    ahead, most = FIRST_BLOCKS * apart, assembly_function.MOST_AHEAD
+    if ahead > most:
+        return 0, 0
+    return ahead, apart if blocks * apart <= most else 0
+
+
 @dataclass(frozen=True)
 class Tile:
     """`channels` blocks of output channels and `rows` x `columns` pixels, which lie one after another, over

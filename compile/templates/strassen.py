@@ -4,7 +4,7 @@
 The output's quarters (halves of pixels, halves of channels) are sums of seven products of sums of the map's
 quarters and sums of the weights', which are worked out when the network is compiled (`strassen_weights`).
 Winograd's form of it: four additions of quarters of the map, made here, and those of the output for next to
-nothing, since what one product has summed is what another starts from (`strassen_kernel`). float32 on
+nothing, since what one product has summed is what another starts from (`strassen_products`). float32 on
 AArch64.
 """
 
@@ -12,14 +12,20 @@ from typing import Any
 
 from tvm import autotvm, te, topi
 
-from mnc.compile.templates import blocked, lane_assembly, lane_pointwise, strassen_kernel
+from mnc.compile.templates import (
+    blocked,
+    lane_assembly,
+    lane_pointwise,
+    strassen_kernel,
+    strassen_products,
+)
 from mnc.compile.templates.strassen_kernel import (
-    BLOCK,
     CHANNEL_OUTER,
     PIXEL_OUTER,
     PRODUCT_OUTER,
     Layer,
 )
+from mnc.compile.templates.strassen_products import BLOCK
 
 NAME = "strassen_NCHWc.mnc"
 
@@ -77,7 +83,7 @@ def _sums(layer: Layer, data: Any) -> Any:
             block = chunk + channels * layer.in_blocks
             return data[n, block, at // layer.width, at % layer.width, v]
 
-        return strassen_kernel.sums(*(quarter(p, c) for p in (0, 1) for c in (0, 1)))
+        return strassen_products.sums(*(quarter(p, c) for p in (0, 1) for c in (0, 1)))
 
     return te.compute((layer.batch, layer.in_blocks, layer.half, BLOCK), value, name="sums")
 

@@ -13,71 +13,16 @@ from typing import Any
 
 from tvm import tir
 
-from mnc.compile.templates import assembly_function, blocked, lane_kernel, lane_tile
+from mnc.compile.templates import blocked, lane_kernel, lane_tile
 from mnc.compile.templates.assembly_function import VECTOR_BYTES
 from mnc.compile.templates.convolution_depthwise import ACTIVATIONS
 from mnc.compile.templates.lane_assembly import Kernel
-from mnc.compile.templates.lane_kernel import Part
+from mnc.compile.templates.strassen_products import BLOCK, PRODUCTS, Product, Quarter
 
-BLOCK = 4  # channels, the floats of a vector
 FLOAT = 4  # bytes
 KIND = f"float32x{BLOCK}"
 # What the outermost loop goes over: tiles of channels or of pixels, each with all products; or products.
 CHANNEL_OUTER, PIXEL_OUTER, PRODUCT_OUTER = 0, 1, 2
-
-
-@dataclass(frozen=True)
-class Quarter:
-    """Half of the pixels and half of the channels of a map, 0 or 1."""
-
-    pixels: int
-    channels: int
-
-
-FIRST, SECOND, THIRD, FOURTH = (Quarter(p, c) for p in (0, 1) for c in (0, 1))
-
-
-@dataclass(frozen=True)
-class Result:
-    """Where a product's sums go. `onto`: what is there is added first; `final`: the output's own."""
-
-    quarter: Quarter
-    onto: bool = False
-    final: bool = False
-
-
-@dataclass(frozen=True)
-class Product:
-    """Of a quarter of the map, or one of the four sums by number, and weights. It starts from what quarters
-    of the output hold, added up; where there are none, from the bias of its result's channels.
-    """
-
-    source: Quarter | int
-    starts: tuple[Quarter, ...]
-    results: tuple[Result, ...]
-
-    @property
-    def part(self) -> Part:
-        """Of `lane_kernel`'s."""
-        return Part.BEGUN if self.starts else Part.BIASED
-
-
-# Winograd's form. The output's quarters hold what others start from until they are final themselves.
-PRODUCTS = (
-    Product(FIRST, (), (Result(THIRD),)),
-    Product(SECOND, (THIRD,), (Result(FIRST, final=True),)),
-    Product(1, (THIRD,), (Result(THIRD),)),
-    Product(0, (), (Result(FOURTH),)),
-    Product(3, (THIRD, FOURTH), (Result(SECOND, final=True),)),
-    Product(2, (THIRD,), (Result(THIRD), Result(FOURTH, onto=True, final=True))),
-    Product(FOURTH, (THIRD,), (Result(THIRD, final=True),)),
-)
-
-
-def sums(first: Any, second: Any, third: Any, fourth: Any) -> tuple[Any, ...]:
-    """The four of the map's quarters."""
-    below = third + fourth
-    return below, below - first, first - third, second - (below - first)
 
 
 @dataclass(frozen=True)
@@ -121,8 +66,7 @@ class Layer:
     def kernels(self, product: Product) -> list[tuple[int, Kernel]]:
         """(first pixel, kernel) of a tile."""
         apart = self.apart(product) * VECTOR_BYTES
-        ahead = lane_tile.FIRST_BLOCKS * apart
-        prefetch = self.prefetch and ahead <= assembly_function.MOST_AHEAD
+        ahead, near = lane_tile.prefetches(apart, self.in_blocks) if self.prefetch else (0, 0)
         tile = lane_tile.Tile(
             channels=self.channels,
             rows=1,
@@ -130,10 +74,8 @@ class Layer:
             blocks=self.in_blocks,
             at_once=self.in_blocks,
             lanes=self.lanes,
-            ahead=ahead if prefetch else 0,
-            apart=apart
-            if prefetch and self.in_blocks * apart <= assembly_function.MOST_AHEAD
-            else 0,
+            ahead=ahead,
+            apart=near,
         )
         return [(first, kernel) for first, _, kernel, _ in tile.calls(FLOAT)]
 

@@ -14,7 +14,7 @@ Numbers = NDArray[Any]
 
 def packed(kernel: Numbers) -> Numbers:
     """The weights (O, I, 1, 1, i, o), of even numbers of blocks, as (O / 2, 7, I / 2, 1, i, o): a matrix for
-    each of `strassen_kernel.PRODUCTS`, in their order.
+    each of `strassen_products.PRODUCTS`, in their order.
     """
     ((b11, b21), (b12, b22)) = (
         np.split(half, 2, axis=1) for half in np.split(kernel[:, :, 0].astype(np.float64), 2)

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from mnc.compile.templates import strassen_kernel, strassen_weights
+from mnc.compile.templates import strassen_products, strassen_weights
 
 
 def test_packed_weights_and_bias_are_those_that_were_packed() -> None:
@@ -11,7 +11,7 @@ def test_packed_weights_and_bias_are_those_that_were_packed() -> None:
     kernel = random.standard_normal((6, 4, 1, 1, 4, 4)).astype(np.float32)
     bias = random.standard_normal((1, 6, 1, 1, 4)).astype(np.float32)
     seven = strassen_weights.packed(kernel)
-    assert seven.shape == (3, len(strassen_kernel.PRODUCTS), 2, 1, 4, 4)
+    assert seven.shape == (3, len(strassen_products.PRODUCTS), 2, 1, 4, 4)
     np.testing.assert_allclose(strassen_weights.unpacked(seven), kernel, atol=1e-6)
     again = strassen_weights.bias_unpacked(strassen_weights.bias_packed(bias))
     np.testing.assert_allclose(again, bias, atol=1e-6)
