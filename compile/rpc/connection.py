@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import tvm
@@ -74,6 +74,7 @@ class Connection(Closing):
     def __init__(self, remote: Any, address: Address, where: str) -> None:
         self.remote, self.address, self.where = remote, address, where
         self._releases: list[Callable[[], None]] = []
+        self._given_up: list[Pending[Any]] = []
         self.cpu = remote.cpu(0)
         self.report = self.ask()
 
@@ -93,11 +94,13 @@ class Connection(Closing):
 
     def call(self, function: Callable[[], T], *, seconds: float = CALL_SECONDS) -> T:
         """`function()`, which uses the device; UserError when that fails or takes over `seconds`."""
+        pending = Pending(function)
         try:
-            return within(seconds, function)
+            return pending.result(seconds)
         except UserError:
             raise
         except TimeoutError:
+            self._given_up.append(pending)
             raise UserError(
                 f"{self} gave no answer in {seconds:g} s: it hangs, or its network is gone; restart it"
             ) from None
@@ -131,15 +134,25 @@ class Connection(Closing):
             self.call(lambda: function(count), seconds=CONNECT_SECONDS)
 
     def close(self) -> None:
-        """Give the device back; safe to call twice, and on a device that is gone."""
+        """Give the device back; safe to call twice, and on a device that is gone. While a call that was given
+        up is still at work, the session ends after it.
+        """
         remote, self.remote = self.remote, None
         if remote is None:
             return
-        # What is freed after the connection has gone makes TVM complain from a destructor.
+
+        def end() -> None:
+            # TVM closes a session under a call that is in it, which then crashes this process.
+            while self._given_up:
+                self._given_up.pop().wait()
+            # What is freed after the connection has gone makes TVM complain from a destructor.
+            for release in self._releases:
+                with contextlib.suppress(Exception):
+                    release()
+            remote.get_function("CloseRPCConnection")()
+
         with contextlib.suppress(Exception):
-            within(CLOSE_SECONDS, lambda: [release() for release in self._releases])
-        with contextlib.suppress(Exception):
-            within(CLOSE_SECONDS, remote.get_function("CloseRPCConnection"))
+            within(CLOSE_SECONDS, end)
 
     def on_close(self, release: Callable[[], None]) -> None:
         """Have `release` free what it holds on the device before the session ends."""
@@ -207,28 +220,41 @@ def open_session(
     return Connection(remote, address, where)
 
 
-def within(seconds: float, function: Callable[[], T]) -> T:
-    """`function()` in a thread of its own; TimeoutError when it is not done in time.
-
-    TVM's sockets wait for ever. A call that is given up stays behind in its thread, which holds up nothing.
+class Pending(Generic[T]):
+    """`function()` in a thread of its own. TVM's sockets wait for ever: a call that is given up stays behind
+    in its thread, which holds up nothing.
     """
-    outcome: list[tuple[bool, Any]] = []
 
-    def run() -> None:
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._outcome: list[tuple[bool, Any]] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def result(self, seconds: float) -> T:
+        """What it gives or raises; TimeoutError when it is not done in time."""
+        self._thread.join(seconds)
+        if not self._outcome:
+            raise TimeoutError(f"no answer in {seconds:g} s")
+        done, value = self._outcome[0]
+        if not done:
+            raise value
+        return value  # type: ignore[no-any-return]
+
+    def wait(self) -> None:
+        """Until it has ended, however."""
+        self._thread.join()
+
+    def _run(self) -> None:
         try:
-            outcome.append((True, function()))
+            self._outcome.append((True, self._function()))
         except BaseException as error:
-            outcome.append((False, error))
+            self._outcome.append((False, error))
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not outcome:
-        raise TimeoutError(f"no answer in {seconds:g} s")
-    done, value = outcome[0]
-    if not done:
-        raise value
-    return value  # type: ignore[no-any-return]
+
+def within(seconds: float, function: Callable[[], T]) -> T:
+    """`function()`; TimeoutError when it is not done in time."""
+    return Pending(function).result(seconds)
 
 
 def _keep_quiet_about_gone_devices() -> None:

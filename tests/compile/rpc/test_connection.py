@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -60,6 +60,46 @@ def test_something_else_listens_there() -> None:
         threading.Thread(target=talk, daemon=True).start()
         with pytest.raises(UserError, match="is no tracker"):
             connection.connect(Address("127.0.0.1", other.getsockname()[1], "arm"))
+
+
+class Remote:
+    """A session of TVM's that notes when it is closed; it knows no report."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def cpu(self, number: int) -> int:
+        return number
+
+    def get_function(self, name: str) -> Callable[[], None]:
+        if name != "CloseRPCConnection":
+            raise AttributeError(name)
+        return lambda: self.events.append("closed")
+
+
+def test_a_session_ends_after_the_calls_that_were_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "CLOSE_SECONDS", 0.01)
+    remote, answers, closed = Remote(), threading.Event(), threading.Event()
+
+    def late() -> None:
+        answers.wait()
+        remote.events.append("answered")
+
+    device = connection.Connection(remote, Address("127.0.0.1", 9, "late"), "127.0.0.1:9")
+    device.on_close(closed.set)
+    with pytest.raises(UserError, match=r"gave no answer in 0\.01 s: it hangs"):
+        device.call(late, seconds=0.01)
+    device.close()
+    assert remote.events == []  # TVM would crash this process
+    answers.set()
+    assert closed.wait(30.0)
+    for _ in range(600):
+        if len(remote.events) == 2:
+            break
+        time.sleep(0.05)
+    assert remote.events == ["answered", "closed"]
 
 
 @pytest.mark.slow
