@@ -38,6 +38,8 @@ RUNTIMES = {
     ("ncnn", "int8"): "ncnn-int8",
     ("XNNPACK", "f32"): "litert",
     ("XNNPACK", "int8"): "litert-int8",
+    ("ExecuTorch", "f32"): "executorch",
+    ("ExecuTorch", "int8"): "executorch-int8",
 }
 BOARDS = {
     "Raspberry Pi 3B": "rpi3b",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.arm import executorch_library
 from bench.environments import REQUIREMENTS
 from bench.judging import likeness
 from bench.peer import PROJECT
@@ -54,6 +55,7 @@ HALF = 5e-2  # of the largest logit: what is wrong is further off
 EIGHT_BITS = 0.5  # how far logits may be off that 8-bit maps lead to: what is wrong is further off
 LITERT = ("ai-edge-litert", "backports.strenum", "flatbuffers", "protobuf", "tqdm")
 ONNX = ("onnxruntime", "flatbuffers", "packaging", "protobuf")
+EXECUTORCH_MODULE = "run_executorch_cpp"
 OURS = ""  # the recipe of a library that is exported for the target
 RUNTIMES = (
     Runtime("mnc", "mnc", OURS, "run_exported", PROJECT, ()),
@@ -88,15 +90,31 @@ RUNTIMES = (
     ),
     Runtime("mnn", "MNN", "mnn_file", "run_mnn", "mnn", ("mnn",)),
     Runtime("onnxruntime", "ONNX Runtime", "onnx_file", "run_onnxruntime", "onnxruntime", ONNX),
+    Runtime(
+        "executorch",
+        "ExecuTorch (XNNPACK)",
+        "executorch_file",
+        EXECUTORCH_MODULE,
+        "executorch",
+        ("executorch",),
+    ),
+    Runtime(
+        "executorch-int8",
+        "ExecuTorch (XNNPACK), int8",
+        "executorch_int8",
+        EXECUTORCH_MODULE,
+        "executorch",
+        ("executorch",),
+        EIGHT_BITS,
+        "int8",
+    ),
 )
 # Who races in a precision.
 RACERS: dict[Precision, str] = {
-    "float32": "mnc,ncnn,litert,mnn,onnxruntime",
+    "float32": "mnc,ncnn,litert,mnn,onnxruntime,executorch",
     "fp16": "mnc-fp16,ncnn-fp16,litert-fp16",
-    "int8": "mnc-int8,ncnn-int8,litert-int8",
+    "int8": "mnc-int8,ncnn-int8,litert-int8,executorch-int8",
 }
-# Its Python package imports PyTorch, whose AArch64 wheel from PyPI is of gigabytes.
-LEFT_OUT = {"executorch": "its runtime for Python needs PyTorch in the emulator"}
 
 
 def find(key: str) -> Runtime:
@@ -105,8 +123,7 @@ def find(key: str) -> Runtime:
         if one.key == key:
             return one
     known = ", ".join(one.key for one in RUNTIMES)
-    why = f" ({LEFT_OUT[key]})" if key in LEFT_OUT else ""
-    raise UserError(f"no runtime {key!r} is traced{why}; one of {known}")
+    raise UserError(f"no runtime {key!r} is traced; one of {known}")
 
 
 def price(runtime: Runtime, folder: Path, target: Target, *, threads: int) -> Priced:
@@ -133,8 +150,11 @@ def _environment(runtime: Runtime, threads: int) -> dict[str, str]:
         pip_files(pin, platform="aarch64", python=root.release.python) for pin in _pins(runtime)
     ]
     places = [WORKERS, *pins]
+    compiled = {}
+    if runtime.module == EXECUTORCH_MODULE:
+        compiled = {"EXECUTORCH_NETWORK": str(executorch_library.library(pins[0]))}
     # Threads that spin while they wait would be priced for it.
-    return {
+    return compiled | {
         "PYTHONPATH": ":".join([*map(str, places), root.python_path]),
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "passive",
