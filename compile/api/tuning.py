@@ -107,7 +107,8 @@ def tune_with(
     path = log_path(options.logs, cpu.name, network.name)
     prepared = prepare(network, cpu)
     wanted = options.kinds or ("all",)
-    found = tasks.select(prepared.tasks, wanted)
+    useful = [t for t in prepared.tasks if device.times_layers or not t.only_in_network]
+    found = tasks.select(useful, wanted)
     if not found:
         raise UserError(f"{network.name} has no task of kind {', '.join(wanted)}; see `mnc tasks`")
     summary = search(found, path, device, options, observer)

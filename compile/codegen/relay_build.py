@@ -16,6 +16,7 @@ from tvm import relay
 from mnc.compile.codegen.dispatch_context import BestRecords
 from mnc.compile.frontend import fusion, strassen
 from mnc.compile.frontend.fusion import Pair
+from mnc.compile.frontend.integer_fusion import IntegerPair
 from mnc.compile.records.family_choice import BLOCKED
 from mnc.compile.records.trial import Trial, task_key
 from mnc.compile.templates import op_strategy
@@ -50,15 +51,22 @@ def compiled(mod: Any, wanted: str, records: BestRecords, *, family: str = BLOCK
         ) from error
 
 
-def _pays(pair: Pair, first: Trial | None, records: BestRecords) -> bool:
+def _pays(pair: Pair | IntegerPair, first: Trial | None, records: BestRecords) -> bool:
     """Whether to fuse: where the pair was measured to be faster, or nothing was, for untuned kernels gain by
     it too. What was tuned of the parts alone is not thrown away for an untuned pair. `first` is how its
     convolution is done where not by its own template.
+
+    Of integers not where nothing was timed, for untuned pairs lose a little, nor by times of kernels alone:
+    there a convolution writes sums of 32 bits, which in the network are stored in 8 as the pair's are.
     """
     together = records.best(task_key(*pair.workload))
     apart = _apart(pair.workload, records)
     apart = [first or apart[0], *apart[1:]]
-    return not any(apart) if together is None else _is_faster(together, apart)
+    if isinstance(pair, IntegerPair) and any(apart) and together and not together.in_network:
+        return False
+    if together is None:
+        return not (any(apart) or isinstance(pair, IntegerPair))
+    return _is_faster(together, apart)
 
 
 def _if_faster(workload: Workload, records: BestRecords) -> Trial | None:

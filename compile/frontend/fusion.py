@@ -16,8 +16,9 @@ from tvm import relay
 from tvm.relay.op import op as registry
 from tvm.relay.op.strategy import generic
 
-from mnc.compile.frontend import epilogues, own_operators
+from mnc.compile.frontend import epilogues, integer_fusion, own_operators
 from mnc.compile.frontend.expressions import children, in_order, replaced, shape_of
+from mnc.compile.frontend.integer_fusion import IntegerPair
 from mnc.compile.templates import convolution_depthwise, depthwise, op_strategy
 from mnc.compile.templates.workload import Workload
 
@@ -59,15 +60,16 @@ def workload_of(call: Any) -> Workload:
     return convolution_depthwise.NAME, (*tensors, *_arguments(call.attrs, dtype))
 
 
-def pairs(mod: Any) -> tuple[Pair, ...]:
+def pairs(mod: Any) -> tuple[Pair | IntegerPair, ...]:
     """The pairs of a typed module that could be fused, in the order of their depthwise convolutions."""
     order = in_order(mod["main"].body)
     uses = Counter(arg for node in order for arg in children(node))
-    found = (_pair(node, uses) for node in order if isinstance(node, relay.Call))
+    calls = [node for node in order if isinstance(node, relay.Call)]
+    found = (_pair(node, uses) or integer_fusion.pair_of(node, uses) for node in calls)
     return tuple(pair for pair in found if pair is not None)
 
 
-def fuse(mod: Any, wanted: Callable[[Pair], bool] = lambda _: True) -> Any:
+def fuse(mod: Any, wanted: Callable[[Pair | IntegerPair], bool] = lambda _: True) -> Any:
     """The module with every `wanted` pair as one operator; typed, as the one given."""
     chosen = {pair.depthwise: pair for pair in pairs(mod) if wanted(pair)}
 

@@ -7,16 +7,22 @@ AutoTVM's own extraction compiles the network to find the same ones.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import tvm
 from tvm import autotvm, relay
 
-from mnc.compile.frontend import fusion, markers, strassen
+from mnc.compile.frontend import fusion, integer_fusion, markers, strassen
 from mnc.compile.records.trial import task_key
-from mnc.compile.templates import blocked, integer, op_strategy, pointwise
+from mnc.compile.templates import (
+    blocked,
+    integer,
+    integer_convolution_depthwise,
+    op_strategy,
+    pointwise,
+)
 from mnc.compile.templates.workload import Convolution, Workload, convolutions
 from mnc.model.names import Precision
 from mnc.support.errors import UserError
@@ -30,6 +36,13 @@ if TYPE_CHECKING:  # they bring PyTorch, which processes that only compile do wi
 Kind = Literal["first conv", "depthwise", "pointwise", "dense", "conv", "fused"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PRECISIONS: dict[str, Precision] = {"float32": "float32", "float16": "fp16"}
+# What computes the workload of a call of an operator of our own.
+OWN_OPERATORS: dict[str, Callable[[Any], Workload]] = {
+    fusion.OPERATOR: fusion.workload_of,
+    integer_fusion.OPERATOR: integer_fusion.workload_of,
+    strassen.OPERATOR: strassen.workload_of,
+    markers.BLOCKED_CONVOLUTION: markers.workload_of,
+}
 SPELLINGS = {"first-conv": "first conv", "first": "first conv", "classifier": "dense"}
 
 
@@ -50,6 +63,11 @@ class TunableTask:
     def precision(self) -> Precision:
         """What its maps are in: all integers are of 8 bits."""
         return PRECISIONS.get(self.task.args[0][2], "int8")
+
+    @property
+    def only_in_network(self) -> bool:
+        """Whether builds use it only where it was timed within the network, as pairs of integers."""
+        return bool(self.task.name == integer_convolution_depthwise.NAME)
 
     @property
     def flops(self) -> int:
@@ -135,12 +153,8 @@ def workload_of(node: Any) -> Workload | None:
     """The workload of a typed Relay expression, where it is a call that one of our templates implements."""
     if not isinstance(node, relay.Call) or not isinstance(node.op, tvm.ir.Op):
         return None
-    if node.op.name == fusion.OPERATOR:
-        return fusion.workload_of(node)
-    if node.op.name == strassen.OPERATOR:
-        return strassen.workload_of(node)
-    if node.op.name == markers.BLOCKED_CONVOLUTION:
-        return markers.workload_of(node)
+    if (of_own := OWN_OPERATORS.get(node.op.name)) is not None:
+        return of_own(node)
     template = op_strategy.template_of(node)
     if template is None:
         return None

@@ -15,7 +15,8 @@ from mnc.compile.codegen import network_files, relay_build
 from mnc.compile.codegen.dispatch_context import BestRecords
 from mnc.compile.measure.messages import NetworkJob, Reply, Stored
 
-OPERATORS = ("fusion", "markers", "rounding", "strassen")  # what of the frontend registers some
+# What of the frontend registers some.
+OPERATORS = ("fusion", "integer_fusion", "markers", "rounding", "strassen")
 
 
 def compile_network(job: NetworkJob) -> Reply:

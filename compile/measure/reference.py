@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnc.compile.frontend.tasks import TunableTask
-from mnc.compile.templates import strassen, strassen_weights
+from mnc.compile.templates import integer_convolution_depthwise, strassen, strassen_weights
 from mnc.compile.templates.blocked import FLOATS
 from mnc.compile.templates.workload import Convolution, convolutions
 
@@ -37,6 +37,8 @@ def check_inputs(task: TunableTask) -> list[Numbers]:
     if task.task.name == strassen.NAME:  # the seven matrices are those of one
         arrays[1] = strassen_weights.packed(strassen_weights.unpacked(arrays[1]))
     last = convolutions(task.task.name, task.task.args)[-1]
+    if task.task.name == integer_convolution_depthwise.NAME:
+        arrays[2], arrays[4] = _kept_small(random, task, arrays[2], arrays[4])
     return [*arrays, np.zeros(last.output, last.dtype if last.dtype in FLOATS else np.int32)]
 
 
@@ -47,11 +49,26 @@ def _random(random: np.random.Generator, shape: tuple[int, ...], dtype: str) -> 
     return random.integers(low, high + 1, shape, dtype=dtype).clip(max(low, -127))
 
 
+def _kept_small(
+    random: np.random.Generator, task: TunableTask, bias: Numbers, scale: Numbers
+) -> tuple[Numbers, Numbers]:
+    """Biases, and multipliers by which the sums of random bytes mostly stay within 8 bits, a few beyond."""
+    kernel = convolutions(task.task.name, task.task.args)[0].kernel
+    spread = 74.0**2 * np.sqrt(np.prod(kernel[1:5]))
+    few = random.integers(-int(spread), int(spread) + 1, bias.shape, dtype=np.int32)
+    return few, random.uniform(20 / spread, 90 / spread, scale.shape).astype(np.float32)
+
+
 def expected(task: TunableTask, inputs: list[Numbers]) -> Numbers:
     """The workload's output for `check_inputs`; of halves in float32."""
     first, *then = convolutions(task.task.name, task.task.args)
     if first.dtype not in FLOATS:
-        return _integers(first, inputs[0], inputs[1])
+        sums = _integers(first, inputs[0], inputs[1])
+        if not then:
+            return sums
+        stored = task.task.args[integer_convolution_depthwise.STORED_AT]
+        made = _stored(sums + inputs[2], inputs[4], stored).astype(first.dtype)
+        return _integers(then[0], made, inputs[3])
     inputs = [one.astype(np.float32) for one in inputs]
     if task.task.name == strassen.NAME:
         kernel, bias = (
@@ -71,6 +88,13 @@ def _integers(part: Convolution, data: Numbers, kernel: Numbers) -> Numbers:
     if kernel.ndim == 7:
         kernel = np.swapaxes(kernel, -1, -2).reshape(part.kernel)
     return _convolve(part, data.astype(np.float64), kernel.astype(np.float64)).astype(np.int32)
+
+
+def _stored(sums: Numbers, scale: Numbers, stored: tuple[int, int, int]) -> Numbers:
+    """int32 sums as the map between two convolutions has them (docs/int8.md, rule 2)."""
+    zero, least, most = stored
+    nearest = np.rint(sums.astype(np.float32) * scale)  # ties to even
+    return (nearest + np.float32(zero)).clip(least, most)
 
 
 def _convolve(part: Convolution, data: Numbers, kernel: Numbers) -> Numbers:

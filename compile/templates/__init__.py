@@ -11,6 +11,7 @@ from mnc.compile.templates import (
     depthwise,
     direct,
     integer,
+    integer_convolution_depthwise,
     op_strategy,
     pointwise,
     strassen,
@@ -21,6 +22,7 @@ TASK_NAMES = (
     depthwise.NAME,
     direct.NAME,
     convolution_depthwise.NAME,
+    integer_convolution_depthwise.NAME,
     strassen.NAME,
     *integer.NAMES,
 )

@@ -40,13 +40,21 @@ def compute(
     out_dtype: str,
 ) -> Any:
     """The sums over the taps."""
-    rows, across = _axes(data, kernel, strides, padding, dilation)
+    rows, across = axes(data, kernel, strides, padding, dilation)
     columns = Columns(across, instructions.group())
     _define_space(cfg, int(kernel.shape[0]), rows, columns)
-    summed = _product(data, _words(kernel, columns), rows, columns, out_dtype)
+    return product(data, kernel, rows, columns, pad_value, out_dtype, tag=TAG)
+
+
+def product(
+    data: Any, kernel: Any, rows: Axis, columns: Columns, pad_value: int, sums: str, *, tag: str
+) -> Any:
+    """The sums over the taps, of type `sums`, without a schedule; those without the border have the `tag`."""
+    across = columns.axis
+    summed = _product(data, _words(kernel, columns), rows, columns, sums, tag=tag)
     if not pad_value or rows.cases == across.cases == 1:
         return summed
-    border = _border(kernel, rows, across, pad_value, out_dtype)
+    border = _border(kernel, rows, across, pad_value, sums)
 
     def with_border(n: Any, c: Any, y: Any, x: Any, v: Any) -> Any:
         row = whole(rows.case(y), rows.cases, y, x)
@@ -56,7 +64,8 @@ def compute(
     return te.compute(summed.shape, with_border, name="bordered", tag="injective")
 
 
-def _axes(data: Any, kernel: Any, strides: Any, padding: Any, dilation: Any) -> tuple[Axis, Axis]:
+def axes(data: Any, kernel: Any, strides: Any, padding: Any, dilation: Any) -> tuple[Axis, Axis]:
+    """Down and across."""
     sizes = topi.utils.get_const_tuple(data.shape)[2:4]
     taps = topi.utils.get_const_tuple(kernel.shape)[2:4]
     apart = blocked.pair(dilation)
@@ -108,7 +117,7 @@ def _words(kernel: Any, columns: Columns) -> Any:
     return te.compute((*shape, columns.moves + 1, block), moved, name="words")
 
 
-def _product(data: Any, words: Any, rows: Axis, columns: Columns, sums: str) -> Any:
+def _product(data: Any, words: Any, rows: Axis, columns: Columns, sums: str, *, tag: str) -> Any:
     batch, chunks, _, _, block = topi.utils.get_const_tuple(data.shape)
     row = te.reduce_axis((0, rows.taps), name="row")
     load = te.reduce_axis((0, columns.loads), name="load")
@@ -127,7 +136,7 @@ def _product(data: Any, words: Any, rows: Axis, columns: Columns, sums: str) -> 
         return te.sum(number.astype(sums) * weight.astype(sums), axis=[row, load, byte])
 
     shape = (batch, chunks, rows.out, columns.axis.out, block)
-    return te.compute(shape, tap, name="depthwise", tag=TAG)
+    return te.compute(shape, tap, name="depthwise", tag=tag)
 
 
 def _border(kernel: Any, rows: Axis, across: Axis, pad_value: int, sums: str) -> Any:
@@ -155,10 +164,8 @@ def _border(kernel: Any, rows: Axis, across: Axis, pad_value: int, sums: str) ->
     return te.compute((chunks, rows.cases, across.cases, block), beyond, name="border")
 
 
-def _define_space(cfg: Any, chunks: int, rows: Axis, columns: Columns) -> None:
-    """Tiles of whole steps that fit the registers beside the weights; ways to share out that keep all cores
-    busy.
-    """
+def define_columns(cfg: Any, columns: Columns) -> int:
+    """The knob of a tile's columns, whole steps; gives how many pixels the registers hold beside weights."""
     registers = blocked.vector_registers() // instructions.registers_a_block()
     most = max(registers - 4, 1)
     out_w = columns.axis.out
@@ -167,6 +174,14 @@ def _define_space(cfg: Any, chunks: int, rows: Axis, columns: Columns) -> None:
     most_untuned = 14 if out_w <= 14 else 8
     untuned = max((w for w in tile_ow if w <= most_untuned), default=tile_ow[0])
     blocked.knob(cfg, "tile_ow", tile_ow, untuned)
+    return most
+
+
+def _define_space(cfg: Any, chunks: int, rows: Axis, columns: Columns) -> None:
+    """Tiles of whole steps that fit the registers beside the weights; ways to share out that keep all cores
+    busy.
+    """
+    most = define_columns(cfg, columns)
     blocked.knob(cfg, "tile_oh", blocked.divisors(rows.out, 4), 1)
     blocked.knob(cfg, "unroll_tiles", [0, 1], 0)
     blocks = blocked.row_blocks(rows.out)
@@ -206,18 +221,24 @@ def schedule(cfg: Any, outs: Any) -> Any:
             c = s[output].fuse(n, c)
             s[output].parallel(c)
         s[accumulator].compute_at(s[output], x_outer)
-        _schedule_taps(s[accumulator], convolution)
-        for made in reversed(_once_a_block(output)):
-            s[made].compute_at(s[output], c)
-            *outer, lanes = s[made].op.axis
-            s[made].vectorize(lanes)
-            for axis in outer:
-                s[made].unroll(axis)
+        schedule_taps(s[accumulator], convolution)
+        schedule_words(s, output, c)
 
     return blocked.schedule_convolution(outs, one, tag=TAG)
 
 
-def _schedule_taps(stage: Any, convolution: Any) -> None:
+def schedule_words(s: Any, output: Any, axis: Any) -> None:
+    """What is made of a block's weights, once at each step of that axis of the output."""
+    for made in reversed(_once_a_block(output)):
+        s[made].compute_at(s[output], axis)
+        *outer, lanes = s[made].op.axis
+        s[made].vectorize(lanes)
+        for one in outer:
+            s[made].unroll(one)
+
+
+def schedule_taps(stage: Any, convolution: Any) -> None:
+    """Order the loops of a tile of pixels, all of it written out."""
     n, c, y, x, v = stage.op.axis
     row, load, byte = stage.op.reduce_axis
     stage.reorder(n, c, row, load, y, x, v, byte)

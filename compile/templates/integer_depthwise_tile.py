@@ -5,6 +5,7 @@ Takes data (N, C, H, W, 16) in int8 and kernel (C, 1, KH, KW, 1, 16); gives int3
 Some rows of a block of channels at once are copied with their border around them, so that no load is tested.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from tvm import autotvm, te, topi
@@ -32,10 +33,11 @@ def compute(
     """The sums over the taps."""
     window = blocked.window(data, kernel, strides, padding, dilation, pad_value=pad_value)
     _define_space(cfg, window)
-    return _product(data, kernel, window, out_dtype)
+    return product(data, kernel, window, out_dtype, tag=TAG)
 
 
-def _product(data: Any, kernel: Any, window: blocked.Window, sums: str) -> Any:
+def product(data: Any, kernel: Any, window: blocked.Window, sums: str, *, tag: str) -> Any:
+    """The sums over the taps, of type `sums`, without a schedule."""
     batch, chunks, _, _, block = topi.utils.get_const_tuple(data.shape)
 
     def tap(n: Any, c: Any, y: Any, x: Any, v: Any) -> Any:
@@ -51,7 +53,7 @@ def _product(data: Any, kernel: Any, window: blocked.Window, sums: str) -> Any:
         (batch, chunks, window.out_h, window.out_w, block),
         tap,
         name="depthwise",
-        tag=TAG,
+        tag=tag,
         attrs={"steps": steps, "apart": apart},
     )
 
@@ -59,7 +61,6 @@ def _product(data: Any, kernel: Any, window: blocked.Window, sums: str) -> Any:
 def _define_space(cfg: Any, window: blocked.Window) -> None:
     """A tile of `tile_oh` x `tile_ow` pixels, `blocks` of rows whose source is copied at once."""
     height, width = window.out_h, window.out_w
-    tile_oh, tile_ow = blocked.divisors(height, 4), blocked.divisors(width, 8)
     rows = blocked.divisors(height, height)
     row_bytes = int(window.source.shape[3] * window.source.shape[4])
     stride = int(window.source.shape[2]) / height
@@ -68,19 +69,24 @@ def _define_space(cfg: Any, window: blocked.Window) -> None:
         return (some * stride + 2) * row_bytes
 
     fit = [some for some in rows if copied(some) <= COPIED_BYTES] or rows[:1]
+    down, good = define_tile(cfg, height, width)
+    blocked.knob(cfg, "rows", fit, max((some for some in fit if some % down == 0), default=down))
+    cfg.multi_filter(filter=lambda e: e["rows"].val % e["tile_oh"].val == 0 and good(e))
+
+
+def define_tile(cfg: Any, height: int, width: int) -> tuple[int, Callable[[Any], bool]]:
+    """Knobs of a tile of pixels of an output of that size; gives an untuned one's rows, and which configs are
+    worth a trial.
+    """
+    tile_oh, tile_ow = blocked.divisors(height, 4), blocked.divisors(width, 8)
     family = instructions.depthwise_tile()
     pixels = family.pixels if family else 4
     down = 2 if 2 in tile_oh and pixels > 2 else 1
     blocked.knob(cfg, "tile_oh", tile_oh, down)
     small = min((w for w in tile_ow if w * down >= pixels), default=max(tile_ow))
     blocked.knob(cfg, "tile_ow", tile_ow, small)
-    blocked.knob(cfg, "rows", fit, max((some for some in fit if some % down == 0), default=down))
-    cfg.multi_filter(
-        filter=lambda e: (
-            e["rows"].val % e["tile_oh"].val == 0
-            and min(2, max(tile_ow)) <= e["tile_oh"].val * e["tile_ow"].val <= STACKED_BLOCKS
-        )
-    )
+    least = min(2, max(tile_ow))
+    return down, lambda e: least <= e["tile_oh"].val * e["tile_ow"].val <= STACKED_BLOCKS
 
 
 @autotvm.register_topi_schedule(NAME)  # type: ignore[untyped-decorator]
@@ -103,12 +109,13 @@ def schedule(cfg: Any, outs: Any) -> Any:
             s[source].compute_at(s[output], parallel)
             s[source].vectorize(s[source].op.axis[4])
         s[accumulator].compute_at(s[output], x)
-        _schedule_tile(s[accumulator], cfg, convolution.op)
+        schedule_tile(s[accumulator], cfg, convolution.op)
 
     return blocked.schedule_convolution(outs, one, tag=TAG, inline_padding=False)
 
 
-def _schedule_tile(stage: Any, cfg: Any, convolution: Any) -> None:
+def schedule_tile(stage: Any, cfg: Any, convolution: Any) -> None:
+    """The sums of a tile of pixels, in registers."""
     family = instructions.depthwise_tile()
     if family is None:
         depthwise.schedule_taps(stage, unroll_rows=False)

@@ -36,15 +36,16 @@ def compute(
     out_dtype: str,
 ) -> Any:
     """The sums over the input channels."""
+    height, width = topi.utils.get_const_tuple(data.shape)[2:4]
+    good = define_tile(cfg, data, kernel, height, width)
+    _define_order(cfg, good, int(kernel.shape[0]), height, width)
+    return product(data, kernel, out_dtype, tag=TAG)
+
+
+def product(data: Any, kernel: Any, sums: str, *, tag: str) -> Any:
+    """The sums over the input channels, of type `sums`, without a schedule."""
     batch, chunks, height, width, _ = topi.utils.get_const_tuple(data.shape)
     out_chunks, _, _, _, parts, out_block, group = topi.utils.get_const_tuple(kernel.shape)
-    family = instructions.tile_of(data, kernel)
-    if family is None:
-        good = _define_tile(cfg, out_chunks, height, width)
-        blocked.knob(cfg, "unroll", [u for u in (1, 2, 4) if parts % u == 0], min(2, parts))
-    else:
-        good = _define_register_tile(cfg, family, out_chunks, height, width, deep=chunks > DEEP)
-    _define_order(cfg, good, out_chunks, height, width)
     source = instructions.widened(data)
     chunk = te.reduce_axis((0, chunks), name="chunk")
     part = te.reduce_axis((0, parts), name="part")
@@ -52,13 +53,25 @@ def compute(
     return te.compute(
         (batch, out_chunks, height, width, out_block),
         lambda n, o, y, x, v: te.sum(
-            source[n, chunk, y, x, part * group + byte].astype(out_dtype)
-            * kernel[o, chunk, 0, 0, part, v, byte].astype(out_dtype),
+            source[n, chunk, y, x, part * group + byte].astype(sums)
+            * kernel[o, chunk, 0, 0, part, v, byte].astype(sums),
             axis=[chunk, part, byte],
         ),
         name="pointwise",
-        tag=TAG,
+        tag=tag,
     )
+
+
+def define_tile(cfg: Any, data: Any, kernel: Any, height: int, width: int) -> Callable[[Any], bool]:
+    """Knobs of a register tile on maps of this size; gives which configs are worth a trial."""
+    out_chunks, parts = int(kernel.shape[0]), int(kernel.shape[4])
+    family = instructions.tile_of(data, kernel)
+    if family is None:
+        good = _define_tile(cfg, out_chunks, height, width)
+        blocked.knob(cfg, "unroll", [u for u in (1, 2, 4) if parts % u == 0], min(2, parts))
+        return good
+    deep = int(data.shape[1]) > DEEP
+    return _define_register_tile(cfg, family, out_chunks, height, width, deep=deep)
 
 
 def _define_order(
@@ -142,17 +155,23 @@ def schedule(cfg: Any, outs: Any) -> Any:
 
     def one(s: Any, convolution: Any, accumulator: Any, output: Any) -> None:
         _, inner = pointwise.tile_output(s, output, cfg)
-        s[accumulator].compute_at(s[output], inner)
-        instructions.schedule_widened(s, convolution, output, inner)
-        stage = s[accumulator]
-        data, kernel = convolution.op.input_tensors
-        family = instructions.tile_of(data, kernel)
-        if family is None:
-            _a_group_a_step(stage, cfg, data, kernel)
-        else:
-            _as_register_tile(stage, cfg, family, data)
+        sum_in_tile(s, convolution, accumulator, output, inner, cfg)
 
     return blocked.schedule_convolution(outs, one, tag=TAG)
+
+
+def sum_in_tile(
+    s: Any, convolution: Any, accumulator: Any, output: Any, inner: Any, cfg: Any
+) -> None:
+    """The sums of `convolution` in `accumulator`, a tile of `output` at its axis `inner`."""
+    s[accumulator].compute_at(s[output], inner)
+    instructions.schedule_widened(s, convolution, output, inner)
+    data, kernel = convolution.op.input_tensors
+    family = instructions.tile_of(data, kernel)
+    if family is None:
+        _a_group_a_step(s[accumulator], cfg, data, kernel)
+    else:
+        _as_register_tile(s[accumulator], cfg, family, data)
 
 
 def _a_group_a_step(stage: Any, cfg: Any, data: Any, kernel: Any) -> None:

@@ -11,12 +11,25 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from mnc.compile.templates import convolution_depthwise, depthwise, integer, pointwise, strassen
+from mnc.compile.templates import (
+    convolution_depthwise,
+    depthwise,
+    integer,
+    integer_convolution_depthwise,
+    pointwise,
+    strassen,
+)
 
 Args = tuple[Any, ...]
 Workload = tuple[str, Args]
 # What a workload's tensors are, in the order in which its arguments list them; one convolution has two.
-TENSORS: tuple[Literal["data", "kernel", "bias", "taps"], ...] = ("data", "kernel", "bias", "taps")
+TENSORS: tuple[Literal["data", "kernel", "bias", "taps", "scale"], ...] = (
+    "data",
+    "kernel",
+    "bias",
+    "taps",
+    "scale",
+)
 
 _Extent = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 _Pad = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
@@ -34,6 +47,18 @@ _Bytes = tuple[
     Literal["int8"],
 ]
 _Integer = tuple[_Map, _Bytes, _Pair, _Pads, _Pair, int, Literal["int32"]]
+_TwoIntegers = tuple[
+    _Map,
+    _Bytes,
+    _Map,
+    _Bytes,
+    _Map,
+    int,  # no key has how the map between is stored
+    _Pair,
+    _Pair,
+    _Pads,
+    Literal["int32"],
+]
 _Strassen = tuple[_Map, _Weights, _Map, str, str]
 _Two = tuple[_Map, _Weights, _Map, _Weights, _Pair, _Pads, _Pair, _Pads, str, str]
 
@@ -138,6 +163,8 @@ def convolutions(name: str, args: Args) -> tuple[Convolution, ...]:
                 name, data[1], shape, strides, padding, dilation, pad_value=pad_value, dtype=data[2]
             ),
         )
+    if name == integer_convolution_depthwise.NAME:
+        return tuple(one for part in _integer_parts(args) for one in convolutions(*part))
     if name == strassen.NAME:
         data, kernel, _, activation, _ = args
         blocks, _, in_blocks, *_, size, out_size = kernel[1]
@@ -162,8 +189,24 @@ def convolutions(name: str, args: Args) -> tuple[Convolution, ...]:
     return first, replace(second, dtype=data[2])
 
 
+def _integer_parts(args: Args) -> tuple[Workload, Workload]:
+    """The workloads of a pair of convolutions of integers alone."""
+    data, kernel, _, taps, _, stored, strides, then, padding, sums = args
+
+    def alone(tensor: Any, weights: Any, steps: Any, pads: Any, value: int) -> Workload:
+        dtypes = tensor[2], weights[2]
+        name = integer.template_name(tensor[1], weights[1], steps, pads, dtypes=dtypes)
+        return name, (tensor, weights, steps, pads, (1, 1), value, sums)
+
+    first = alone(data, kernel, strides, (0, 0, 0, 0), 0)
+    between = ("TENSOR", convolutions(*first)[0].output, data[2])
+    return first, alone(between, taps, then, padding, stored[0] if stored else 0)
+
+
 def replaced(name: str, args: Args) -> tuple[Workload, ...]:
     """The workloads that one of several convolutions, or by another algorithm, takes the place of."""
+    if name == integer_convolution_depthwise.NAME:
+        return _integer_parts(args)
     parts = convolutions(name, args)
     return tuple(part.workload for part in parts) if parts[0].workload[0] != name else ()
 
@@ -174,6 +217,7 @@ def parse(key: str) -> tuple[Convolution, ...]:
     form: Any = _Two if name == convolution_depthwise.NAME else _One
     form = _Strassen if name == strassen.NAME else form
     form = _Integer if name in integer.NAMES else form
+    form = _TwoIntegers if name == integer_convolution_depthwise.NAME else form
     try:
         found = convolutions(name, msgspec.json.decode(bracket + args, type=form))
     except (msgspec.MsgspecError, RecursionError) as error:

@@ -24,7 +24,7 @@ LARGEST_BORDER = 2**16  # pixels
 Way = Literal["shares", "alone", "forks"]
 # What an argument is to the task that a kernel does: one of the task's tensors, as `templates.workload` names
 # them, its result, or what is added after it (a bias, a residual).
-Role = Literal["data", "kernel", "bias", "taps", "other", "output"]
+Role = Literal["data", "kernel", "bias", "taps", "scale", "other", "output"]
 
 
 class Tensor(msgspec.Struct, frozen=True):

@@ -9,11 +9,14 @@ import torch
 from torch import nn
 
 from mnc.compile.codegen import network
-from mnc.compile.frontend import fusion, importer, tasks
+from mnc.compile.frontend import fusion, importer, integer_fusion, tasks
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.records.trial import Trial, trial_of
+from mnc.model.quantization.graph import graph_of
+from mnc.model.quantization.reference import exact_reference
 from mnc.model.zoo import Model
 from mnc.targets import Target, load
+from tests.compile.frontend import quantized_network
 
 
 class Branching(nn.Module):
@@ -69,7 +72,7 @@ def output(built: network.Built, image: Any) -> Any:
 def test_a_map_that_something_else_reads_is_kept(branching: Model, host: Target) -> None:
     mod = importer.import_model(branching, host).mod
     (pair,) = fusion.pairs(mod)
-    assert pair.activation == "relu6"
+    assert isinstance(pair, fusion.Pair) and pair.activation == "relu6"
     assert int(pair.depthwise.attrs.strides[0]) == 2
 
 
@@ -82,12 +85,12 @@ def test_the_fused_network_gives_what_pytorch_gives(branching: Model, host: Targ
     np.testing.assert_allclose(output(built, image), wanted, atol=1e-4 * np.abs(wanted).max())
 
 
-def tried(task: TunableTask, cost: float, threads: int = 1) -> Trial:
+def tried(task: TunableTask, cost: float, threads: int = 1, *, measurer: str = "test") -> Trial:
     """A verified trial of some config of the task."""
     space = task.task.config_space
     config = space.get(next(i for i in range(space.range_length) if space.is_index_valid(i)))
     return trial_of(
-        task.task, config, costs=(cost,), measurer="test", verified=True, threads=threads
+        task.task, config, costs=(cost,), measurer=measurer, verified=True, threads=threads
     )
 
 
@@ -112,3 +115,19 @@ def test_parts_that_were_tuned_are_not_replaced_by_an_untuned_pair(
     found = tasks.extract_all(importer.import_model(branching, host), host)
     trials = [tried(task, 1e-3) for task in found if task.kind in tuned]
     assert "fused" not in kinds(network.build(branching, host, trials))
+
+
+@pytest.mark.parametrize(("measurer", "is_fused"), [("test in-network", True), ("test", False)])
+def test_pairs_of_integers_are_fused_where_they_were_faster_in_the_network(
+    host: Target, monkeypatch: pytest.MonkeyPatch, measurer: str, is_fused: bool
+) -> None:
+    """Alone, kernels write sums of 32 bits: what that costs says nothing of pairs."""
+    monkeypatch.setattr(integer_fusion, "LEAST_BYTES", 1)
+    model = quantized_network.model()
+    found = tasks.extract_all(importer.import_model(model, host), host)
+    assert any(task.only_in_network for task in found)
+    trials = [tried(task, 1e-3, measurer=measurer) for task in found]
+    built = network.build(model, host, trials)
+    assert ("fused" in kinds(built)) == is_fused
+    image = np.random.default_rng(2).uniform(-2, 2, model.input_shape).astype(np.float32)
+    assert (output(built, image) == exact_reference(graph_of(model))(image)[0]).all()

@@ -14,8 +14,8 @@ import torch
 from mnc.compile.api.named import ModelSpec, as_model
 from mnc.compile.artifact import store, writer
 from mnc.compile.artifact.store import Artifact
-from mnc.compile.codegen import network
-from mnc.compile.frontend import rounded_weights
+from mnc.compile.codegen import network, relay_build
+from mnc.compile.frontend import integer_fusion, rounded_weights
 from mnc.compile.rpc import board as boards
 from mnc.compile.rpc import doctor
 from mnc.compile.rpc import tracker as trackers
@@ -113,6 +113,21 @@ def test_every_operator_of_8_bit_integers_is_the_reference_s_on_every_cpu(
         for image in images:
             wanted = exact_reference(graph_of(model))(image)[0]
             assert (remote.run(image)[0] == wanted).all()
+
+
+@pytest.mark.parametrize("name", ["rpi5", "rpi4"])
+def test_convolutions_of_integers_in_one_kernel_are_the_reference_s(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, target = quantized_network.model(), load(name)
+    monkeypatch.setattr(integer_fusion, "LEAST_BYTES", 1)
+    monkeypatch.setattr(relay_build, "_pays", lambda *_: True)
+    built = network.build(model, target)
+    assert "fused" in [task.kind for task in built.tasks]
+    writer.save(built, model, target, tmp_path / "artifact")
+    image = np.random.default_rng(2).uniform(-2, 2, model.input_shape).astype(np.float32)
+    with on_board(store.load(tmp_path / "artifact"), target) as remote:
+        assert (remote.run(image)[0] == exact_reference(graph_of(model))(image)[0]).all()
 
 
 def test_8_bit_integers_of_a_trained_network_are_the_reference_s(tmp_path: Path) -> None:

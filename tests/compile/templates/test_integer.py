@@ -12,8 +12,8 @@ from mnc.compile.frontend import tasks
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.measure import compile_worker, reference, run_worker
 from mnc.compile.measure.messages import spec_of
-from mnc.compile.templates import integer
-from mnc.compile.templates.workload import TENSORS, parse
+from mnc.compile.templates import integer, integer_convolution_depthwise
+from mnc.compile.templates.workload import TENSORS, parse, replaced
 from mnc.compile.toolchain import cpu_features
 from mnc.targets import Target, load
 
@@ -100,6 +100,70 @@ def grouped_task(name: str, cpu: str) -> TunableTask:
     group = 1 if channels == 1 else X86_GROUPS[cpu]
     kernel = (*outer, channels // group, 16, group)
     return workload(data, "uint8", kernel, strides, padding, made)
+
+
+# Two convolutions as one kernel: data and channel blocks of the map between, the first's kernel and steps,
+# the second's taps, steps and padding, and how the map between is stored (zero point, least, greatest).
+PAIRS = {
+    "pointwise": ((1, 2, 14, 14, 16), 2, (1, 1), (3, 1, (1, 1, 1, 1)), (0, 0, 255)),
+    "uneven": ((1, 2, 15, 15, 16), 4, (1, 1), (3, 2, (0, 0, 1, 1)), (10, 0, 255)),
+    "odd zero": ((1, 1, 15, 15, 16), 2, (1, 1), (5, 2, (2, 2, 2, 2)), (7, 3, 200)),
+    "first": ((1, 1, 33, 33, 4), 2, (3, 2), (3, 1, (1, 1, 1, 1)), (0, 0, 255)),
+}
+
+
+def pair_task(name: str, data: str, target: Any, group: int) -> TunableTask:
+    shape, chunks, (size, step), (taps, then, padding), stored = PAIRS[name]
+    kernel = (chunks, shape[1], size, size, shape[4] // group, 16, group)
+    columns = (1,) if data == "uint8" else ()
+    channels = (1, chunks, 1, 1, 16)
+    tensors = (
+        ("TENSOR", shape, data),
+        ("TENSOR", kernel, "int8"),
+        ("TENSOR", channels, "int32"),
+        ("TENSOR", (chunks, 1, taps, taps, 1, 16, *columns), "int8"),
+        ("TENSOR", channels, "float32"),
+    )
+    moved = tuple(number - (0 if data == "uint8" else 128) for number in stored)
+    args = (*tensors, moved, (step, step), (then, then), padding, "int32")
+    return tasks.from_workload(integer_convolution_depthwise.NAME, args, target, calls=1)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("cpu", X86_GROUPS)
+def test_two_convolutions_in_one_kernel_give_them(name: str, cpu: str) -> None:
+    if not runs_here(cpu):
+        pytest.skip(f"this machine cannot run code for {cpu}")
+    made = tvm.target.Target(f"llvm -mtriple=x86_64-linux-gnu -mcpu={cpu} -num-cores=2")
+    task = pair_task(name, "uint8", made, X86_GROUPS[cpu])
+    assert task.kind == "fused"
+    agrees(task, count=2)
+
+
+@pytest.mark.parametrize(("target", "group"), [("rpi5", 4), ("rpi4", 16), ("armv7", 16)])
+def test_on_arm_two_convolutions_in_one_kernel_use_the_cpu_s_instructions(
+    target: str, group: int
+) -> None:
+    made = tvm.target.Target(load(target).tvm_target())
+    task = pair_task("pointwise", "int8", made, group)
+    module, _ = compile_worker.build(spec_of(task), configs(task)[0].to_json_dict())
+    assembly = module.get_source("asm")
+    assert assembly.count(ARM_DEPTHWISE[target]) >= 8
+    assert assembly.count(ARM[target][2]) >= 4
+
+
+def test_a_workload_of_two_convolutions_is_read_back_from_its_key() -> None:
+    """But for how the map between is stored, which calibration finds."""
+    made = tvm.target.Target("llvm -mtriple=x86_64-linux-gnu -mcpu=haswell -num-cores=2")
+    task = pair_task("uneven", "uint8", made, 2)
+    first, second = parse(task.key)
+    assert (first.shape, second.shape) == ("32->64 15x15", "64 3x3/2 15x15->7x7")
+    assert second.pad_value == 0 and second.is_depthwise
+    assert task.macs == first.macs + second.macs
+    alone = [
+        tasks.from_workload(*one, made, calls=1) for one in replaced(task.task.name, task.task.args)
+    ]
+    assert [one.kind for one in alone] == ["pointwise", "depthwise"]
 
 
 def agrees(task: TunableTask, count: int = 4) -> None:
