@@ -33,7 +33,7 @@ class Assembly:
     def result(self) -> str:
         """The type of `%r`: what is made, then what changed, in order."""
         kinds = [*self.made.values(), *(kind for kind, _ in self.changed.values())]
-        return f"{{ {', '.join(kinds)} }}"
+        return f"{{ {', '.join(kinds)} }}" if kinds else "void"
 
     @property
     def call(self) -> str:
@@ -43,8 +43,9 @@ class Assembly:
         constraints += [f"~{{{one}}}" for one in [*self.scratch, "cc", "memory"]]
         values = [*self.changed.values(), *self.read.values()]
         text = "\\0A".join(self.lines)
+        name = "%r = " if self.result != "void" else ""
         return (
-            f'%r = call {self.result} asm sideeffect "{text}", "{",".join(constraints)}"'
+            f'{name}call {self.result} asm sideeffect "{text}", "{",".join(constraints)}"'
             f"({', '.join(f'{kind} {value}' for kind, value in values)})"
         )
 

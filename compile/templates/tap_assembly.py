@@ -10,7 +10,9 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mnc.compile.templates import stored_sums
 from mnc.compile.templates.assembly_function import REGISTERS, VECTOR_BYTES
+from mnc.compile.templates.stored_sums import LANES, Bounds
 
 LEAD = 10  # loads before the first multiplication, of which an A53's wait for each
 MOST_PIXELS = 3
@@ -89,10 +91,32 @@ class Step:
     lanes: str = ""
 
 
-def assembly(kernel: Kernel) -> list[str]:
-    """The rows' addresses, then all taps."""
+def assembly(kernel: Kernel, bounds: Bounds | None = None) -> list[str]:
+    """The rows' addresses, then all taps; then what stores them, where there are `bounds`."""
     rows = [f"add x{ROWS + i}, x{ROWS + i - 1}, x{APART}" for i in range(1, kernel.taps[0])]
-    return [*rows, *_with_loads(kernel, list(_steps(kernel)))]
+    lines = [*rows, *_with_loads(kernel, list(_steps(kernel)))]
+    return lines if bounds is None else [*_stored(kernel, lines, bounds)]
+
+
+def _stored(kernel: Kernel, lines: list[str], bounds: Bounds) -> Iterator[str]:
+    """Nothing is loaded beside the last additions: constants are."""
+    last = 2 * len(kernel.chains)
+    spare = _spare(kernel)
+    loads = stored_sums.constants(spare, bounds, vectors=LANES)
+    yield from lines[:-last]
+    for both in itertools.zip_longest(lines[-last:], loads):
+        yield from (line for line in both if line)
+    pixels = [range(LANES * i, LANES * (i + 1)) for i in range(kernel.pixels)]
+    places = range(0, kernel.pixels * VECTOR_BYTES, VECTOR_BYTES)
+    yield from stored_sums.lines(pixels, spare, bounds, places)
+
+
+def _spare(kernel: Kernel) -> list[int]:
+    """Vector registers that the last additions leave alone."""
+    turns = -(-(kernel.taps[0] * kernel.taps[1]) // 2) - 1
+    other = turns % 2  # of the products before the last
+    before = [int(kernel.product((pixel, half), other)[1:]) for pixel, half in kernel.chains]
+    return [*kernel.free, *before]
 
 
 def _steps(kernel: Kernel) -> Iterator[Step]:

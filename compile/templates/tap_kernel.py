@@ -10,35 +10,42 @@ from typing import Any
 
 from tvm import tir
 
-from mnc.compile.templates import assembly_function, blocked, tap_assembly
+from mnc.compile.templates import assembly_function, blocked, stored_sums, tap_assembly
 from mnc.compile.templates.assembly_function import VECTOR_BYTES, Assembly
 from mnc.compile.templates.depthwise_tile import BLOCK, LANES, Shape
+from mnc.compile.templates.store_first import PREFIX
+from mnc.compile.templates.stored_sums import Bounds
 from mnc.compile.templates.tap_assembly import Kernel
 
 PARAMETERS = "ptr %sums, ptr %data, ptr %weights, i64 %apart"
 VECTOR = f"<{LANES} x i32>"
 
 
-def name(kernel: Kernel) -> str:
+def name(kernel: Kernel, bounds: Bounds | None = None) -> str:
     """Of the function."""
     down, across = kernel.taps
     steps = f"{kernel.step}_{kernel.apart}"
-    return f"mnc_taps_{kernel.load}_{kernel.pixels}_{down}x{across}_{steps}"
+    return f"{PREFIX}_{kernel.load}_{kernel.pixels}_{down}x{across}_{steps}{bounds or ''}"
 
 
-def function(kernel: Kernel) -> str:
-    """Arguments: sums (pixels, 16), data, weights, and bytes from a row of taps to the next."""
+def function(kernel: Kernel, bounds: Bounds | None = None) -> str:
+    """Arguments: sums (pixels, 16), data, weights, and bytes from a row of taps to the next. With `bounds`,
+    bytes in place of sums, and what makes these (`stored_sums`).
+    """
     rows = [f"x{tap_assembly.ROWS + i}" for i in range(kernel.taps[0])]
-    made = dict.fromkeys(kernel.sums, VECTOR)
+    made = {} if bounds else dict.fromkeys(kernel.sums, VECTOR)
     read = {
         rows[0]: ("ptr", "%data"),
         f"x{tap_assembly.WEIGHTS}": ("ptr", "%weights"),
         f"x{tap_assembly.APART}": ("i64", "%apart"),
     }
     scratch = [*rows[1:], *assembly_function.free(made)]
-    asm = Assembly(tap_assembly.assembly(kernel), made, {}, read, scratch)
-    body = [asm.call, *_stores(kernel, asm.result)]
-    return assembly_function.define(name(kernel), PARAMETERS, body)
+    if bounds:
+        read |= stored_sums.inputs()
+    asm = Assembly(tap_assembly.assembly(kernel, bounds), made, {}, read, scratch)
+    body = [asm.call] if bounds else [asm.call, *_stores(kernel, asm.result)]
+    parameters = f"{PARAMETERS}, {stored_sums.PARAMETERS}" if bounds else PARAMETERS
+    return assembly_function.define(name(kernel, bounds), parameters, body)
 
 
 def _stores(kernel: Kernel, result: str) -> Iterator[str]:
@@ -58,7 +65,8 @@ def body(shape: Shape, ins: Any, out: Any) -> Any:
     data, weights = ins
     kernels = _kernels(shape)
     builder = tir.ir_builder.create()
-    text = "\n".join(map(function, dict.fromkeys(kernel for _, kernel in kernels)))
+    made = itertools.product(dict.fromkeys(kernel for _, kernel in kernels), (None, *Bounds))
+    text = "\n".join(function(*one) for one in made)  # `store_first` chooses
     builder.scope_attr(tir.const(0, "int32"), "pragma_import_llvm", tir.StringImm(text))
     apart = tir.Cast("int64", data.strides[0] * shape.apart[0])
     for row, (column, kernel) in itertools.product(range(shape.rows), kernels):
