@@ -33,7 +33,7 @@ def convolution(values: BlockedValues, call: Any) -> Value:
     else:
         plain = [int(v) for v in (*attrs["strides"], *attrs["padding"])] == [1, 1, 0, 0, 0, 0]
         one_to_one = weight.shape[2:] == (1, 1) and plain and groups == 1
-        group = instructions.weight_group(pointwise=one_to_one) if fit else 1
+        group = instructions.weight_group(weight, pointwise=one_to_one) if fit else 1
         source, in_block = convolution_input(values, data, group)
         if groups > 1:
             weight, groups = packing.merge_groups(

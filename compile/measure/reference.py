@@ -14,7 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnc.compile.frontend.tasks import TunableTask
-from mnc.compile.templates import integer_convolution_depthwise, strassen, strassen_weights
+from mnc.compile.templates import (
+    instructions,
+    integer_convolution_depthwise,
+    strassen,
+    strassen_weights,
+)
 from mnc.compile.templates.blocked import FLOATS
 from mnc.compile.templates.workload import Convolution, convolutions
 
@@ -36,6 +41,8 @@ def check_inputs(task: TunableTask) -> list[Numbers]:
     arrays = [_random(random, shape, dtype) for _, shape, dtype in tensors]
     if task.task.name == strassen.NAME:  # the seven matrices are those of one
         arrays[1] = strassen_weights.packed(strassen_weights.unpacked(arrays[1]))
+    if arrays[1].dtype == np.int8 and arrays[1].ndim == 7:
+        _limit_pairs(arrays[1], task.task.target)
     last = convolutions(task.task.name, task.task.args)[-1]
     if task.task.name == integer_convolution_depthwise.NAME:
         arrays[2], arrays[4] = _kept_small(random, task, arrays[2], arrays[4])
@@ -57,6 +64,15 @@ def _kept_small(
     spread = 74.0**2 * np.sqrt(np.prod(kernel[1:5]))
     few = random.integers(-int(spread), int(spread) + 1, bias.shape, dtype=np.int32)
     return few, random.uniform(20 / spread, 90 / spread, scale.shape).astype(np.float32)
+
+
+def _limit_pairs(kernel: Numbers, target: Any) -> None:
+    """Weights (..., o, g) as large as the target's instruction is exact for, in place."""
+    with target:
+        largest = instructions.largest_pair(kernel.shape[-1])
+    if largest:
+        first = kernel[..., 0::2].astype(np.int32)
+        kernel[..., 1::2] = kernel[..., 1::2].clip(-largest - first, largest - first)
 
 
 def expected(task: TunableTask, inputs: list[Numbers]) -> Numbers:

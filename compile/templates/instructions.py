@@ -24,6 +24,8 @@ _X86 = (
     ("avx512bw", pairwise.AVX512),
     ("avx2", pairwise.AVX2),
 )
+# For pointwise convolutions whose weights they are exact for.
+_BYTES = {pairwise.AVX512: pairwise.AVX512_BYTES, pairwise.AVX2: pairwise.AVX2_BYTES}
 _AARCH64 = (("dotprod", dot_product.SDOT), ("neon", widening.AARCH64))
 _ARM = (("neon", widening.ARM),)
 
@@ -70,11 +72,29 @@ def fit(weights: Any) -> bool:
     return available() not in (widening.AARCH64, widening.ARM) or bool((weights > -128).all())
 
 
-def weight_group(*, pointwise: bool) -> int:
-    """Input channels that lie side by side in a convolution's weights; 1 where there is no instruction."""
+def weight_group(weights: Any, *, pointwise: bool) -> int:
+    """Input channels that lie side by side in a convolution's `weights` (O, I, KH, KW); 1 where there is no
+    instruction.
+    """
     found = available()
-    tile = _tile() if pointwise else None
-    return tile.group if tile else found.group if found else 1
+    if not pointwise or not found:
+        return found.group if found else 1
+    of_bytes, tile = _BYTES.get(found), _tile()
+    if of_bytes and _pairs_fit(weights, of_bytes.largest_pair):
+        return of_bytes.group
+    return tile.group if tile else found.group
+
+
+def _pairs_fit(weights: Any, largest: int) -> bool:
+    """Whether no two neighbouring input channels of `weights` (O, I, KH, KW) have a larger sum."""
+    pairs = weights[:, : weights.shape[1] // 2 * 2].reshape(len(weights), -1, 2).astype("int32")
+    return bool((abs(pairs.sum(axis=2)) <= largest).all())
+
+
+def largest_pair(group: int) -> int:
+    """Up to which sum of two weights the current target multiplies groups of so many; 0: any."""
+    of_bytes = _BYTES.get(found) if (found := available()) else None
+    return of_bytes.largest_pair if of_bytes and of_bytes.group == group else 0
 
 
 def tile_of(data: Any, kernel: Any) -> RegisterTile | None:
@@ -112,9 +132,11 @@ def group() -> int:
     return found.group if found else 4
 
 
-def widened(data: Any) -> Any:
-    """`data` as `MultiplyAdd` best reads it again and again: a stage for each tile, or `data` itself."""
-    found = available()
+def widened(data: Any, group: int) -> Any:
+    """`data` as the `MultiplyAdd` of groups of so many best reads it again and again: a stage for each
+    tile, or `data` itself.
+    """
+    found = _of_group(group)
     if found is None or not found.wide or found.data != data.dtype:
         return data
     wide = found.wide
@@ -155,10 +177,17 @@ def vectorize_columns(stage: Any, channel: Any, byte: Any, data: Any, words: Any
 
 def _for(data: Any, size: int, block: int) -> MultiplyAdd | None:
     """The current target's, if it is for such data in groups of `size` and blocks of channels."""
-    found = available()
-    if found is None or found.group != size or block % found.lanes:
+    found = _of_group(size)
+    if found is None or block % found.lanes:
         return None
     return found if data.dtype in (found.data, found.wide) else None
+
+
+def _of_group(group: int) -> MultiplyAdd | None:
+    """The current target's of groups of so many numbers."""
+    found = available()
+    known = (found, _BYTES.get(found)) if found else ()
+    return next((one for one in known if one and one.group == group), None)
 
 
 def _replace(stage: Any, channel: Any, byte: Any, intrinsic: Any) -> None:

@@ -46,7 +46,7 @@ def product(data: Any, kernel: Any, sums: str, *, tag: str) -> Any:
     """The sums over the input channels, of type `sums`, without a schedule."""
     batch, chunks, height, width, _ = topi.utils.get_const_tuple(data.shape)
     out_chunks, _, _, _, parts, out_block, group = topi.utils.get_const_tuple(kernel.shape)
-    source = instructions.widened(data)
+    source = instructions.widened(data, group)
     chunk = te.reduce_axis((0, chunks), name="chunk")
     part = te.reduce_axis((0, parts), name="part")
     byte = te.reduce_axis((0, group), name="byte")
@@ -67,7 +67,7 @@ def define_tile(cfg: Any, data: Any, kernel: Any, height: int, width: int) -> Ca
     out_chunks, parts = int(kernel.shape[0]), int(kernel.shape[4])
     family = instructions.tile_of(data, kernel)
     if family is None:
-        good = _define_tile(cfg, out_chunks, height, width)
+        good = _define_tile(cfg, out_chunks, height, width, int(kernel.shape[6]))
         blocked.knob(cfg, "unroll", [u for u in (1, 2, 4) if parts % u == 0], min(2, parts))
         return good
     deep = int(data.shape[1]) > DEEP
@@ -99,11 +99,15 @@ def _define_order(
     cfg.multi_filter(filter=sensible)
 
 
-def _define_tile(cfg: Any, out_chunks: int, height: int, width: int) -> Callable[[Any], bool]:
+def _define_tile(
+    cfg: Any, out_chunks: int, height: int, width: int, group: int
+) -> Callable[[Any], bool]:
     """Blocks of channels, of as many registers as `instructions` says, and pixels."""
     a_block = instructions.registers_a_block()
-    # Rows of an odd length divide into few tiles: there, half of a block's weights at a time fits as well.
-    registers = blocked.vector_registers() // a_block + (a_block == 2 and width % 2)
+    # Half of a block's weights at a time fits as well: rows of an odd length divide into few tiles, and what
+    # multiplies bytes reads them from memory.
+    half = a_block == 2 and (width % 2 == 1 or instructions.largest_pair(group) > 0)
+    registers = blocked.vector_registers() // a_block + half
     tile_p = pointwise.pixel_tiles(height, width, registers)
     tile_oc = blocked.divisors(out_chunks, 8 if height * width > 1 else registers - 2)
     good = blocked.tile_knobs(cfg, ("tile_oc", tile_oc), ("tile_p", tile_p), registers=registers)

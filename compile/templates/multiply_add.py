@@ -20,7 +20,8 @@ class MultiplyAdd:
 
     Numbers come as they are or, where that spares a step, as `wide`, made once for a tile.
     `emit` takes the sums before (int32 x lanes), numbers and weights (both lanes x group of them, those of a
-    sum side by side) and gives the sums after, as TIR vectors.
+    sum side by side) and gives the sums after, as TIR vectors. Where `largest_pair` is not 0, it is
+    exact only for weights whose neighbours, the first two and the next two of a group, have sums up to it.
     """
 
     lanes: int
@@ -28,6 +29,7 @@ class MultiplyAdd:
     data: str
     emit: Callable[[Any, Any, Any], Any]
     wide: str = ""
+    largest_pair: int = 0
 
 
 def step(found: MultiplyAdd, block: int, data: str, *, scope: str) -> Any:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""x86's multiply-add of 16-bit pairs, for CPUs without a dot product of bytes: exact, as bytes become words.
+"""x86's multiply-adds of pairs, for CPUs without a dot product of bytes.
 
-vpmaddubsw would take bytes, and saturate at sums of two full-range products.
+vpmaddwd takes words, which bytes have to be made first, and is exact for all of them. vpmaddubsw takes
+bytes and gives sums of two products in 16 bits, which saturate: exact where no pair of weights has a sum
+above 128.
 """
 
 from typing import Any
@@ -9,6 +11,8 @@ from typing import Any
 from tvm import tir
 
 from mnc.compile.templates.multiply_add import MultiplyAdd
+
+LARGEST_PAIR = 128  # either way: times 255 it fits 16 bits
 
 
 def _instruction(name: str, lanes: int) -> MultiplyAdd:
@@ -19,6 +23,18 @@ def _instruction(name: str, lanes: int) -> MultiplyAdd:
         return _fenced(sums + tir.call_llvm_pure_intrin(kind, name, tir.const(2, "uint32"), *pairs))
 
     return MultiplyAdd(lanes, 2, "uint8", emit, wide="int16")
+
+
+def _of_bytes(by_pairs: str, of_pairs: str, lanes: int) -> MultiplyAdd:
+    words, sums_of = f"int16x{2 * lanes}", f"int32x{lanes}"
+
+    def emit(sums: Any, numbers: Any, weights: Any) -> Any:
+        two, ones = tir.const(2, "uint32"), tir.const(1, words)
+        pairs = tir.call_llvm_pure_intrin(words, by_pairs, two, numbers, weights)
+        fours = tir.call_llvm_pure_intrin(sums_of, of_pairs, two, pairs, ones)
+        return _fenced(sums + fours)
+
+    return MultiplyAdd(lanes, 4, "uint8", emit, largest_pair=LARGEST_PAIR)
 
 
 def _fenced(value: Any) -> Any:
@@ -33,5 +49,8 @@ def _fenced(value: Any) -> Any:
     return tir.call_intrin(value.dtype, "tir.reinterpret", kept)
 
 
-AVX512 = _instruction("llvm.x86.avx512.pmaddw.d.512", 16)
-AVX2 = _instruction("llvm.x86.avx2.pmadd.wd", 8)
+WORDS_512, WORDS_256 = "llvm.x86.avx512.pmaddw.d.512", "llvm.x86.avx2.pmadd.wd"
+AVX512 = _instruction(WORDS_512, 16)
+AVX2 = _instruction(WORDS_256, 8)
+AVX512_BYTES = _of_bytes("llvm.x86.avx512.pmaddubs.w.512", WORDS_512, 16)
+AVX2_BYTES = _of_bytes("llvm.x86.avx2.pmadd.ub.sw", WORDS_256, 8)

@@ -15,6 +15,9 @@ from torch import Tensor
 
 LEAST, MOST = 0, 255  # of an activation as it is stored
 LARGEST_WEIGHT = 127  # either way: -128 is not used
+LARGEST_PAIR = (
+    128  # either way, of two weights of a pointwise or dense layer: times 255 it fits 16 bits
+)
 HELD = "mnc::held"
 LARGEST_BIAS = 1 << 30  # either way, in steps of a layer's sums
 

@@ -12,7 +12,7 @@ from mnc.compile.frontend import tasks
 from mnc.compile.frontend.tasks import TunableTask
 from mnc.compile.measure import compile_worker, reference, run_worker
 from mnc.compile.measure.messages import spec_of
-from mnc.compile.templates import integer, integer_convolution_depthwise
+from mnc.compile.templates import instructions, integer, integer_convolution_depthwise
 from mnc.compile.templates.workload import TENSORS, parse, replaced
 from mnc.compile.toolchain import cpu_features
 from mnc.targets import Target, load
@@ -94,10 +94,55 @@ def test_every_family_of_x86_instructions_gives_them(name: str, cpu: str) -> Non
     agrees(grouped_task(name, cpu), count=2)
 
 
-def grouped_task(name: str, cpu: str) -> TunableTask:
+@pytest.mark.parametrize("name", ["pointwise", "dense"])
+@pytest.mark.parametrize("cpu", ["skylake-avx512", "haswell"])
+def test_bytes_are_multiplied_where_pairs_of_weights_fit_16_bits(name: str, cpu: str) -> None:
+    if not runs_here(cpu):
+        pytest.skip(f"this machine cannot run code for {cpu}")
+    task = grouped_task(name, cpu, group=4)
+    weights = reference.check_inputs(task)[1].astype(int)
+    pairs = abs(weights[..., 0::2] + weights[..., 1::2])
+    assert pairs.max() == 128 and abs(weights).max() == 127
+    agrees(task)
+    module, _ = compile_worker.build(spec_of(task), configs(task)[0].to_json_dict())
+    assembly = module.get_source("asm")
+    assert "vpmaddubsw" in assembly and "vpmovzxbw" not in assembly
+
+
+@pytest.mark.parametrize(
+    ("pair", "group"),
+    [((1, 127), 4), ((127, -127), 4), ((-128, 0), 4), ((2, 127), 2), ((-128, -1), 2)],
+)
+def test_one_pair_above_the_limit_keeps_words(pair: tuple[int, int], group: int) -> None:
+    weights = np.zeros((16, 18, 1, 1), np.int8)
+    weights[3, 4:6, 0, 0] = pair
+    with tvm.target.Target("llvm -mtriple=x86_64-linux-gnu -mcpu=haswell"):
+        assert instructions.weight_group(weights, pointwise=True) == group
+        assert instructions.weight_group(weights, pointwise=False) == 2
+    with tvm.target.Target("llvm -mtriple=x86_64-linux-gnu -mcpu=cascadelake"):
+        assert instructions.weight_group(weights, pointwise=True) == 4
+
+
+def test_extreme_bytes_give_exact_sums() -> None:
+    if not runs_here("haswell"):
+        pytest.skip("this machine cannot run code for haswell")
+    task = grouped_task("pointwise", "haswell", group=4)
+    data, kernel, empty = reference.check_inputs(task)
+    data[:] = 255
+    for pair in ((1, 127), (64, 64), (-127, -1), (-128, 0), (127, -127)):
+        kernel[..., 0::2], kernel[..., 1::2] = pair
+        built, arguments = compile_worker.build(spec_of(task), configs(task)[0].to_json_dict())
+        known = dict(zip(TENSORS, (data, kernel), strict=False)) | {"output": empty}
+        buffers = [tvm.nd.array(array) for array in run_worker.match(known, arguments)]
+        built(*buffers)
+        found = next(b for b, one in zip(buffers, arguments, strict=True) if one.is_output)
+        assert (found.numpy() == 255 * sum(pair) * 24).all(), pair
+
+
+def grouped_task(name: str, cpu: str, group: int = 0) -> TunableTask:
     made = tvm.target.Target(f"llvm -mtriple=x86_64-linux-gnu -mcpu={cpu} -num-cores=2")
     data, (*outer, channels), strides, padding = GROUPED[name]
-    group = 1 if channels == 1 else X86_GROUPS[cpu]
+    group = 1 if channels == 1 else group or X86_GROUPS[cpu]
     kernel = (*outer, channels // group, 16, group)
     return workload(data, "uint8", kernel, strides, padding, made)
 
