@@ -30,6 +30,8 @@ INTEGER_OPERATIONS = {
     "vec_zip": "vec_permute",
     "fp_convert": "fp_add",
 }
+# Those that a file may price in `operations`; where it does not, each costs as much as another.
+OTHER_OPERATIONS = {"load_several": "load_vec", "store_several": "store_vec"}
 WIDTHS = (64, 128, 256, 512)
 MAX_PORTS = 16
 
@@ -143,7 +145,8 @@ class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         names = self.ports.split()
         if len(names) > MAX_PORTS or len(set(names)) != len(names):
             raise ValueError(f"ports must be at most {MAX_PORTS} different names")
-        for table, known in (("operations", OPERATIONS), ("integers", [*INTEGER_OPERATIONS])):
+        tables = {"operations": [*OPERATIONS, *OTHER_OPERATIONS], "integers": [*INTEGER_OPERATIONS]}
+        for table, known in tables.items():
             for key, operation in getattr(self, table).items():
                 _check_key(key, known)
                 unknown = set(f"{operation.ports} {operation.then}".split()) - set(names)
@@ -159,7 +162,8 @@ class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         if name in INTEGER_OPERATIONS:
             found = self.integers.get(f"{name}_{bits}") or self.integers.get(name)
             return found or self.operation(INTEGER_OPERATIONS[name], bits)
-        return self.operations.get(f"{name}_{bits}") or self.operations[name]
+        found = self.operations.get(f"{name}_{bits}") or self.operations.get(name)
+        return found or self.operation(OTHER_OPERATIONS[name], bits)
 
 
 def _check_key(key: str, known: list[str]) -> None:

@@ -81,6 +81,16 @@ def test_integer_operations_cost_as_much_as_their_like_where_no_price_is_given()
     assert own.operation("vec_dot", 64) == own.operation("vec_int", 64)
 
 
+def test_loads_of_several_registers_cost_as_loads_where_no_price_is_given() -> None:
+    own = msgspec.convert(minimal(), Pipeline)
+    assert own.operation("load_several", 128) == own.operation("load_vec", 128)
+    priced = {name: {"ports": "p"} for name in OPERATIONS}
+    several = {"load_several_128": {"ports": "p", "micro_ops": 4}}
+    own = msgspec.convert(minimal(operations={**priced, **several}), Pipeline)
+    assert own.operation("load_several", 128).micro_ops == 4
+    assert own.operation("load_several", 64) == own.operation("load_vec", 64)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -32,6 +32,8 @@ MEMORY_CLASSES = frozenset(
         Class.STORE_VEC,
         Class.LOAD_BROADCAST,
         Class.LOAD_LANE,
+        Class.LOAD_SEVERAL,
+        Class.STORE_SEVERAL,
         Class.PREFETCH,
     }
 )

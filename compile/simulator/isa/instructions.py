@@ -53,6 +53,8 @@ class Class(IntEnum):
     VEC_NARROW = auto()  # rounding or saturating shifts and narrowing moves
     VEC_ZIP = auto()  # lanes of a byte or two interleaved, or looked up in a table
     FP_CONVERT = auto()  # from and to integers and half precision
+    LOAD_SEVERAL = auto()  # AArch64's ld1 to ld4 of two to four registers
+    STORE_SEVERAL = auto()
 
 
 class Flag(IntEnum):

@@ -15,6 +15,7 @@ static const uint8_t issue_causes[CLASSES] = {
     [CLASS_VEC_MUL] = CAUSE_FMA, [CLASS_VEC_MUL_LONG] = CAUSE_FMA, [CLASS_VEC_DOT] = CAUSE_FMA,
     [CLASS_VEC_ACCUMULATE] = CAUSE_VECTOR, [CLASS_VEC_SHIFT] = CAUSE_VECTOR, [CLASS_VEC_SHIFT_BY] = CAUSE_VECTOR,
     [CLASS_VEC_NARROW] = CAUSE_VECTOR, [CLASS_VEC_ZIP] = CAUSE_VECTOR, [CLASS_FP_CONVERT] = CAUSE_VECTOR,
+    [CLASS_LOAD_SEVERAL] = CAUSE_LOAD_STORE, [CLASS_STORE_SEVERAL] = CAUSE_LOAD_STORE,
 };
 
 static uint32_t width_index(uint32_t bytes) { return bytes <= 8 ? 0 : bytes <= 16 ? 1 : bytes <= 32 ? 2 : 3; }
@@ -22,7 +23,7 @@ static uint32_t width_index(uint32_t bytes) { return bytes <= 8 ? 0 : bytes <= 1
 static int is_load_class(uint8_t cls)
 {
     return cls == CLASS_LOAD_INT || cls == CLASS_LOAD_VEC || cls == CLASS_LOAD_BROADCAST || cls == CLASS_LOAD_LANE
-           || cls == CLASS_PREFETCH;
+           || cls == CLASS_LOAD_SEVERAL || cls == CLASS_PREFETCH;
 }
 
 static plan plan_of(const core_params *p, const insn *i)

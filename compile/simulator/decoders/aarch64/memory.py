@@ -152,6 +152,8 @@ def _structure(
     cls = Class.LOAD_VEC if load else Class.STORE_VEC
     if load and (repeated or one_lane):
         cls = Class.LOAD_BROADCAST if repeated else Class.LOAD_LANE
+    elif len(vectors) > 1 and not one_lane:
+        cls = Class.LOAD_SEVERAL if load else Class.STORE_SEVERAL
     draft = Draft(cls)
     draft.width = vectors[0].bytes if not one_lane else 16
     address = _Address(draft, operands)

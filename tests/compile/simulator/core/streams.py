@@ -62,6 +62,19 @@ def load_vector(dst: int, base: int, at: Callable[[int], int], width: int = 16) 
     return Step(one, (Memory(at, width),))
 
 
+def load_several(first: int, base: int, at: Callable[[int], int]) -> Step:
+    """ld1 {v[first] to v[first + 3]}, [x[base]]: 64 bytes."""
+    registers = tuple(32 + first + k for k in range(4))
+    one = Instruction(
+        Class.LOAD_SEVERAL, dst=registers, src=(base,), width=16, loads=4, first_address=0
+    )
+    return Step(one, tuple(Memory(_beyond(at, 16 * k)) for k in range(4)))
+
+
+def _beyond(at: Callable[[int], int], offset: int) -> Callable[[int], int]:
+    return lambda n: at(n) + offset
+
+
 def load_pointer(dst: int, base: int, at: Callable[[int], int]) -> Step:
     """x[dst] = [x[base]]."""
     one = Instruction(Class.LOAD_INT, dst=(dst,), src=(base,), loads=1, first_address=0)

@@ -13,6 +13,7 @@ from tests.compile.simulator.core.streams import (
     fma,
     golden_cove,
     load_pointer,
+    load_several,
     load_vector,
     nop,
     params,
@@ -97,6 +98,13 @@ def test_the_a73_decodes_a_128_bit_operation_in_two_places() -> None:
     """12 multiply-adds fill its decoder for 12 cycles, and 12 more instructions take 6."""
     body = [one for k in range(12) for one in (fma(k, 30, 31), add(1 + k % 8, 20))]
     assert cycles_a_pass(params("kirin970"), body) == pytest.approx(18, rel=0.02)
+
+
+@pytest.mark.parametrize(("target", "cycles"), [("kirin970", 12 + 8), (A72, 12)])
+def test_a_load_of_several_registers_keeps_the_decoder_of_the_a73(target: str, cycles: int) -> None:
+    """Eight cycles for four registers of 128 bits; the A72 hides it behind 12 of multiply-adds."""
+    body = [fma(k, 30, 31) for k in range(12)] + [load_several(20, 0, walk())]
+    assert cycles_a_pass(params(target), body) == pytest.approx(cycles, rel=0.02)
 
 
 def test_in_order_stalls_on_use_where_out_of_order_goes_on() -> None:

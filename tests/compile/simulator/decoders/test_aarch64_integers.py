@@ -93,6 +93,18 @@ def test_classes_accumulators_and_operations(tmp_path: Path) -> None:
         assert V + 1 in one.src, text
 
 
+def test_loads_and_stores_of_several_registers_are_told_from_pairs(tmp_path: Path) -> None:
+    """Some cores do the former in many steps."""
+    kinds = {
+        "ld1 {v0.4s, v1.4s, v2.4s, v3.4s}, [x0], #64": Class.LOAD_SEVERAL,
+        "st1 {v0.4s, v1.4s}, [x0]": Class.STORE_SEVERAL,
+        "ld1 {v0.4s}, [x0], #16": Class.LOAD_VEC,
+        "ldp q0, q1, [x0]": Class.LOAD_VEC,
+        "ld1r {v0.4s}, [x0]": Class.LOAD_BROADCAST,
+    }
+    assert [one.cls for one in _code([*kinds], tmp_path)] == [*kinds.values()]
+
+
 def test_what_fills_the_upper_half_keeps_the_lower(tmp_path: Path) -> None:
     operands = {"shr": "v0.16b, v1.8h, #2", "add": "v0.16b, v1.8h, v2.8h"}
     lines = [
