@@ -119,17 +119,10 @@ def _type(args: Any, attrs: Any) -> Any:
     data, kernel, _, taps = args[:4]
     if not all(isinstance(one, relay.TensorType) for one in (data, kernel, taps)):
         return None
-    size = [int(extent) for extent in data.shape[2:4]]
-    for weights, strides, padding in (
-        (kernel, attrs["strides"], attrs["padding"]),
-        (taps, attrs["depthwise_strides"], attrs["depthwise_padding"]),
-    ):
-        top, left, bottom, right = (int(p) for p in padding)
-        height, width = (int(extent) for extent in weights.shape[2:4])
-        size = [
-            (size[0] + top + bottom - height) // int(strides[0]) + 1,
-            (size[1] + left + right - width) // int(strides[1]) + 1,
-        ]
+    between = own_operators.convolved(data.shape[2:4], kernel, attrs["strides"], attrs["padding"])
+    size = own_operators.convolved(
+        between, taps, attrs["depthwise_strides"], attrs["depthwise_padding"]
+    )
     return relay.TensorType((data.shape[0], kernel.shape[0], *size, kernel.shape[5]), data.dtype)
 
 

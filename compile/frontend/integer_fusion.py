@@ -18,7 +18,7 @@ from tvm.relay.op.strategy import generic
 
 from mnc.compile.frontend import markers, own_operators
 from mnc.compile.frontend.expressions import is_call, shape_of
-from mnc.compile.frontend.stored_sums import StoredSums, stored_sums
+from mnc.compile.frontend.stored_convolution import StoredConvolution, stored_convolution
 from mnc.compile.templates import integer, integer_convolution_depthwise
 from mnc.compile.templates.workload import Workload
 
@@ -33,7 +33,7 @@ LEAST_BYTES = (
 class IntegerPair:
     """The map between two convolutions, as it is made, and the Relay call of the second."""
 
-    first: StoredSums
+    first: StoredConvolution
     depthwise: Any
 
     @property
@@ -69,13 +69,13 @@ def pair_of(call: Any, uses: Counter[Any]) -> IntegerPair | None:
     """The pair that ends in `call`; nothing but the call may read what comes before it."""
     if not is_call(call, markers.BLOCKED_CONVOLUTION):
         return None
-    first = stored_sums(call.args[0])
+    first = stored_convolution(call.args[0])
     if first is None or any(uses[node] != 1 for node in first.nodes):
         return None
     return IntegerPair(first, call) if _in_template(first, call) else None
 
 
-def _in_template(first: StoredSums, then: Any) -> bool:
+def _in_template(first: StoredConvolution, then: Any) -> bool:
     """The template of pairs knows neither groups, borders of the first nor dilation."""
     ones, attrs = (1, 1), first.convolution.attrs
     name = markers.workload_of(first.convolution)[0]
@@ -133,18 +133,10 @@ def _type(args: Any, attrs: Any) -> Any:
     data, kernel, _, taps = args[:4]
     if not all(isinstance(one, relay.TensorType) for one in (data, kernel, taps)):
         return None
-    size = [int(extent) for extent in data.shape[2:4]]
-    padding = [int(pad) for pad in attrs["depthwise_padding"]]
-    for weights, strides, pads in (
-        (kernel, attrs["strides"], (0, 0, 0, 0)),
-        (taps, attrs["depthwise_strides"], padding),
-    ):
-        top, left, bottom, right = pads
-        height, width = (int(extent) for extent in weights.shape[2:4])
-        size = [
-            (size[0] + top + bottom - height) // int(strides[0]) + 1,
-            (size[1] + left + right - width) // int(strides[1]) + 1,
-        ]
+    between = own_operators.convolved(data.shape[2:4], kernel, attrs["strides"], (0, 0, 0, 0))
+    size = own_operators.convolved(
+        between, taps, attrs["depthwise_strides"], attrs["depthwise_padding"]
+    )
     shape = (data.shape[0], kernel.shape[0], *size, kernel.shape[5])
     return relay.TensorType(shape, integer.SUMS)
 

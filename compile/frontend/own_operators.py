@@ -8,6 +8,8 @@ import tvm
 from tvm import relay
 from tvm.relay.op import op as registry
 
+from mnc.compile.templates import blocked
+
 
 def register(
     name: str,
@@ -41,3 +43,16 @@ def implement(name: str, pattern: int, compute: Any, schedule: Any) -> None:
     as_generic = tvm.target.override_native_generic_func(f"{name.replace('.', '_')}_strategy")
     registry.register_pattern(name, pattern)
     registry.register_strategy(name, as_generic(strategy))
+
+
+def convolved(size: Any, weights: Any, strides: Any, padding: Any) -> list[int]:
+    """Rows and columns of a convolution of a map of that size, by `weights` whose axes 2 and 3 are the taps;
+    `padding` is (top, left, bottom, right).
+    """
+    top, left, bottom, right = (int(pad) for pad in padding)
+    return [
+        blocked.output_size(int(extent), int(taps), int(stride), before, after)
+        for extent, taps, stride, before, after in zip(
+            size, weights.shape[2:4], strides, (top, left), (bottom, right), strict=True
+        )
+    ]

@@ -110,12 +110,9 @@ def _define_space(cfg: Any, made: Any, window: blocked.Window, tile: _Tile) -> N
     tile_oc = ("tile_oc", blocked.divisors(chunks, 8))
     good = blocked.tile_knobs(cfg, tile_oc, tile_p, registers=tile.registers)
     blocked.knob(cfg, "unroll", tile.unroll, tile.default_unroll)
-    rows = _row_blocks(window)
-    if blocked.keeps_rows(window.out_h):
-        cores = blocked.cores()
-        rows = [r for r in rows if window.out_h // r % cores == 0] or [window.out_h // cores]
+    rows = slab_rows(window.out_h, int(window.tap_h.dom.extent), window.stride_h)
     row_bytes = 4 * block * width * cfg["tile_oc"].val * window.stride_h if cfg.is_fallback else 1
-    busy = _keeping_cores_busy(window.out_h, chunks, [oc for oc, _ in good], rows)
+    busy = keeping_cores_busy(window.out_h, chunks, [oc for oc, _ in good], rows)
     fit = [r for r in rows if r * row_bytes <= SLAB_BYTES]
     if cfg.is_fallback:
         fit = [r for r in fit if (cfg["tile_oc"].val, r) in busy] or fit
@@ -130,7 +127,7 @@ def _define_space(cfg: Any, made: Any, window: blocked.Window, tile: _Tile) -> N
     )
 
 
-def _keeping_cores_busy(
+def keeping_cores_busy(
     out_h: int, chunks: int, tile_oc: list[int], tile_rows: list[int]
 ) -> set[tuple[int, int]]:
     """Slabs, as (chunks, rows), of which there are enough to share out evenly; else all of them."""
@@ -141,11 +138,16 @@ def _keeping_cores_busy(
     return busy or slabs
 
 
-def _row_blocks(window: blocked.Window) -> list[int]:
-    """Blocks of output rows whose shared rows, made twice, are at most about a third of the work."""
-    shared = int(window.tap_h.dom.extent) - window.stride_h
-    blocks = blocked.divisors(window.out_h, window.out_h)
-    return [r for r in blocks if r == window.out_h or shared <= 0.3 * r * window.stride_h]
+def slab_rows(out_h: int, taps: int, stride: int) -> list[int]:
+    """Blocks of output rows whose shared rows, made twice, are at most about a third of the work; where cores
+    keep their rows, as many blocks for each.
+    """
+    blocks = blocked.divisors(out_h, out_h)
+    rows = [r for r in blocks if r == out_h or taps - stride <= 0.3 * r * stride]
+    if not blocked.keeps_rows(out_h):
+        return rows
+    cores = blocked.cores()
+    return [r for r in rows if out_h // r % cores == 0] or [out_h // cores]
 
 
 @autotvm.register_topi_schedule(NAME)  # type: ignore[untyped-decorator]

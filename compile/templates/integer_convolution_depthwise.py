@@ -127,26 +127,20 @@ def _define_first(cfg: Any, data: Any, kernel: Any, summed: Any) -> Good:
 def _define_rows(cfg: Any, made: Any, out_h: int, stride: int, taps: int) -> Good:
     """Output rows of a slab: few, where it would not fit; shared rows at most about a third of the work."""
     _, chunks, _, width, block = topi.utils.get_const_tuple(made.shape)
-    cores, all_rows = blocked.cores(), blocked.divisors(out_h, out_h)
-    rows = [r for r in all_rows if r == out_h or taps - stride <= 0.3 * r * stride]
-    if blocked.keeps_rows(out_h):
-        rows = [r for r in rows if out_h // r % cores == 0] or [out_h // cores]
+    rows = convolution_depthwise.slab_rows(out_h, taps, stride)
     down = cfg["tile_oh"].val if cfg.is_fallback and "tile_oh" in cfg else 1
     fit = [r for r in rows if r * block * width * stride <= SLAB_BYTES and r % down == 0] or rows
-
-    def busy(channels: int, some: int) -> bool:
-        return blocked.balanced(chunks // channels * (out_h // some), cores)
-
+    channels = blocked.divisors(chunks, chunks)
+    busy = convolution_depthwise.keeping_cores_busy(out_h, chunks, channels, rows)
     default = max(fit)
     if cfg.is_fallback:
-        default = max((r for r in fit if busy(cfg["tile_oc"].val, r)), default=default)
+        default = max((r for r in fit if (cfg["tile_oc"].val, r) in busy), default=default)
     blocked.knob(cfg, "tile_rows", rows, default)
-    possible = any(busy(one, r) for one in blocked.divisors(chunks, chunks) for r in rows)
 
     def is_good(e: Any) -> bool:
         some = e["tile_rows"].val
         whole = "tile_oh" not in e or some % e["tile_oh"].val == 0
-        return whole and (not possible or busy(e["tile_oc"].val, some))
+        return whole and (e["tile_oc"].val, some) in busy
 
     return is_good
 

@@ -21,7 +21,7 @@ FULL = {"uint8": (0, 255), "int8": (-128, 127)}
 
 
 @dataclass(frozen=True)
-class StoredSums:
+class StoredConvolution:
     """`convolution` is the Relay call, `nodes` all from it to the stored map; `bias` int32 and `scale`
     float32 have one number a channel, as the layout has them. `zero`, `least` and `most` as in memory.
     """
@@ -62,7 +62,7 @@ class _Chain:
         return constant.data.numpy()
 
 
-def stored_sums(stored: Any) -> StoredSums | None:
+def stored_convolution(stored: Any) -> StoredConvolution | None:
     """None where `stored` is not made so, or one of its numbers is not one a channel."""
     chain = _Chain(stored, [])
     levels = _levels(chain)
@@ -72,7 +72,7 @@ def stored_sums(stored: Any) -> StoredSums | None:
         return None
     if not is_call(chain.node, markers.BLOCKED_CONVOLUTION) or bias.shape != scale.shape:
         return None
-    return StoredSums(chain.node, bias, scale, *levels, (*chain.seen, chain.node))
+    return StoredConvolution(chain.node, bias, scale, *levels, (*chain.seen, chain.node))
 
 
 def _levels(chain: _Chain) -> tuple[int, int, int] | None:
