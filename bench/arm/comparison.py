@@ -21,7 +21,9 @@ GAIN_GOAL = 15.0  # percent that what threads gain may be off
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One published figure."""
+    """One published figure. `doubt` is why it counts in no mean: what was not stated, or cannot have been as
+    stated.
+    """
 
     board: str
     core: str
@@ -33,6 +35,7 @@ class Row(msgspec.Struct, frozen=True):
     precision: str
     ms: float
     source: str
+    doubt: str = ""
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -51,6 +54,11 @@ class Compared(msgspec.Struct, frozen=True):
         """Predicted over published."""
         return self.predicted / self.row.ms
 
+    @property
+    def counts(self) -> bool:
+        """Whether it was run and its setting is known, so that means and ranges may rest on it."""
+        return not self.why and not self.row.doubt
+
 
 def shown(compared: Iterable[Compared]) -> Iterator[dict[str, object]]:
     """As a table has them."""
@@ -64,15 +72,17 @@ def shown(compared: Iterable[Compared]) -> Iterator[dict[str, object]]:
             "published ms": row.ms,
             "predicted": one.predicted if not one.why else None,
             "ratio": one.ratio if not one.why else None,
-            "": one.why or one.remark,
+            "": one.why or "; ".join(filter(None, (row.doubt, one.remark))),
         }
 
 
 def errors(compared: Iterable[Compared]) -> list[dict[str, object]]:
-    """Mean absolute error by core and threads, in each precision and in all, and whether the goal is met."""
+    """Mean absolute error by core and threads, in each precision and in all, and whether the goal is met.
+    Rows in doubt are left out.
+    """
     groups: dict[tuple[str, str, str], list[float]] = {}
     for one in compared:
-        if not one.why:
+        if one.counts:
             threads = "one thread" if one.row.threads == 1 else "several"
             for core in (one.row.core, "all"):
                 for precision in (one.row.precision, "all"):
@@ -95,7 +105,7 @@ def gains(compared: Iterable[Compared]) -> list[dict[str, object]]:
     """What several threads gain over one, published and predicted, where both are of the same board, clock,
     runtime and network.
     """
-    ran = [one for one in compared if not one.why]
+    ran = [one for one in compared if one.counts]
     alone = {_same(one.row): one for one in ran if one.row.threads == 1}
     found = []
     for one in ran:
@@ -125,10 +135,12 @@ def _same(row: Row) -> tuple[str, float, str, str, str]:
 
 
 def record(compared: Iterable[Compared], path: Path = totals.TABLE) -> None:
-    """Keep what these rows gave in the table that simulated totals have their ranges from."""
+    """Keep what these rows gave in the table that simulated totals have their ranges from; of rows in doubt
+    nothing.
+    """
     known = {_key(row): row for row in totals.read(path)}
     for one in compared:
-        if not one.why:
+        if one.counts:
             row = one.row
             made = Validated(
                 row.core,

@@ -6,7 +6,8 @@ Each row's runtime runs for real under the emulator, is priced on the row's core
 compared. published.csv holds what was published, each row with its source: N is ncnn's benchmark/README.md
 (commit a4d2ea1d, "of 2022" 08c2dacb; the least of a run), X google/XNNPACK's README (2022), P
 PaddlePaddle/Paddle-Lite's docs, T OAID/Tengine's benchmark/README.md, V TVM's of 2018, A learn.arm.com. A
-single figure is good to perhaps 15 %.
+single figure is good to perhaps 15 %. A row whose last column says what is in doubt of it is shown and counts
+in no mean.
 """
 
 import csv
@@ -93,7 +94,9 @@ def rows(path: Path = TABLE) -> tuple[Row, ...]:
     """The table; UserError names a line that cannot be read."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return tuple(msgspec.convert(one, Row, strict=False) for one in csv.DictReader(file))
+            return tuple(
+                msgspec.convert(one, Row, strict=False) for one in csv.DictReader(file, restval="")
+            )
     except (OSError, msgspec.ValidationError) as error:
         raise UserError(
             f"cannot read {path}: {error}; its columns are those of {TABLE.name}"

@@ -3,6 +3,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench.arm import comparison, published
@@ -55,6 +56,22 @@ def test_errors_are_by_core_threads_and_precision_and_gains_of_one_board() -> No
     (gain,) = comparison.gains(compared)
     assert gain["published gain"] == pytest.approx(123.8 / 60.7)
     assert gain["off %"] == pytest.approx(100 * (0.8 / 0.7 - 1)) and gain["met"]
+
+
+def test_a_row_in_doubt_is_shown_and_counts_nowhere(tmp_path: Path) -> None:
+    doubtful = [row for row in published.rows() if row.doubt]
+    assert {"threads not stated"} <= {row.doubt for row in doubtful}
+    assert all(row.doubt == "threads not stated" for row in doubtful if row.runtime == "ExecuTorch")
+    row = next(row for row in published.rows() if row.ms == 123.8)
+    pair = [msgspec.structs.replace(row, doubt="x"), msgspec.structs.replace(row, threads=4)]
+    compared = [Compared(one, predicted=2 * one.ms, remark="y") for one in pair]
+    assert [one[""] for one in comparison.shown(compared)] == ["x; y", "y"]
+    assert {one["threads"] for one in comparison.errors(compared)} == {"several"}
+    assert comparison.gains(compared) == [] and comparison.errors(compared[:1]) == []
+    path = tmp_path / "validation.csv"
+    path.write_bytes(totals.TABLE.read_bytes())
+    comparison.record(compared[:1], path)
+    assert path.read_bytes() == totals.TABLE.read_bytes()
 
 
 def test_what_was_compared_replaces_its_row_in_the_table_of_ranges(tmp_path: Path) -> None:
