@@ -40,13 +40,16 @@ tune: setup ## search the best kernels of MODEL for TARGET, simulated where it i
 build: setup ## compile MODEL for TARGET, compare with PyTorch on photographs, time it
 	$(MNC) build --model $(MODEL) --target $(TARGET) $(call flag,precision,$(PRECISION))
 
-# Two at a time, a file's tests together, but those that a busy machine would disturb.
-test: setup test-fast ## every test, the fast ones first
-	.venv/bin/pytest -m "slow and not alone" -n 2 --dist loadfile --durations 20
+# Two at a time, a file's tests together and heavy files first (tests/conftest.py), then one at a time those that a
+# busy machine would disturb. Fast and slow ones in one go: a file's fixtures and imports are made once.
+PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder
+
+test: setup ## every test
+	.venv/bin/pytest -m "not alone" $(PARALLEL) --durations 20
 	.venv/bin/pytest -m alone --durations 10
 
 test-fast: setup ## the tests that take less than a few seconds each
-	.venv/bin/pytest -m "not slow" -n 2 --dist loadfile
+	.venv/bin/pytest -m "not slow" $(PARALLEL)
 
 check: setup ## ruff (lint, format) and the strict type checker
 	.venv/bin/ruff check .

@@ -23,6 +23,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(OPTION, action="store_true", help="Write the golden texts of the tests anew.")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Heavy files first: one that is begun last has a core to itself at the end, and the other core waits."""
+    items.sort(key=lambda item: item.get_closest_marker("heavy") is None)
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Golden:
     """The golden texts beside the test that asks."""

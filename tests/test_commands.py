@@ -32,6 +32,7 @@ BLOCK = re.compile(
 )
 COMMAND = re.compile(r"\s*(?:\$ )?(?:mnc|make|python|\.venv/bin/\S+|pip|git) [\w.\"-]")
 FILE = re.compile(r"# ([\w.]+\.py)\n")
+pytestmark = pytest.mark.heavy
 HANG = 1800  # seconds after which a page's shell waits for something that does not come
 
 
