@@ -4,10 +4,10 @@ boards.
 
 Each row's runtime runs for real under the emulator, is priced on the row's core, clock and threads, and
 compared. published.csv holds what was published, each row with its source: N is ncnn's benchmark/README.md
-(commit a4d2ea1d, "of 2022" 08c2dacb; the least of a run), X google/XNNPACK's README (2022), P
-PaddlePaddle/Paddle-Lite's docs, T OAID/Tengine's benchmark/README.md, V TVM's of 2018, A learn.arm.com. A
-single figure is good to perhaps 15 %. A row whose last column says what is in doubt of it is shown and counts
-in no mean.
+(commit a4d2ea1d, "of 2022" 08c2dacb; the least of a run), X google/XNNPACK's
+README (2022), P PaddlePaddle/Paddle-Lite's docs, T OAID/Tengine's benchmark/README.md, V TVM's of 2018, A
+learn.arm.com. A single figure is good to perhaps 15 %. A row whose last column says what is in doubt of it is
+shown and counts in no mean.
 """
 
 import csv
@@ -27,6 +27,7 @@ from mnc.support.files import write_atomic
 from mnc.targets import Target, load
 
 TABLE = Path(__file__).with_name("published.csv")
+FILES = Path(__file__).with_name("boards")  # of boards that are priced on and no target of ours
 NETWORKS = {
     "v1": "mobilenet_v1_1.0_224",
     "v2": "mobilenet_v2_1.0_224",
@@ -42,7 +43,7 @@ RUNTIMES = {
     ("ExecuTorch", "f32"): "executorch",
     ("ExecuTorch", "int8"): "executorch-int8",
 }
-BOARDS = {
+BOARDS: dict[str, str | Path] = {
     "Raspberry Pi 3B": "rpi3b",
     "Raspberry Pi 3B+": "rpi3b",
     "Raspberry Pi Zero 2 W": "rpi3b",
@@ -51,6 +52,7 @@ BOARDS = {
     "RK3399": "rk3399",
     "Pixel 2 / Snapdragon 835": "pixel2",
     "Kirin 970": "kirin970",
+    "Khadas VIM3": FILES / "khadas_vim3.toml",
     "Snapdragon 855+": "snapdragon855",
     "PYNQ": "pynq",
 }

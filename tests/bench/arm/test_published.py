@@ -11,6 +11,7 @@ from bench.arm.comparison import Compared, Row
 from bench.arm.published import Choice
 from mnc.compile.simulator import totals
 from mnc.support.errors import UserError
+from mnc.targets import names
 
 
 def test_every_row_has_a_core_and_a_network_that_is_known() -> None:
@@ -21,6 +22,12 @@ def test_every_row_has_a_core_and_a_network_that_is_known() -> None:
         assert (target.fast.cpu, target.fast.clock_ghz) == (row.core, row.ghz)
         assert row.network in published.NETWORKS and row.ms > 0 and row.threads <= target.fast.count
     assert published.MEMORY.keys() <= {row.board for row in rows} - published.BOARDS.keys()
+
+
+def test_a_board_that_is_no_target_has_a_file_of_its_own() -> None:
+    vim3 = next(published.target_of(row) for row in published.rows() if row.board == "Khadas VIM3")
+    assert vim3.fast.l2 is not None and vim3.fast.l2.size_kib == 1024
+    assert vim3.memory.bandwidth(4) == pytest.approx(10) and vim3.name not in names()
 
 
 def test_a_table_of_other_boards_and_a_broken_one(tmp_path: Path) -> None:
