@@ -20,7 +20,6 @@ HOST = load("host")
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_a_first_build_tries_what_suits_other_cpus_and_a_second_uses_it(tmp_path: Path) -> None:
     logs, log = tmp_path / "logs", log_path(tmp_path / "logs", HOST.name, "mobilenet_v1_28")
     first = api.build("mobilenet_v1_28", out=tmp_path / "a", logs=logs, check=False, quick_tune=12)

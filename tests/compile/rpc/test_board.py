@@ -23,7 +23,7 @@ from mnc.support.errors import UserError
 from mnc.targets import Target, load
 
 ROOT = Path(__file__).parents[3]
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 
 def eventually(true: Callable[[], bool], what: str) -> None:
@@ -98,7 +98,7 @@ OWNER = """
 import sys, time
 from mnc.compile.rpc import board, connection, tracker
 from mnc.targets import load
-with tracker.start_tracker(port=9390) as one, board.start_board(load("arm"), tracker=one.address) as two:
+with tracker.start_tracker(port=9310) as one, board.start_board(load("arm"), tracker=one.address) as two:
     with connection.connect(two.address) as device:
         print(one.pid, one.supervisor_pid, two.pid, two.supervisor_pid, one.folder, two.folder, flush=True)
         time.sleep(3600)
@@ -159,7 +159,7 @@ def test_there_is_no_board_for_x86() -> None:
 
 
 def test_listening_to_others_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    with trackers.start_tracker(host="0.0.0.0", port=9391) as one:
+    with trackers.start_tracker(host="0.0.0.0", port=9320) as one:
         assert trackers.answers(one.address)
     (warned,) = caplog.records
     assert warned.levelno == logging.WARNING and "no authentication" in warned.getMessage()

@@ -103,14 +103,12 @@ def test_a_session_ends_after_the_calls_that_were_given_up(
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_no_such_device(shared: Board) -> None:
     with pytest.raises(UserError, match="has no device 'rpi4', it has arm; start a virtual one"):
         connection.connect(Address(*shared.address.tracker, "rpi4"))
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_a_busy_device_is_waited_for(shared: Board, caplog: pytest.LogCaptureFixture) -> None:
     with connection.connect(shared.address):
         with (
@@ -125,7 +123,6 @@ def test_a_busy_device_is_waited_for(shared: Board, caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_threads_are_set_on_the_device(shared: Board) -> None:
     with connection.connect(shared.address) as device:
         assert device.use_threads(1) == 1
@@ -140,7 +137,6 @@ def test_threads_are_set_on_the_device(shared: Board) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_a_device_that_freezes(arm: Target, shared_tracker: Tracker) -> None:
     with boards.start_board(arm, tracker=shared_tracker.address, key="frozen") as board:
         with connection.connect(board.address) as device:
@@ -156,7 +152,6 @@ def test_a_device_that_freezes(arm: Target, shared_tracker: Tracker) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_a_device_that_dies_in_a_session(arm: Target, shared_tracker: Tracker) -> None:
     with boards.start_board(arm, tracker=shared_tracker.address, key="mortal") as board:
         with connection.connect(board.address) as device:
@@ -172,7 +167,6 @@ def test_a_device_that_dies_in_a_session(arm: Target, shared_tracker: Tracker) -
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_the_list_tells_of_free_devices_what_they_say(shared: Board) -> None:
     wait_until_free(shared)
     (row,) = fleet.devices(shared.address.tracker)

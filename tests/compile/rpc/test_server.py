@@ -33,7 +33,7 @@ RUBBISH = (
 
 @pytest.fixture(scope="module")
 def tracker() -> Iterator[Tracker]:
-    with trackers.start_tracker(port=9590) as one:
+    with trackers.start_tracker(port=9890) as one:
         yield one
 
 
@@ -61,7 +61,6 @@ def serves(one: RegisteredServer) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_clients_that_say_nothing_keep_nobody_out(kept_up: RegisteredServer) -> None:
     place = ("127.0.0.1", kept_up.port)
     silent = [socket.create_connection(place) for _ in range(3) for _ in SILENT]
@@ -80,7 +79,6 @@ def test_clients_that_say_nothing_keep_nobody_out(kept_up: RegisteredServer) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_it_comes_back_though_its_port_was_taken(kept_up: RegisteredServer) -> None:
     before = kept_up.port
     assert before is not None
