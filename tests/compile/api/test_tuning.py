@@ -17,6 +17,7 @@ from mnc.compile.records.tuning_log import TuningLog
 from mnc.compile.tuning.options import TuningOptions
 from mnc.support.errors import UserError
 from mnc.targets import load
+from tests.compile.export.networks import two_heads
 
 MODEL = "mobilenet_v1_28"
 
@@ -84,13 +85,17 @@ def test_what_did_not_happen_is_not_in_the_json() -> None:
 def test_where_there_is_no_device_the_core_model_tunes_and_chooses_the_family(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    model = two_heads()
     with caplog.at_level(logging.INFO, "mnc"):
         summary = api.tune(
-            MODEL, "rk3399", trials=2, tasks=["dense"], like="rpi4", workers=1, logs=tmp_path
+            model, "rk3399", trials=2, tasks=["pointwise"], like="rpi4", workers=1, logs=tmp_path
         )
     assert summary.trials == 2 and summary.reranked is None and not summary.rerank_failure
-    chosen = family_choice.chosen(log_path(tmp_path, "rk3399", MODEL))
-    assert summary.family == chosen and chosen.simulated
+    chosen = family_choice.chosen(log_path(tmp_path, "rk3399", model.name))
+    assert summary.family == chosen and chosen.simulated and not chosen.measured
+    assert set(chosen.seconds) == set(family_choice.FAMILIES)
+    assert chosen.seconds[chosen.family] == min(chosen.seconds.values())
+    assert "simulated as a whole" in chosen.why
     said = "\n".join(caplog.messages)
     for part in ("no device: costs are simulated", "tune rpi4 first, or leave out --like"):
         assert part in said

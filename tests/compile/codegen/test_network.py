@@ -89,7 +89,6 @@ def test_all_of_fashion_mnist_is_classified_as_in_pytorch(small: tuple[Model, Ar
 @pytest.mark.parametrize(
     "name",
     [
-        "mobilenet_v1_0.75_192",
         "mobilenet_v1_0.5_160",
         "mobilenet_v1_0.25_128",
         "mobilenet_v1_0.6_96",

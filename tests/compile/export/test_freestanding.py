@@ -3,12 +3,8 @@
 
 import dataclasses
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import msgspec
@@ -26,7 +22,6 @@ from mnc.compile.toolchain.zig import zig
 from mnc.model import zoo
 from mnc.model.names import Precision
 from mnc.support.errors import UserError
-from mnc.support.files import sha256
 from mnc.targets import load
 from tests.compile.export.conftest import Shipped, compile_check, run, ship, ship_integers
 from tests.compile.export.networks import in_halves, make_artifact, two_heads
@@ -341,35 +336,3 @@ def huge_kib() -> int:
     """KiB of this process on anonymous huge pages."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("AnonHugePages:"))
-
-
-@pytest.mark.slow
-def test_killing_an_export_at_any_moment_leaves_a_whole_folder_or_none(
-    shipped: Shipped, tmp_path: Path
-) -> None:
-    """Alternately with an earlier export in place, which must then still be whole."""
-    folder = tmp_path / "out"
-    words = (
-        "import sys, pathlib\nfrom mnc import targets\nfrom mnc.compile.artifact import store as artifact\n"
-        "from mnc.compile.export import exporter\n"
-        "a = artifact.load(pathlib.Path(sys.argv[1])); print('start', flush=True)\n"
-        "exporter.export(a, pathlib.Path(sys.argv[2]), target=targets.load('host'))\n"
-    )
-    random = Random(1)
-    outcomes = set()
-    for turn in range(12):
-        process = subprocess.Popen(
-            [sys.executable, "-c", words, str(shipped.artifact.folder), str(folder)],
-            stdout=subprocess.PIPE,
-            cwd=Path(__file__).parents[3],
-        )
-        assert process.stdout is not None and process.stdout.readline() == b"start\n"
-        if turn:  # the first may finish
-            time.sleep(random.uniform(0, 1.2))
-            process.kill()
-        process.communicate()
-        outcomes.add(process.returncode)
-        record = msgspec.json.decode((folder / exporter.RECORD).read_bytes(), type=exporter.Record)
-        assert {p.name for p in folder.iterdir()} == {exporter.RECORD, *record.files}
-        assert all(sha256(folder / name) == digest for name, digest in record.files.items())
-    assert -9 in outcomes

@@ -154,23 +154,3 @@ def test_without_torch_the_golden_outputs_are_compared(tiny_artifact: Artifact) 
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("True 1 PyTorch is not installed")
-
-
-@pytest.mark.slow
-def test_a_built_network_is_verified_against_the_zoo_s_model(tmp_path: Path) -> None:
-    """All the way: PyTorch model, builder, artifact on disk, PyTorch again by the manifest's name."""
-    from mnc.compile.artifact import writer
-    from mnc.compile.codegen import network as builder
-    from mnc.model import zoo
-    from mnc.targets import catalog
-
-    model, target = zoo.load("mobilenet_v1_28", batch=2), catalog.load("host")
-    built = builder.build(model, target)
-    writer.save(built, model, target, tmp_path / "net")
-    report = verify.verify(store.load(tmp_path / "net"))
-    assert report.note == ""
-    assert [check.against for check in report.checks] == ["golden outputs", "PyTorch"]
-    for check in report.checks:
-        assert check.ok
-        assert check.predictions == 2 * check.examples
-        assert check.top1 == check.predictions

@@ -97,13 +97,3 @@ def test_a_device_s_choice_outlives_a_core_model_s(
         found = families.choose(None, None, (), timer, log=log)
     assert found == known == family_choice.chosen(log)
     assert "a device has timed it" in caplog.messages[0]
-
-
-@pytest.mark.slow
-def test_a_core_model_chooses_where_there_is_no_device(tmp_path: Path) -> None:
-    model, board = zoo.load("mobilenet_v1_28"), load("rk3399")
-    choice = choose_family(model, board, device=None, threads=None, logs=tmp_path)
-    assert choice.simulated and not choice.measured
-    assert choice.seconds[choice.family] == min(choice.seconds.values())
-    assert "simulated as a whole" in choice.why
-    assert family_choice.chosen(tmp_path / "rk3399" / "mobilenet_v1_28.jsonl") == choice

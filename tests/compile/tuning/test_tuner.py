@@ -217,7 +217,7 @@ def test_a_tune_killed_at_random_loses_and_repeats_nothing(
 ) -> None:
     path, chance, total = tmp_path / "log.jsonl", random.Random(7), 40
     kills = 0
-    for _ in range(6):
+    for _ in range(3):
         process = start(path, total)
         assert process.stdout is not None
         assert process.stdout.readline() == b"tuning\n"
