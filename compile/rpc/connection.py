@@ -137,7 +137,9 @@ class Connection(Closing):
         """Give the device back; safe to call twice, and on a device that is gone. While a call that was given
         up is still at work, the session ends after it.
         """
-        remote, self.remote = self.remote, None
+        remote = self.remote
+        # TVM has room for 32 sessions in a process, and one is there until nothing on the device is held.
+        self.remote = self.cpu = None
         if remote is None:
             return
 
@@ -146,9 +148,9 @@ class Connection(Closing):
             while self._given_up:
                 self._given_up.pop().wait()
             # What is freed after the connection has gone makes TVM complain from a destructor.
-            for release in self._releases:
+            while self._releases:
                 with contextlib.suppress(Exception):
-                    release()
+                    self._releases.pop()()
             remote.get_function("CloseRPCConnection")()
 
         with contextlib.suppress(Exception):

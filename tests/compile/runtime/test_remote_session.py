@@ -2,6 +2,7 @@
 """Cross-compiled networks on a virtual board: the same answers as PyTorch, over RPC."""
 
 import contextlib
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -218,6 +219,14 @@ def test_times_are_the_devices_and_the_note_says_what_they_are_worth(remote: Rem
     assert len(found.latency.times) >= 10 and found.latency.threads == 1
     assert found.upload > 0 and found.load > 0
     assert "say nothing about a real core" in found.note
+
+
+def test_a_session_that_is_closed_makes_room_for_another(small: Artifact, device: Address) -> None:
+    """TVM has room for 32 in a process, and a re-ranking opens one for each turn of a network."""
+    session = RemoteSession(small, str(device), threads=1)
+    known = weakref.ref(session.device.remote)
+    session.close()
+    assert known() is None
 
 
 def test_layers_are_timed_on_the_device(remote: RemoteSession) -> None:
