@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 def test_the_quickstart_runs_and_goes_on_where_it_was(tmp_path: Path) -> None:
     said = []
     for _ in range(2):

@@ -16,7 +16,7 @@ from mnc.support.errors import UserError
 from mnc.support.registry import pip_files
 
 ROOT = Path(__file__).resolve().parents[1]
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.heavy]
 
 LOAD = "import sys, torch.export; torch.export.load('own.pt2');"
 
@@ -91,7 +91,6 @@ print(tvm.target.codegen.llvm_get_system_cpu())
 @pytest.mark.parametrize(
     "words",
     [
-        ("models",),
         ("models", "own.pt2"),
         ("tasks", "own.pt2", "--input-shape", "1,3,16,16", "--target", "host"),
         ("build", "own.pt2", "--input-shape", "1,3,16,16", "--target", "host"),
@@ -107,5 +106,6 @@ def test_every_verb_that_reads_an_exported_program(
 def test_our_own_tests(triton: Path) -> None:
     """pytest's process meets TVM before any module of ours, but for tests/conftest.py."""
     words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/model/test_prepare.py")
-    done = run(triton, ROOT, *words, "tests/compile/frontend/test_tasks.py", "-k", "export or task")
+    chosen = ("tests/compile/frontend/test_tasks.py", "-k", "export and small or every_kind")
+    done = run(triton, ROOT, *words, *chosen)
     assert done.returncode == 0, done.stdout[-2000:]

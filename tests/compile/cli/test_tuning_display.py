@@ -3,8 +3,10 @@
 
 import io
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from mnc.compile.cli.tuning_display import Display, clock, describe
@@ -33,12 +35,17 @@ def state() -> TuningProgress:
     )
 
 
-def tuned(log: Path, display: Display) -> None:
+@pytest.fixture(scope="module")
+def measurer() -> Iterator[LocalMeasurer]:
+    with LocalMeasurer(tuning_tasks.host(), options=LocalOptions(budget=0.005)) as one:
+        yield one
+
+
+def tuned(log: Path, display: Display, measurer: LocalMeasurer) -> None:
     """Twenty trials of a small task, shown on the display."""
     target = tuning_tasks.host()
     task = tuning_tasks.pointwise_task(target, inputs=64, outputs=128, size=14)
     with (
-        LocalMeasurer(target, options=LocalOptions(budget=0.005)) as measurer,
         TuningLog.open(log, exclusive=True, target=target.tvm_target()) as tuning_log,
         display,
     ):
@@ -54,17 +61,17 @@ def test_a_line_tells_where_it_stands() -> None:
     assert clock(3725.4) == "1:02:05"
 
 
-def test_off_a_terminal_each_batch_is_a_plain_line(tmp_path: Path) -> None:
+def test_off_a_terminal_each_batch_is_a_plain_line(tmp_path: Path, measurer: LocalMeasurer) -> None:
     out = io.StringIO()
-    tuned(tmp_path / "log", Display(console=Console(file=out, width=60)))
+    tuned(tmp_path / "log", Display(console=Console(file=out, width=60)), measurer)
     lines = out.getvalue().splitlines()
     assert [line.split(" ", 1)[0] for line in lines] == ["16/20", "20/20"]
     assert "\x1b" not in out.getvalue() and "0:00 left" in lines[-1]
 
 
-def test_on_a_terminal_one_place_is_drawn_over(tmp_path: Path) -> None:
+def test_on_a_terminal_one_place_is_drawn_over(tmp_path: Path, measurer: LocalMeasurer) -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=100, no_color=True)
-    tuned(tmp_path / "log", Display(console=console))
+    tuned(tmp_path / "log", Display(console=console), measurer)
     assert "20/20" in out.getvalue() and "GFLOP/s" in out.getvalue()
     assert "\x1b[3" not in out.getvalue().replace("\x1b[3A", "")  # no colour

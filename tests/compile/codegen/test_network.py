@@ -22,6 +22,7 @@ from mnc.model.preprocess import load_image
 from mnc.model.zoo import Model
 from mnc.targets import load
 
+pytestmark = pytest.mark.heavy
 TOLERANCE = 1e-4
 
 

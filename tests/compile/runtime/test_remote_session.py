@@ -36,7 +36,7 @@ from mnc.targets import Target, load
 from tests.compile.frontend import quantized_network
 
 pytestmark = pytest.mark.slow
-IMAGES = 500
+IMAGES = 100
 
 
 @pytest.fixture(scope="module")
