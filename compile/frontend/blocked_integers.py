@@ -13,7 +13,13 @@ from mnc.compile.frontend import markers, packing, storing
 from mnc.compile.frontend.blocked_convolutions import convolution_input
 from mnc.compile.frontend.blocked_values import BlockedValues, Value, plain_shape
 from mnc.compile.frontend.expressions import is_call
-from mnc.compile.templates import instructions, integer_depthwise, lookup, packed_image
+from mnc.compile.templates import (
+    instructions,
+    integer_depthwise,
+    integer_image,
+    lookup,
+    packed_image,
+)
 
 LARGE = 16  # pixels of a map that is worth a kernel of its own
 
@@ -30,6 +36,8 @@ def convolution(values: BlockedValues, call: Any) -> Value:
         source, packed = values.blocked(data), packing.pack_depthwise(weight, values.block)
         if integer_depthwise.fits(plain_shape(data)[3], attrs["dilation"]):
             packed = packing.in_groups(packed, 1)
+    elif fit and (image := _image(values, call, weight, kept)) is not None:
+        source, packed, groups = *image, 1
     else:
         plain = [int(v) for v in (*attrs["strides"], *attrs["padding"])] == [1, 1, 0, 0, 0, 0]
         one_to_one = weight.shape[2:] == (1, 1) and plain and groups == 1
@@ -74,8 +82,32 @@ def _looked_up_by_vectors(values: BlockedValues, stored: Any, entries: Any) -> b
     return one_byte and entries.data.shape[0] == 256 and lookup.available(shape) is not None
 
 
-def _packed(values: BlockedValues, data: Any, attrs: Any) -> Any:
-    """An image and its border, stored by vectors; None for what is no image or was stored before."""
+def _image(
+    values: BlockedValues, call: Any, weight: packing.Numbers, kept: dict[str, Any]
+) -> tuple[Any, packing.Numbers] | None:
+    """An image in pairs of bytes, and weights for these, for the template that reads such; changes what is
+    `kept` of the attributes to suit. None where that does not apply.
+    """
+    data, (_, channels, *taps) = call.args[0], weight.shape
+    image, steps = plain_shape(data), [int(step) for step in kept["strides"]]
+    apart = [int(step) for step in kept["dilation"]]
+    if not instructions.multiplies_pairs() or image[1] != channels or apart != [1, 1]:
+        return None
+    _, left, _, right = (int(pad) for pad in kept["padding"])
+    width = image[3] + left + right
+    sizes = integer_image.in_pairs(channels, (taps[1], width, plain_shape(call)[3]), steps[1])
+    packed = _packed(values, data, kept, pairs=sizes[1]) if sizes else None
+    if packed is None or sizes is None:
+        return None
+    kept |= {"strides": (steps[0], sizes[2]), "padding": (0, 0, 0, 0)}
+    pairs = packing.pack_convolution(packing.in_pairs(weight), packed_image.PAIR, values.block)
+    return packed, packing.in_groups(pairs, packed_image.PAIR)
+
+
+def _packed(values: BlockedValues, data: Any, attrs: Any, *, pairs: int = 0) -> Any:
+    """An image and its border, stored by vectors, in rows of so many `pairs` of bytes or in words; None for
+    what is no image or was stored before.
+    """
     found = storing.rounded_product(data)
     if found is None or not packed_image.available(plain_shape(data)):
         return None
@@ -83,7 +115,13 @@ def _packed(values: BlockedValues, data: Any, attrs: Any) -> Any:
     border = tuple(int(pad) for pad in attrs["padding"])
     fill, dtype = int(attrs["pad_value"]), data.checked_type.dtype
     return markers.packed(
-        values.plain(image), by=by, zero=zero, border=border, fill=fill, dtype=dtype
+        values.plain(image),
+        by=by,
+        zero=zero,
+        border=border,
+        fill=fill,
+        dtype=dtype,
+        pairs=pairs,
     )
 
 

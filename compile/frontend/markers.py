@@ -59,7 +59,9 @@ def looked_up(data: Any, table: Any) -> Any:
 
 
 def packed(image: Any, **attrs: Any) -> Any:
-    """Of a float32 image for which `packed_image` is available; `attrs` are by, zero, border, fill, dtype."""
+    """Of a float32 image for which `packed_image` is available; `attrs` are by, zero, border, fill, dtype
+    and pairs.
+    """
     return relay.Call(relay.op.get(PACKED_IMAGE), [image], tvm.ir.make_node("DictAttrs", **attrs))
 
 
@@ -120,16 +122,15 @@ def _of_packed(args: Any, attrs: Any) -> Any:
     image = args[0]
     if not isinstance(image, relay.TensorType):
         return None
-    batch, _, height, width = image.shape
-    top, left, bottom, right = attrs["border"]
-    shape = (batch, 1, height + top + bottom, width + left + right, packed_image.CHANNELS)
-    return relay.TensorType(shape, attrs["dtype"])
+    sizes, border = tuple(map(int, image.shape)), tuple(map(int, attrs["border"]))
+    return relay.TensorType(packed_image.shape(sizes, border, int(attrs["pairs"])), attrs["dtype"])
 
 
 def _packed(image: Any, attrs: Any) -> Any:
     border, fill = tuple(map(int, attrs["border"])), int(attrs["fill"])
     by, zero, dtype = float(attrs["by"]), int(attrs["zero"]), str(attrs["dtype"])
-    return packed_image.compute(image, by, zero, border, fill, dtype)
+    pairs = int(attrs["pairs"])
+    return packed_image.compute(image, by, zero, border, fill, dtype, pairs)
 
 
 def _as_it_is(_: Any, outs: Any, __: Any) -> Any:

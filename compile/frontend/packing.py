@@ -75,6 +75,15 @@ def in_groups(packed: Numbers, group: int) -> Numbers:
     return np.ascontiguousarray(np.swapaxes(split, -1, -2))
 
 
+def in_pairs(weight: Numbers) -> Numbers:
+    """(O, C, KH, KW) -> (O, 2, KH, P): a row of taps is one of pixels whose channels lie side by side, in
+    pairs, with a zero behind it where they are odd.
+    """
+    out, _, height, _ = weight.shape
+    rows = _pad_axis(weight.transpose(0, 2, 3, 1).reshape(out, height, -1), 2, 2)
+    return rows.reshape(out, height, -1, 2).transpose(0, 3, 1, 2)
+
+
 def pack_depthwise(weight: Numbers, block: int) -> Numbers:
     """(C, 1, KH, KW) -> (C/b, 1, KH, KW, 1, b)."""
     weight = _pad_axis(weight, 0, block)

@@ -117,6 +117,11 @@ def depthwise_tile() -> DepthwiseTile | None:
     return _DEPTHWISE.get(found) if found else None
 
 
+def multiplies_pairs() -> bool:
+    """Whether the current target's kernels of `image_kernel` are for it: it has no dot product."""
+    return available() is widening.AARCH64
+
+
 def registers_a_block(block: int = 16) -> int:
     """Vector registers that the 32-bit sums of a block of channels take."""
     found = available()

@@ -20,14 +20,17 @@ from mnc.compile.templates import (
     integer_depthwise,
     integer_depthwise_tile,
     integer_direct,
+    integer_image,
     integer_pointwise,
+    packed_image,
 )
 
 COLUMNS, TILE = integer_depthwise.NAME, integer_depthwise_tile.NAME
 POINTWISE, GROUPED = integer_pointwise.NAME, integer_direct.NAME
+IMAGE = integer_image.NAME
 DEPTHWISE = "depthwise_int8_NCHWc.mnc"
 DIRECT = "direct_int8_NCHWc.mnc"
-NAMES = (POINTWISE, COLUMNS, TILE, GROUPED, DEPTHWISE, DIRECT)
+NAMES = (POINTWISE, COLUMNS, TILE, GROUPED, IMAGE, DEPTHWISE, DIRECT)
 SUMS = "int32"
 
 
@@ -47,6 +50,8 @@ def template_name(
     alone = alone and data[4] > 1
     if len(kernel) == 7 and alone and kernel[6] == 1:
         return COLUMNS
+    if len(kernel) == 7 and data[4] == kernel[6] == packed_image.PAIR and dtypes[0] == "int8":
+        return IMAGE
     if len(kernel) == 7:
         one_to_one = kernel[2:4] == (1, 1) and blocked.pair(strides) == (1, 1)
         return POINTWISE if one_to_one and kernel[1] == data[1] else GROUPED
@@ -78,7 +83,13 @@ def _widened(template: Any) -> Any:
 # (compute, schedule) by name.
 TEMPLATES = {
     template.NAME: (template.compute, template.schedule)
-    for template in (integer_pointwise, integer_depthwise, integer_depthwise_tile, integer_direct)
+    for template in (
+        integer_pointwise,
+        integer_depthwise,
+        integer_depthwise_tile,
+        integer_direct,
+        integer_image,
+    )
 } | {
     name: (
         autotvm.register_topi_compute(name)(_widened(template)),

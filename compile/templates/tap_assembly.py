@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from mnc.compile.templates import stored_sums
 from mnc.compile.templates.assembly_function import REGISTERS, VECTOR_BYTES
+from mnc.compile.templates.loads_beside import Step, with_loads
 from mnc.compile.templates.stored_sums import LANES, Bounds
 
-LEAD = 10  # loads before the first multiplication, of which an A53's wait for each
 MOST_PIXELS = 3
 MOST_ROWS = 7
 # Integer registers: weights, bytes from a row of taps to the next, rows.
@@ -25,13 +25,19 @@ Chain = tuple[int, int]  # pixel, half of its channels
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a tap reads, at an integer register and an offset in bytes. The next tap loads it anew, as
+    """What a tap reads, `size` bytes at an integer register and an offset. The next tap loads it anew, as
     what several read would fill the registers.
     """
 
     tap: Tap
     base: int
     offset: int
+    size: int
+
+    def line(self, register: int) -> str:
+        """The instruction that loads it."""
+        letter = {8: "d", 16: "q"}[self.size]
+        return f"ldr {letter}{register}, [x{self.base}, #{self.offset}]"
 
 
 @dataclass(frozen=True)
@@ -77,24 +83,15 @@ class Kernel:
         column = pixel * self.step + tap[1] * self.apart
         weight = tap[0] * self.taps[1] + tap[1]
         return (
-            Loaded(tap, ROWS + tap[0], column * VECTOR_BYTES + part),
-            Loaded(tap, WEIGHTS, weight * VECTOR_BYTES + part),
+            Loaded(tap, ROWS + tap[0], column * VECTOR_BYTES + part, self.load),
+            Loaded(tap, WEIGHTS, weight * VECTOR_BYTES + part, self.load),
         )
-
-
-@dataclass(frozen=True)
-class Step:
-    """An instruction without the operands that it `reads`, and their lanes."""
-
-    text: str
-    reads: tuple[Loaded, ...] = ()
-    lanes: str = ""
 
 
 def assembly(kernel: Kernel, bounds: Bounds | None = None) -> list[str]:
     """The rows' addresses, then all taps; then what stores them, where there are `bounds`."""
     rows = [f"add x{ROWS + i}, x{ROWS + i - 1}, x{APART}" for i in range(1, kernel.taps[0])]
-    lines = [*rows, *_with_loads(kernel, list(_steps(kernel)))]
+    lines = [*rows, *with_loads(list(_steps(kernel)), kernel.free)]
     return lines if bounds is None else [*_stored(kernel, lines, bounds)]
 
 
@@ -156,29 +153,3 @@ def _widened(kernel: Kernel) -> Iterator[Step]:
     for chain, half in itertools.product(kernel.chains, range(2)):
         product = f"{kernel.sum(chain, 1)}.{('4h', '8h')[half]}"
         yield Step(f"sshll{'2' * half} {kernel.sum(chain, half)}.4s, {product}, #0")
-
-
-def _with_loads(kernel: Kernel, steps: list[Step]) -> Iterator[str]:
-    """Each number in the register that is free longest, at most one behind a step but where the next step
-    needs more.
-    """
-    wanted = list(dict.fromkeys(one for step in steps for one in step.reads))
-    last = {one: i for i, step in enumerate(steps) for one in step.reads}
-    free = kernel.free
-    held: dict[Loaded, int] = {}
-    letter = {8: "d", 16: "q"}[kernel.load]
-
-    def load() -> str:
-        one = wanted.pop(0)
-        held[one] = free.pop(0)
-        return f"ldr {letter}{held[one]}, [x{one.base}, #{one.offset}]"
-
-    for _ in range(min(LEAD, len(free), len(wanted))):
-        yield load()
-    for i, step in enumerate(steps):
-        while any(one not in held for one in step.reads):
-            yield load()
-        yield ", ".join([step.text, *(f"v{held[one]}.{step.lanes}" for one in step.reads)])
-        free += [held[one] for one in step.reads if last[one] == i]
-        if wanted and free:
-            yield load()

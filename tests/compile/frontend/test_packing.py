@@ -19,6 +19,17 @@ def test_convolution_weights_land_at_their_block() -> None:
             np.testing.assert_array_equal(got, weight[out, into] if inside else np.zeros((3, 2)))
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_row_of_taps_lies_in_pairs_pixel_by_pixel(channels: int) -> None:
+    weight = np.random.default_rng(0).integers(1, 9, (2, channels, 3, 3))
+    packed = packing.in_pairs(weight)
+    assert packed.shape == (2, 2, 3, -(-3 * channels // 2))
+    for place in range(2 * packed.shape[3]):
+        column, channel = divmod(place, channels)
+        wanted = weight[:, channel, :, column] if column < 3 else 0
+        assert (packed[:, place % 2, :, place // 2] == wanted).all()
+
+
 def test_depthwise_weights_land_at_their_block() -> None:
     weight = np.random.default_rng(0).standard_normal((5, 1, 3, 3)).astype(np.float32)
     packed = packing.pack_depthwise(weight, 4)

@@ -17,12 +17,15 @@ from mnc.compile.templates.workload import TENSORS, parse, replaced
 from mnc.compile.toolchain import cpu_features
 from mnc.targets import Target, load
 
+# An image of three channels and 23 columns, whose bytes lie in pairs.
+IMAGE = ((1, 1, 21, 35, 2), (2, 1, 3, 5, 1, 16, 2), (2, 3), (0, 0, 0, 0))
 SHAPES = {
     "pointwise": ((1, 3, 14, 14, 16), (2, 3, 1, 1, 4, 16, 4), (1, 1), (0, 0, 0, 0)),
     "dense": ((1, 4, 1, 1, 16), (3, 4, 1, 1, 4, 16, 4), (1, 1), (0, 0, 0, 0)),
     "depthwise": ((1, 2, 15, 15, 16), (2, 1, 3, 3, 1, 16), (2, 2), (1, 1, 1, 1)),
     "first": ((1, 3, 20, 20, 1), (2, 3, 3, 3, 1, 16), (2, 2), (0, 0, 1, 1)),
     "grouped": ((1, 4, 9, 9, 16), (4, 2, 3, 3, 16, 16), (1, 1), (1, 1, 1, 1)),
+    "pairs": IMAGE,
 }
 
 
@@ -251,6 +254,18 @@ def test_on_arm_the_hot_loop_is_the_cpu_s_and_its_sums_are_in_registers(target: 
     assembly = module.get_source("asm")
     assert assembly.count(instruction) >= 4
     assert "AllocWorkspace" not in assembly
+
+
+@pytest.mark.parametrize("target", ["rpi4", "rpi3b"])
+def test_without_the_dot_product_an_image_is_multiplied_by_pairs(target: str) -> None:
+    task = task_of("pairs", "int8", target)
+    assert (task.task.name, task.kind) == (integer.IMAGE, "first conv")
+    for config in configs(task, 2):
+        assembly = compile_worker.build(spec_of(task), config.to_json_dict())[0].get_source("asm")
+        # Fifteen pairs: one and seven times two, each loaded once for eight vectors of channels at most.
+        assert assembly.count("smlal") == assembly.count("sadalp") > 0
+        assert assembly.count("ld1r") * 8 * 7 >= assembly.count("sadalp") * 15
+        assert "AllocWorkspace" not in assembly
 
 
 @pytest.mark.parametrize("target", ARM_DEPTHWISE)
