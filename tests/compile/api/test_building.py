@@ -16,6 +16,7 @@ from mnc.support.errors import UserError
 from mnc.targets import load as load_target
 from tests.compile.records.trials import line_of
 
+pytestmark = pytest.mark.heavy
 SMALL = "mobilenet_v1_28"
 
 
@@ -202,9 +203,9 @@ def test_a_network_in_8_bit_integers_equals_its_reference(
     golden, floats, exact = made.checks
     assert golden.max_absolute == exact.max_absolute == 0.0
     assert floats.top1 >= floats.predictions - 1 and 0 < floats.max_relative < 0.1
-    other = build(SMALL, target, out=tmp_path / "out", logs=tmp_path / "logs", check=False)
-    assert made.library.stat().st_size < 0.5 * other.library.stat().st_size
     if target == "host":
+        other = build(SMALL, target, out=tmp_path / "out", logs=tmp_path / "logs", check=False)
+        assert made.library.stat().st_size < 0.5 * other.library.stat().st_size
         found = api.verify(made).agreement
         assert found is not None and found.examples == 10_000 and found.top1 > 0.98 < found.top5
         assert 0 < found.logit_error < 0.1

@@ -25,7 +25,7 @@ from mnc.compile.tuning.tuner import tune
 from mnc.targets import Target
 from tests.compile import tuning_tasks
 
-KINDS = ["kill"] * 10 + ["session"] * 8 + ["freeze"] * 8 + ["tracker"] * 4
+KINDS = ["kill"] * 12 + ["session"] * 10 + ["freeze"] * 4 + ["tracker"] * 4
 FREEZE_SECONDS = 6.0  # more than QUICK lets a kernel and then a lost device take
 QUICK = RpcOptions(
     allow_emulated=True, run_timeout=2.0, probe_seconds=2.0, wait_seconds=3.0, transfer_timeout=6.0
