@@ -4,7 +4,7 @@ boards.
 
 Each row's runtime runs for real under the emulator, is priced on the row's core, clock and threads, and
 compared. published.csv holds what was published, each row with its source: N is ncnn's benchmark/README.md
-(commit a4d2ea1d, "of 2022" 08c2dacb; the least of a run), X google/XNNPACK's
+(commit a4d2ea1d, "of 2022" 08c2dacb, "of 2023" one of that year; the least of a run), X google/XNNPACK's
 README (2022), P PaddlePaddle/Paddle-Lite's docs, T OAID/Tengine's benchmark/README.md, V TVM's of 2018, A
 learn.arm.com. A single figure is good to perhaps 15 %. A row whose last column says what is in doubt of it is
 shown and counts in no mean.
@@ -54,6 +54,10 @@ BOARDS: dict[str, str | Path] = {
     "Kirin 970": "kirin970",
     "Khadas VIM3": FILES / "khadas_vim3.toml",
     "Snapdragon 855+": "snapdragon855",
+    "RK3588": "rk3588",
+    "Orange Pi 5 / RK3588S": "rk3588",
+    "ROCK 3A / RK3568": FILES / "rk3568.toml",
+    "Station P2 / RK3568": FILES / "rk3568.toml",
     "PYNQ": "pynq",
 }
 # For other boards that of one with the same core: caches and memory are then another's.
@@ -113,12 +117,14 @@ def target_of(row: Row) -> Target:
     if name is None:
         raise UserError(f"no target has a {row.core}")
     target = load(name)
-    fast = msgspec.structs.replace(target.fast, clock_ghz=row.ghz, count=row.cores)
+    alike = [one for one in target.cores if one.cpu == row.core]
+    fast = msgspec.structs.replace((alike or target.cores)[0], clock_ghz=row.ghz, count=row.cores)
     memory = target.memory
     if row.board in MEMORY:
         every, one = MEMORY[row.board]
         memory = msgspec.structs.replace(memory, bandwidth_gb_s=every, core_bandwidth_gb_s=one)
-    return msgspec.structs.replace(target, cores=(fast, *target.cores[1:]), memory=memory)
+    others = (one for one in target.cores if one.name != fast.name)
+    return msgspec.structs.replace(target, cores=(fast, *others), memory=memory)
 
 
 def compare(row: Row) -> Compared:

@@ -24,10 +24,17 @@ def test_every_row_has_a_core_and_a_network_that_is_known() -> None:
     assert published.MEMORY.keys() <= {row.board for row in rows} - published.BOARDS.keys()
 
 
-def test_a_board_that_is_no_target_has_a_file_of_its_own() -> None:
-    vim3 = next(published.target_of(row) for row in published.rows() if row.board == "Khadas VIM3")
+def test_boards_that_are_no_target_have_files_and_a_row_runs_on_the_cores_it_names() -> None:
+    rows = {(row.board, row.core): published.target_of(row) for row in published.rows()}
+    vim3 = rows["Khadas VIM3", "cortex-a73"]
     assert vim3.fast.l2 is not None and vim3.fast.l2.size_kib == 1024
     assert vim3.memory.bandwidth(4) == pytest.approx(10) and vim3.name not in names()
+    little = rows["RK3588", "cortex-a55"]
+    assert little.fast.in_order and [one.cpu for one in little.cores] == [
+        "cortex-a55",
+        "cortex-a76",
+    ]
+    assert rows["ROCK 3A / RK3568", "cortex-a55"].memory.bandwidth(4) < 10
 
 
 def test_a_table_of_other_boards_and_a_broken_one(tmp_path: Path) -> None:
