@@ -20,7 +20,7 @@ LANES = 4  # 32-bit numbers in a vector
 @dataclass(frozen=True)
 class Shape:
     """`rows` x `columns` output pixels, each from `taps` (down, across) that lie `apart`, `steps` further for
-    the next pixel.
+    the next pixel. `whole`: these are all columns of the output.
     """
 
     rows: int
@@ -28,6 +28,7 @@ class Shape:
     taps: tuple[int, int]
     steps: tuple[int, int]
     apart: tuple[int, int]
+    whole: bool = False
 
     @property
     def source(self) -> tuple[int, int]:
@@ -58,11 +59,12 @@ Vectors = Callable[[Shape, At, At], dict[tuple[int, int, int], Any]]
 @dataclass(frozen=True)
 class DepthwiseTile:
     """`body` makes the statement of a tile's shape, its data and weights, and its sums. `pixels`: of an
-    untuned tile, at least.
+    untuned tile, at least. `slides`: whether it has of such a tile only what some columns need in registers.
     """
 
     body: Callable[[Shape, Any, Any], Any]
     pixels: int
+    slides: Callable[[Shape], bool] = lambda _shape: False
 
 
 def in_vectors(family: Vectors) -> Callable[[Shape, Any, Any], Any]:

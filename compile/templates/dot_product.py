@@ -11,7 +11,8 @@ from typing import Any
 
 from tvm import tir
 
-from mnc.compile.templates.depthwise_tile import At, Shape
+from mnc.compile.templates import dot_kernel
+from mnc.compile.templates.depthwise_tile import At, DepthwiseTile, Shape, in_vectors
 from mnc.compile.templates.multiply_add import MultiplyAdd
 from mnc.compile.templates.register_tile import Vectors
 
@@ -120,6 +121,15 @@ def rows_of_taps(shape: Shape, numbers: At, weights: At) -> dict[tuple[int, int,
                         four = fours[shape.column(x, across)][quarter]
                         made[at] = SDOT.emit(before, four, by)
     return made
+
+
+def _depthwise(shape: Shape, ins: Any, out: Any) -> Any:
+    return (dot_kernel.body if dot_kernel.fits(shape) else in_vectors(rows_of_taps))(
+        shape, ins, out
+    )
+
+
+SDOT_DEPTHWISE = DepthwiseTile(_depthwise, pixels=4, slides=dot_kernel.fits)
 
 
 def _zipped(rows: Sequence[Any]) -> list[Any]:

@@ -11,7 +11,7 @@ import tvm
 from tvm import te
 
 from mnc.compile.templates import blocked, dot_product, pairwise, widening
-from mnc.compile.templates.depthwise_tile import DepthwiseTile, in_vectors
+from mnc.compile.templates.depthwise_tile import DepthwiseTile
 from mnc.compile.templates.multiply_add import MultiplyAdd, columns, step
 from mnc.compile.templates.register_tile import BLOCK, RegisterTile
 
@@ -37,7 +37,7 @@ _AARCH64_TILES = (
 )
 _ARM_TILES = (("neon", widening.ARM_TILE),)
 _DEPTHWISE: dict[MultiplyAdd, DepthwiseTile] = {
-    dot_product.SDOT: DepthwiseTile(in_vectors(dot_product.rows_of_taps), pixels=4),
+    dot_product.SDOT: dot_product.SDOT_DEPTHWISE,
     widening.AARCH64: widening.AARCH64_DEPTHWISE,
     widening.ARM: widening.ARM_DEPTHWISE,
 }

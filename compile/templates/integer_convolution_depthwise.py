@@ -69,7 +69,7 @@ def compute(
         result = integer_depthwise.product(made, taps, rows, columns, zero, out_dtype, tag=TAG)
     else:
         window = blocked.window(made, taps, depthwise_strides, across, pad_value=zero)
-        good.append(integer_depthwise_tile.define_tile(cfg, window.out_h, window.out_w)[1])
+        good.append(integer_depthwise_tile.define_tile(cfg, window)[1])
         good.append(_define_rows(cfg, made, window.out_h, window.stride_h, int(taps.shape[2])))
         result = integer_depthwise_tile.product(made, taps, window, out_dtype, tag=TAG)
     cfg.multi_filter(filter=lambda e: all(is_good(e) for is_good in good))

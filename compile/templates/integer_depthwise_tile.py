@@ -11,11 +11,12 @@ from typing import Any
 from tvm import autotvm, te, topi
 
 from mnc.compile.templates import blocked, depthwise, depthwise_tile, instructions
-from mnc.compile.templates.depthwise_tile import Shape
+from mnc.compile.templates.depthwise_tile import DepthwiseTile, Shape
 
 NAME = "depthwise_tile_int8_NCHWc.mnc"
 TAG = "mnc_depthwise_tile_int8"
 COPIED_BYTES = 24 * 1024  # at once: they are to stay in the first cache
+SLID_LEAST, SLID_COLUMNS, SLID_ROWS = 4, 56, 14  # of tiles whose sums slide through registers
 STACKED_BLOCKS = 15  # of sums, that are on the stack: TVM asks the runtime for 1024 bytes and more
 
 
@@ -60,7 +61,7 @@ def product(data: Any, kernel: Any, window: blocked.Window, sums: str, *, tag: s
 
 def _define_space(cfg: Any, window: blocked.Window) -> None:
     """A tile of `tile_oh` x `tile_ow` pixels, `blocks` of rows whose source is copied at once."""
-    height, width = window.out_h, window.out_w
+    height = window.out_h
     rows = blocked.divisors(height, height)
     row_bytes = int(window.source.shape[3] * window.source.shape[4])
     stride = int(window.source.shape[2]) / height
@@ -69,17 +70,20 @@ def _define_space(cfg: Any, window: blocked.Window) -> None:
         return (some * stride + 2) * row_bytes
 
     fit = [some for some in rows if copied(some) <= COPIED_BYTES] or rows[:1]
-    down, good = define_tile(cfg, height, width)
+    down, good = define_tile(cfg, window)
     blocked.knob(cfg, "rows", fit, max((some for some in fit if some % down == 0), default=down))
     cfg.multi_filter(filter=lambda e: e["rows"].val % e["tile_oh"].val == 0 and good(e))
 
 
-def define_tile(cfg: Any, height: int, width: int) -> tuple[int, Callable[[Any], bool]]:
-    """Knobs of a tile of pixels of an output of that size; gives an untuned one's rows, and which configs are
-    worth a trial.
+def define_tile(cfg: Any, window: blocked.Window) -> tuple[int, Callable[[Any], bool]]:
+    """Knobs of a tile of pixels of the output; gives an untuned one's rows, and which configs are worth a
+    trial.
     """
-    tile_oh, tile_ow = blocked.divisors(height, 4), blocked.divisors(width, 8)
+    height, width = window.out_h, window.out_w
     family = instructions.depthwise_tile()
+    if family and (wide := _slid(family, window)):
+        return _define_rows(cfg, height, width, wide)
+    tile_oh, tile_ow = blocked.divisors(height, 4), blocked.divisors(width, 8)
     pixels = family.pixels if family else 4
     down = 2 if 2 in tile_oh and pixels > 2 else 1
     blocked.knob(cfg, "tile_oh", tile_oh, down)
@@ -87,6 +91,27 @@ def define_tile(cfg: Any, height: int, width: int) -> tuple[int, Callable[[Any],
     blocked.knob(cfg, "tile_ow", tile_ow, small)
     least = min(2, max(tile_ow))
     return down, lambda e: least <= e["tile_oh"].val * e["tile_ow"].val <= STACKED_BLOCKS
+
+
+def _slid(family: DepthwiseTile, window: blocked.Window) -> list[int]:
+    """Columns of tiles that keep only some of them in registers."""
+    taps = int(window.tap_h.dom.extent), int(window.tap_w.dom.extent)
+    steps = window.stride_h, window.stride_w
+    apart = window.dilation_h, window.dilation_w
+    width = window.out_w
+    some = [w for w in blocked.divisors(width, SLID_COLUMNS) if w >= SLID_LEAST] or [width]
+    return [w for w in some if family.slides(Shape(1, w, taps, steps, apart))]
+
+
+def _define_rows(
+    cfg: Any, height: int, width: int, wide: list[int]
+) -> tuple[int, Callable[[Any], bool]]:
+    """Of such tiles: of several rows where these are whole, for which weights are sorted once."""
+    tile_oh = blocked.divisors(height, SLID_ROWS)
+    down = tile_oh[-1] if wide[-1] == width else 1
+    blocked.knob(cfg, "tile_oh", tile_oh, down)
+    blocked.knob(cfg, "tile_ow", wide, wide[-1])
+    return down, lambda e: e["tile_oh"].val == 1 or e["tile_ow"].val == width
 
 
 @autotvm.register_topi_schedule(NAME)  # type: ignore[untyped-decorator]
@@ -126,7 +151,8 @@ def schedule_tile(stage: Any, cfg: Any, convolution: Any) -> None:
         for name in ("steps", "apart")
     )
     tile = (cfg["tile_oh"].val, cfg["tile_ow"].val)
-    shape = Shape(*tile, taps=(down, across), steps=steps, apart=apart)
+    whole = int(convolution.output(0).shape[3]) == tile[1]
+    shape = Shape(*tile, taps=(down, across), steps=steps, apart=apart, whole=whole)
     _, _, y, x, v = stage.op.axis
     stage.reorder(y, x, v, *stage.op.reduce_axis)
     stage.tensorize(y, depthwise_tile.intrinsic(family, shape, scope=blocked.tile_scope()))

@@ -47,7 +47,7 @@ def _bits(value: float) -> int:
 def _store_first(func: Any, _module: Any, _context: Any) -> Any:
     found: list[Any] = []
     tir.stmt_functor.post_order_visit(
-        func.body, lambda node: found.append(node) if _makes_sums(node) else None
+        func.body, lambda node: found.append(node) if makes_sums(node) else None
     )
     if not found:
         return func
@@ -59,7 +59,8 @@ def _store_first(func: Any, _module: Any, _context: Any) -> Any:
 PASS = tir.transform.prim_func_pass(_store_first, opt_level=0, name="mnc.StoreFirst")
 
 
-def _makes_sums(node: Any) -> bool:
+def makes_sums(node: Any) -> bool:
+    """Whether it calls a function of a tile's sums."""
     by_name = isinstance(node, tir.Call) and node.op.same_as(tvm.ir.Op.get("tir.call_extern"))
     return bool(by_name and node.args[0].value.startswith(PREFIX))
 
@@ -92,7 +93,7 @@ def _parts(node: Any) -> tuple[list[Any], list[Any], list[Any]]:
     loops: list[Any] = []
 
     def look(one: Any) -> None:
-        if _makes_sums(one) and one.args[1].args[1].same_as(node.buffer_var):
+        if makes_sums(one) and one.args[1].args[1].same_as(node.buffer_var):
             calls.append(one)
         elif isinstance(one, tir.BufferStore):
             stores.append(one)

@@ -36,11 +36,14 @@ def inputs() -> dict[str, tuple[str, str]]:
     }
 
 
-def constants(spare: Sequence[int], bounds: Bounds, *, vectors: int, first: int = 0) -> list[str]:
+def constants(
+    spare: Sequence[int], bounds: Bounds, *, vectors: int, first: int = 0, begun: bool = False
+) -> list[str]:
     """Fill spare registers for `lines`, with the biases and factors of `vectors` of sums from channel `first`
-    on.
+    on. `begun`: as for `lines`, without the biases.
     """
-    pairs = [(BIAS, i) for i in range(vectors)] + [(FACTORS, i) for i in range(vectors)]
+    bases = [FACTORS] if begun else [BIAS, FACTORS]
+    pairs = [(base, i) for base in bases for i in range(vectors)]
     loads = [
         f"ldr q{spare[at]}, [x{base}, #{4 * (first + LANES * i)}]"
         for at, (base, i) in enumerate(pairs)
@@ -48,7 +51,7 @@ def constants(spare: Sequence[int], bounds: Bounds, *, vectors: int, first: int 
     lanes = "16b" if bounds is Bounds.BYTES else "4s"
     copies = [(WHOLE, "4s"), (ROUNDER, "4s")]
     copies += [] if bounds is Bounds.SATURATED else [(LOW, lanes), (HIGH, lanes)]
-    numbers = spare[2 * vectors :]
+    numbers = spare[len(pairs) :]
     return [
         *loads,
         *(f"dup v{to}.{kind}, w{at}" for to, (at, kind) in zip(numbers, copies, strict=False)),
@@ -56,15 +59,24 @@ def constants(spare: Sequence[int], bounds: Bounds, *, vectors: int, first: int 
 
 
 def lines(
-    pixels: Sequence[Sequence[int]], spare: Sequence[int], bounds: Bounds, places: Sequence[int]
+    pixels: Sequence[Sequence[int]],
+    spare: Sequence[int],
+    bounds: Bounds,
+    places: Sequence[int],
+    *,
+    base: int = OUT,
+    begun: bool = False,
 ) -> Iterator[str]:
-    """Of each pixel's registers of sums, two or four, which change; bytes go to its place."""
+    """Of each pixel's registers of sums, two or four, which change; bytes go to its place from integer
+    register `base`. `begun`: the sums have their biases.
+    """
     vectors = len(pixels[0])
-    bias, factors = spare[:vectors], spare[vectors : 2 * vectors]
-    whole, rounder, low, high = spare[2 * vectors : 2 * vectors + 4]
+    bias, kept = ([], spare) if begun else (spare[:vectors], spare[vectors:])
+    factors = kept[:vectors]
+    whole, rounder, low, high = kept[vectors : vectors + 4]
     sums = list(itertools.chain.from_iterable(pixels))
     steps: list[tuple[str, Sequence[int]]] = [
-        ("add", bias),
+        *([] if begun else [("add", bias)]),
         ("fsub", [whole]),
         ("fmul", factors),
         *([("fminnm", [high]), ("fmaxnm", [low])] if bounds is Bounds.FLOATS else []),
@@ -77,7 +89,7 @@ def lines(
         yield f"uzp1 v{pixel[i]}.8h, v{pixel[i]}.8h, v{pixel[i + 1]}.8h"
     yield from _bytes(pixels, bounds, [low, high])
     for pixel, place in zip(pixels, places, strict=True):
-        yield f"str {'q' if vectors == LANES else 'd'}{pixel[0]}, [x{OUT}, #{place}]"
+        yield f"str {'q' if vectors == LANES else 'd'}{pixel[0]}, [x{base}, #{place}]"
 
 
 def _bytes(pixels: Sequence[Sequence[int]], bounds: Bounds, ends: list[int]) -> Iterator[str]:

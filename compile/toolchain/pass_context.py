@@ -12,7 +12,7 @@ from tvm import support
 from tvm._ffi._ctypes import packed_func
 from tvm.relay.backend import te_compiler
 
-from mnc.compile.templates import bias_first, store_first
+from mnc.compile.templates import bias_first, stacked, store_first
 from mnc.compile.toolchain import nan_propagation
 
 # At every extent of every shape TVM asks how it was built, which is a table made anew: 0.5 of the 4 s that a
@@ -40,7 +40,7 @@ def pass_context(*, blocked: bool = False) -> Any:
     their messages are four fifths of the code (560 of 690 KB for MobileNet v1 0.25-128).
 
     Maxima and minima propagate NaN. Sums that are made by assembly start from their bias, or are stored
-    in 8 bits there.
+    in 8 bits there; what small tiles of it read is on the stack.
     """
     config = {
         "tir.disable_cse_tir": True,
@@ -48,6 +48,7 @@ def pass_context(*, blocked: bool = False) -> Any:
         "tir.add_lower_pass": [
             (1, bias_first.PASS),
             (1, store_first.PASS),
+            (3, stacked.PASS),
             (3, nan_propagation.PASS),
         ],
     }

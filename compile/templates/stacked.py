@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What depthwise tiles in assembly read is on the stack, where it is small.
+
+Gives `PASS`, over TIR whose buffers are final. TVM asks the runtime for whatever has 1024 bytes and more, in
+each block of channels: of 1024 channels at 7x7 on Cortex-A76, A55 and A53 a tenth of the time, by the core
+model.
+"""
+
+from typing import Any
+
+import tvm
+from tvm import tir
+
+from mnc.compile.templates.store_first import makes_sums
+
+MOST_BYTES = 8 * 1024  # threads may have a stack of 128 KiB
+KEPT = "disable_lower_builtin"  # by this TVM leaves an allocation to LLVM
+
+
+def _stacked(func: Any, _module: Any, _context: Any) -> Any:
+    found: list[Any] = []
+    tir.stmt_functor.post_order_visit(
+        func.body, lambda node: found.append(node) if makes_sums(node) else None
+    )
+    if not found:
+        return func
+    return func.with_body(tir.stmt_functor.ir_transform(func.body, None, _kept, ["tir.Allocate"]))
+
+
+PASS = tir.transform.prim_func_pass(_stacked, opt_level=0, name="mnc.Stacked")
+
+
+def _kept(node: Any) -> Any:
+    extents = [one.value for one in node.extents if isinstance(one, tir.IntImm)]
+    dtype = tvm.DataType(node.dtype)
+    size = dtype.bits * dtype.lanes // 8
+    for extent in extents:
+        size *= extent
+    if len(extents) < len(node.extents) or size > MOST_BYTES:
+        return None
+    return tir.Allocate(
+        node.buffer_var, node.dtype, node.extents, node.condition, node.body, {KEPT: True}
+    )
