@@ -15,6 +15,9 @@ from mnc.targets.arm_cpus import ARM_CPUS
 FEATURES = {"fullfp16": "fphp asimdhp", "dotprod": "asimddp", "lse": "atomics", "i8mm": "i8mm"}
 BASE = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
 CPUS = Path("sys/devices/system/cpu")
+# Where it is not 0. XNNPACK's cpuinfo does not believe the first variant of a Cortex-A55 that it has the dot
+# product, whatever its kernel lists, and XNNPACK then takes kernels of an A53.
+VARIANTS = {"cortex-a55": 1}
 # What qemu 7.2 emulates, by what it lists to programs.
 DOT_PRODUCTS, PLAIN, ALL = "cortex-a76", "cortex-a72", "max,sve=off"
 
@@ -35,12 +38,15 @@ def write(folder: Path, root: Root, target: Target) -> Path:
     part, features = _part(target)
     count = target.fast.count
     words = [BASE, *(said for name, said in FEATURES.items() if name in features)]
-    block = _cpuinfo(part, " ".join(words))
+    variant = VARIANTS.get(target.fast.cpu, 0)
+    block = _cpuinfo(part, variant, " ".join(words))
     files = {Path("proc/cpuinfo"): "\n".join(f"processor\t: {k}\n{block}" for k in range(count))}
     for name in ("possible", "present", "online"):
         files[CPUS / name] = f"0-{count - 1}" if count > 1 else "0"
     for k in range(count):
-        files |= {CPUS / f"cpu{k}" / name: text for name, text in _core(target, part).items()}
+        files |= {
+            CPUS / f"cpu{k}" / name: text for name, text in _core(target, part, variant).items()
+        }
     for path, text in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(f"{text}\n")
@@ -55,15 +61,15 @@ def _part(target: Target) -> tuple[tuple[int, int], frozenset[str]]:
     return part, features | {one.removeprefix("+") for one in target.mattr if one.startswith("+")}
 
 
-def _cpuinfo(part: tuple[int, int], features: str) -> str:
+def _cpuinfo(part: tuple[int, int], variant: int, features: str) -> str:
     return (
         f"BogoMIPS\t: 48.00\nFeatures\t: {features}\nCPU implementer\t: {part[0]:#04x}\n"
-        f"CPU architecture: 8\nCPU variant\t: 0x0\nCPU part\t: {part[1]:#05x}\nCPU revision\t: 4\n"
+        f"CPU architecture: 8\nCPU variant\t: {variant:#x}\nCPU part\t: {part[1]:#05x}\nCPU revision\t: 4\n"
     )
 
 
-def _core(target: Target, part: tuple[int, int]) -> dict[str, str]:
-    midr = part[0] << 24 | 0xF << 16 | part[1] << 4 | 4
+def _core(target: Target, part: tuple[int, int], variant: int) -> dict[str, str]:
+    midr = part[0] << 24 | variant << 20 | 0xF << 16 | part[1] << 4 | 4
     khz = round((target.fast.clock_ghz or 1.0) * 1e6)
     return {
         "regs/identification/midr_el1": f"{midr:#018x}",

@@ -259,7 +259,8 @@ static int launch(struct worker *worker, task_function *function, void *data, in
     run_tasks(worker);
     if (!spin(pool, has_finished, 0, false)) {
         pthread_mutex_lock(&pool->mutex);
-        atomic_store(&pool->waiting, 1);
+        /* Not a store: qemu on x86 lets the load of `pending` behind one go first, and nobody would signal. */
+        atomic_exchange(&pool->waiting, 1);
         while (!has_finished(pool, 0))
             pthread_cond_wait(&pool->finished, &pool->mutex);
         atomic_store(&pool->waiting, 0);
