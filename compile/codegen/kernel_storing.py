@@ -29,7 +29,8 @@ def _storing(functions: list[Any]) -> Storing | None:
     chain = _chain(functions[0].body) if len(functions) == 1 else []
     if len(chain) == 1 and chain[0].op.name == markers.PACKED_IMAGE:
         top, left, *_ = map(int, chain[0].attrs["border"])
-        return Storing(top=top, left=left)
+        channels = int(chain[0].args[0].checked_type.shape[1])
+        return Storing(top=top, left=left, numbers=channels if chain[0].attrs["pairs"] else 0)
     names = [call.op.name for call in chain]
     if names[: len(ROUNDING)] != ROUNDING:
         return None

@@ -22,7 +22,7 @@ from mnc.support.errors import UserError
 class Intake:
     """How an input's bytes become a `tensor` of the graph, by a `table` of 256 for each channel, of that
     tensor's type: `plain` (images, channels, height, width) in blocks of so many channels, `laid` out in
-    (rows, columns) with a border of `fill`, whose `corner` has (rows above, columns to the left).
+    (rows, numbers of a row) with a border of `fill`, whose `corner` has (rows above, columns to the left).
     """
 
     tensor: int
@@ -90,14 +90,15 @@ def _stored(
     """What the kernel that is left out would have made."""
     plain, tensor = _planes(port), graph.tensors[entry]
     is_image = len(port.shape) == 4
-    rows, columns = tensor.shape[2:4] if is_image else plain[2:]
+    rows, *row = tensor.shape[2:] if is_image else plain[2:]
+    block = row[1] if len(row) > 1 else 1
     zero = np.array([grid.zero_point], np.uint8)
     return Intake(
         entry,
         _in_memory(quantized(table, grid), tensor.dtype),
         plain,
-        block=tensor.shape[4] if is_image and len(tensor.shape) == 5 else 1,
-        laid=(rows, columns),
+        block=how.numbers or block,
+        laid=(rows, math.prod(row)),
         corner=(how.top, how.left),
         fill=int(_in_memory(zero, tensor.dtype).view(np.uint8)[0]),
     )

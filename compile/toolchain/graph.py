@@ -57,11 +57,13 @@ class KernelTask(msgspec.Struct, frozen=True):
 
 class Storing(msgspec.Struct, frozen=True):
     """A kernel that does nothing but put floats on a grid of 8 bits, in blocks of channels and with a border
-    of zero points around each image: of `top` rows and `left` columns before it.
+    of zero points around each image: of `top` rows and `left` columns before it. A pixel has `numbers`, with
+    no more between it and the next, where that is not 0.
     """
 
     top: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_BORDER)]
     left: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_BORDER)]
+    numbers: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_BORDER)] = 0
 
 
 class Call(msgspec.Struct, frozen=True):

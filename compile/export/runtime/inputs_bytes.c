@@ -39,7 +39,7 @@ static void fill(char *to, uint8_t value, size_t size)
 /* Line `row` of an image as kernels read it, from planes of bytes. */
 static void fetch_line(const struct intake *intake, const uint8_t *planes, size_t row, char *image)
 {
-    size_t pixel = intake->block * intake->size, line = intake->columns * pixel;
+    size_t pixel = intake->block * intake->size, line = intake->row * intake->size;
     size_t blocks = (intake->channels + intake->block - 1) / intake->block;
     bool within = row >= intake->top && row - intake->top < intake->height;
     size_t before = within ? intake->left * pixel : line, after = within ? before + intake->width * pixel : line;
@@ -64,7 +64,7 @@ static void fetch_inputs(struct worker *worker, struct PUBLIC(instance) *self, c
     for (int i = 0; i < COUNT(intakes); i++) {
         const struct intake *intake = &intakes[i];
         size_t blocks = (intake->channels + intake->block - 1) / intake->block;
-        size_t bytes = blocks * intake->rows * intake->columns * intake->block * intake->size;
+        size_t bytes = blocks * intake->rows * intake->row * intake->size;
         size_t first = intake->rows * index / threads, end = intake->rows * (index + 1) / threads;
         char *image = self->tensors[intake->tensor].data;
         for (size_t n = 0; n < intake->images; n++, image += bytes) {

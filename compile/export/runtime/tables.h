@@ -70,12 +70,12 @@ struct port {
 };
 
 /* How an input's bytes become numbers of `tensor`, each of `size` bytes (1 or 4), by a table of 256 numbers for
- * each channel: images of so many channels of height x width become rows x columns in blocks of so many channels,
- * with a border of `fill` whose upper left corner has `top` rows and `left` columns. */
+ * each channel: images of so many channels of height x width become rows of so many numbers in blocks of so many
+ * channels, with a border of `fill` whose upper left corner has `top` rows and `left` columns. */
 struct intake {
     int32_t tensor;
     size_t size, images, channels, height, width;
-    size_t block, rows, columns, top, left;
+    size_t block, rows, row, top, left;
     uint8_t fill;
     const void *table;
 };
