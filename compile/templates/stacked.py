@@ -11,23 +11,10 @@ from typing import Any
 import tvm
 from tvm import tir
 
-from mnc.compile.templates.store_first import makes_sums
+from mnc.compile.templates.store_first import allocations_pass
 
 MOST_BYTES = 8 * 1024  # threads may have a stack of 128 KiB
 KEPT = "disable_lower_builtin"  # by this TVM leaves an allocation to LLVM
-
-
-def _stacked(func: Any, _module: Any, _context: Any) -> Any:
-    found: list[Any] = []
-    tir.stmt_functor.post_order_visit(
-        func.body, lambda node: found.append(node) if makes_sums(node) else None
-    )
-    if not found:
-        return func
-    return func.with_body(tir.stmt_functor.ir_transform(func.body, None, _kept, ["tir.Allocate"]))
-
-
-PASS = tir.transform.prim_func_pass(_stacked, opt_level=0, name="mnc.Stacked")
 
 
 def _kept(node: Any) -> Any:
@@ -41,3 +28,6 @@ def _kept(node: Any) -> Any:
     return tir.Allocate(
         node.buffer_var, node.dtype, node.extents, node.condition, node.body, {KEPT: True}
     )
+
+
+PASS = allocations_pass(_kept, "mnc.Stacked")

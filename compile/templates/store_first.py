@@ -7,6 +7,7 @@ in 8 bits as `frontend/storing.py` has it, the functions' variants of `stored_su
 
 import itertools
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,23 +45,23 @@ def _bits(value: float) -> int:
     return int(struct.unpack("<I", struct.pack("<f", value))[0])
 
 
-def _store_first(func: Any, _module: Any, _context: Any) -> Any:
-    found: list[Any] = []
-    tir.stmt_functor.post_order_visit(
-        func.body, lambda node: found.append(node) if makes_sums(node) else None
-    )
-    if not found:
-        return func
-    return func.with_body(
-        tir.stmt_functor.ir_transform(func.body, None, _allocated, ["tir.Allocate"])
-    )
+def allocations_pass(change: Callable[[Any], Any], name: str) -> Any:
+    """A pass that makes `change` to the allocations of functions which call one of a tile's sums."""
+
+    def changed(func: Any, _module: Any, _context: Any) -> Any:
+        found: list[Any] = []
+        tir.stmt_functor.post_order_visit(
+            func.body, lambda node: found.append(node) if _makes_sums(node) else None
+        )
+        if not found:
+            return func
+        body = tir.stmt_functor.ir_transform(func.body, None, change, ["tir.Allocate"])
+        return func.with_body(body)
+
+    return tir.transform.prim_func_pass(changed, opt_level=0, name=name)
 
 
-PASS = tir.transform.prim_func_pass(_store_first, opt_level=0, name="mnc.StoreFirst")
-
-
-def makes_sums(node: Any) -> bool:
-    """Whether it calls a function of a tile's sums."""
+def _makes_sums(node: Any) -> bool:
     by_name = isinstance(node, tir.Call) and node.op.same_as(tvm.ir.Op.get("tir.call_extern"))
     return bool(by_name and node.args[0].value.startswith(PREFIX))
 
@@ -93,7 +94,7 @@ def _parts(node: Any) -> tuple[list[Any], list[Any], list[Any]]:
     loops: list[Any] = []
 
     def look(one: Any) -> None:
-        if makes_sums(one) and one.args[1].args[1].same_as(node.buffer_var):
+        if _makes_sums(one) and one.args[1].args[1].same_as(node.buffer_var):
             calls.append(one)
         elif isinstance(one, tir.BufferStore):
             stores.append(one)
@@ -205,3 +206,6 @@ def _fenced(value: Any) -> Any:
 def _reinterpreted(value: Any, dtype: str) -> Any:
     known = isinstance(value, tir.Call) and value.op.same_as(tvm.ir.Op.get("tir.reinterpret"))
     return value.args[0] if known and value.dtype == dtype else None
+
+
+PASS = allocations_pass(_allocated, "mnc.StoreFirst")

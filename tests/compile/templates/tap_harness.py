@@ -6,6 +6,7 @@ Takes functions in LLVM's IR, `ROWS` x `PIXELS` outputs each; gives what a C pro
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mnc.compile.templates.stored_sums import Bounds
 from tests.compile.templates.assembly_run import checked
@@ -105,16 +106,20 @@ BOUNDS = {
 }
 
 
-def wrong_sums(
-    sizes: Mapping[str, str], functions: list[str], folder: Path, *, cpu: str
-) -> list[str]:
-    """What is said of functions that give sums, each with its arguments of CHECK by name."""
-    return checked(HARNESS, sizes, functions, folder, cpu=cpu)
+def check_sums(made: Any, sizes: Mapping[Any, str], folder: Path, *, cpu: str) -> None:
+    """That functions which module `made` makes of these kernels, each with its arguments of CHECK, give the
+    sums of plain loops.
+    """
+    arguments = {made.name(one): size for one, size in sizes.items()}
+    said = checked(HARNESS, arguments, [made.function(one) for one in sizes], folder, cpu=cpu)
+    assert said == [f"{name}: 0 wrong" for name in arguments]
 
 
-def wrong_bytes(
-    sizes: Mapping[str, str], functions: list[str], folder: Path, *, cpu: str
-) -> list[str]:
-    """What is said of functions that store bytes; CHECK has words of BOUNDS as well."""
+def check_bytes(made: Any, sizes: Mapping[Any, str], folder: Path, *, cpu: str) -> None:
+    """As `check_sums`, of functions that store bytes, within each of BOUNDS."""
+    kinds = [(one, bounds) for one in sizes for bounds in BOUNDS]
+    arguments = {made.name(*kind): f"{sizes[kind[0]]}, {BOUNDS[kind[1]]}" for kind in kinds}
     headers = HARNESS.split("#define CHECK", maxsplit=1)[0]
-    return checked(headers + STORED, sizes, functions, folder, cpu=cpu)
+    functions = [made.function(*kind) for kind in kinds]
+    said = checked(headers + STORED, arguments, functions, folder, cpu=cpu)
+    assert said == [f"{name}: 0 wrong" for name in arguments]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mnc.compile.templates import dot_kernel
 from mnc.compile.templates.dot_assembly import Kernel
-from tests.compile.templates.tap_harness import BOUNDS, wrong_bytes, wrong_sums
+from tests.compile.templates.tap_harness import check_bytes, check_sums
 
 # One row and several, one pixel, an odd number; strides of both kinds; fewer taps, more.
 KERNELS = [
@@ -30,19 +30,12 @@ def _sizes(kernel: Kernel) -> str:
     )
 
 
+SIZES = {one: _sizes(one) for one in KERNELS}
+
+
 def test_a_tile_s_sums_are_those_of_plain_loops(tmp_path: Path) -> None:
-    sizes = {dot_kernel.name(one): _sizes(one) for one in KERNELS}
-    functions = [dot_kernel.function(one) for one in KERNELS]
-    said = wrong_sums(sizes, functions, tmp_path, cpu="cortex_a76")
-    assert said == [f"{name}: 0 wrong" for name in sizes]
+    check_sums(dot_kernel, SIZES, tmp_path, cpu="cortex_a76")
 
 
 def test_a_tile_stores_what_rounding_and_bounds_make_of_sums(tmp_path: Path) -> None:
-    sizes = {
-        dot_kernel.name(one, bounds): f"{_sizes(one)}, {words}"
-        for one in KERNELS
-        for bounds, words in BOUNDS.items()
-    }
-    functions = [dot_kernel.function(one, bounds) for one in KERNELS for bounds in BOUNDS]
-    said = wrong_bytes(sizes, functions, tmp_path, cpu="cortex_a76")
-    assert said == [f"{name}: 0 wrong" for name in sizes]
+    check_bytes(dot_kernel, SIZES, tmp_path, cpu="cortex_a76")

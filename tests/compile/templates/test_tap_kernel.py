@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mnc.compile.templates import tap_assembly, tap_kernel
 from mnc.compile.templates.tap_assembly import Kernel
-from tests.compile.templates.tap_harness import BOUNDS, wrong_bytes, wrong_sums
+from tests.compile.templates.tap_harness import check_bytes, check_sums
 
 # Full registers, one pixel; odd and even numbers of taps, and one; strides, dilation.
 KERNELS = [
@@ -29,19 +29,12 @@ def _sizes(kernel: Kernel) -> str:
     return f"1, {kernel.pixels}, {down}, {across}, 1, {kernel.step}, {kernel.apart}"
 
 
+SIZES = {one: _sizes(one) for one in KERNELS}
+
+
 def test_a_tile_s_sums_are_those_of_plain_loops(tmp_path: Path) -> None:
-    sizes = {tap_kernel.name(one): _sizes(one) for one in KERNELS}
-    functions = [tap_kernel.function(one) for one in KERNELS]
-    said = wrong_sums(sizes, functions, tmp_path, cpu="cortex_a72")
-    assert said == [f"{name}: 0 wrong" for name in sizes]
+    check_sums(tap_kernel, SIZES, tmp_path, cpu="cortex_a72")
 
 
 def test_a_tile_stores_what_rounding_and_bounds_make_of_sums(tmp_path: Path) -> None:
-    sizes = {
-        tap_kernel.name(one, bounds): f"{_sizes(one)}, {words}"
-        for one in KERNELS
-        for bounds, words in BOUNDS.items()
-    }
-    functions = [tap_kernel.function(one, bounds) for one in KERNELS for bounds in BOUNDS]
-    said = wrong_bytes(sizes, functions, tmp_path, cpu="cortex_a72")
-    assert said == [f"{name}: 0 wrong" for name in sizes]
+    check_bytes(tap_kernel, SIZES, tmp_path, cpu="cortex_a72")
